@@ -1,0 +1,59 @@
+"""The posterior: what a clean latent was, given the noisy one and everything coarser."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from invdn.net.coupling import scale_last_layer
+
+#: Bias of the gate's logit at the start: σ(2) = 0.88, so that training begins by keeping.
+GATE_LOGIT_AT_START = 2.0
+
+
+class ResidualPair(nn.Module):
+    """``x + conv(LeakyReLU(conv(x)))``, 3×3, ``[N, width, H, W]`` → the same shape."""
+
+    #: A tenth rather than near zero was worth 0.2 dB in short runs.
+    LAST_LAYER_SCALE = 0.1
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.act = nn.LeakyReLU(0.2)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        scale_last_layer(self.conv2, self.LAST_LAYER_SCALE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x`` plus a learned correction."""
+        correction: Tensor = self.conv2(self.act(self.conv1(x)))
+        return x + correction
+
+
+class Posterior(nn.Module):
+    """``ẑ = z · σ(a) + b`` with ``a, b`` computed from ``z`` and a context.
+
+    ``forward(z, context)``: ``z`` is ``[N, channels, H, W]``, the context
+    ``[N, context, H, W]`` (or None where ``context`` is 0); the result is shaped like ``z``.
+
+    The gate σ(a) shrinks what is mostly noise, as a Wiener filter would; ``b`` restores what
+    the context foretells. The gate is worth 0.6 to 1 dB over ``z + b``.
+    """
+
+    def __init__(self, channels: int, context: int, width: int, pairs: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.conv_in = nn.Conv2d(channels + context, width, 3, padding=1)
+        self.pairs = nn.Sequential(*(ResidualPair(width) for _ in range(pairs)))
+        self.conv_out = nn.Conv2d(width, 2 * channels, 3, padding=1)
+        scale_last_layer(self.conv_out, ResidualPair.LAST_LAYER_SCALE)
+        assert self.conv_out.bias is not None
+        with torch.no_grad():
+            self.conv_out.bias[:channels].fill_(GATE_LOGIT_AT_START)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """The estimate of the clean latent, shaped like ``z``."""
+        x = z if context is None else torch.cat((context, z), dim=1)
+        gate_and_bias: Tensor = self.conv_out(self.pairs(self.conv_in(x)))
+        a, b = gate_and_bias.chunk(2, dim=1)
+        return z * torch.sigmoid(a) + b

@@ -1,0 +1,171 @@
+"""The laws of invertibility, on random weights and random inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from invdn.net.coupling import Coupling
+from invdn.net.haar import Haar
+from invdn.net.invdn import FAST, PHOTO, InvDN, Latents, LevelConfig, infer_levels
+from invdn.net.paper import PaperCoupling, PaperInvDN
+
+SMALL = (LevelConfig(2, 8, 5, 8, 1), LevelConfig(1, 8, 7, 8, 1))
+
+
+def shaken(net: nn.Module, scale: float = 0.05) -> nn.Module:
+    """Far enough from the start that couplings and posteriors do something."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.add_(scale * noise.to(parameter.dtype))
+    return net
+
+
+def flat(output: object) -> Tensor:
+    """Any network's latents as one matrix, a row a sample."""
+    if isinstance(output, Tensor):
+        return output.flatten(1)
+    assert isinstance(output, tuple)
+    return torch.cat([flat(part) for part in output], dim=1)
+
+
+MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
+    "haar": (lambda: Haar(3), (3, 8, 12)),
+    "haar, divided by 4": (lambda: Haar(5, divisor=4.0), (5, 4, 4)),
+    "coupling": (lambda: shaken(Coupling(12, 5, 8)), (12, 6, 7)),
+    "paper's coupling": (lambda: shaken(PaperCoupling(12)), (12, 6, 7)),
+    "invdn, small": (lambda: shaken(InvDN(SMALL)), (3, 12, 8)),
+    "invdn, photo": (lambda: shaken(InvDN(PHOTO), 0.02), (3, 16, 24)),
+    "invdn, fast": (lambda: shaken(InvDN(FAST), 0.02), (3, 16, 24)),
+    "paper": (lambda: shaken(PaperInvDN(), 0.005), (3, 16, 12)),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-11), (torch.float32, 2e-5)], ids=str
+)
+def test_inverse_undoes_forward(name: str, dtype: torch.dtype, tolerance: float) -> None:
+    make, shape = MODULES[name]
+    torch.manual_seed(0)
+    net = make().to(dtype)
+    x = torch.rand(2, *shape, dtype=dtype)
+    with torch.no_grad():
+        y = net(x)
+        assert not torch.allclose(flat(y)[:, :7], x.flatten(1)[:, :7])
+        assert (net.inverse(y) - x).abs().max() < tolerance
+
+
+@pytest.mark.parametrize("name", ["haar", "haar, divided by 4", "coupling", "paper's coupling"])
+def test_forward_undoes_inverse(name: str) -> None:
+    make, shape = MODULES[name]
+    torch.manual_seed(0)
+    net = make().double()
+    y = net(torch.rand(1, *shape, dtype=torch.float64))
+    y = torch.rand_like(y)
+    assert (net(net.inverse(y)) - y).abs().max() < 1e-12
+
+
+SMALL_INPUTS = {
+    "haar": (3, 2, 4),
+    "haar, divided by 4": (5, 2, 2),
+    "coupling": (12, 2, 3),
+    "paper's coupling": (12, 2, 2),
+    "invdn, small": (3, 8, 4),
+    "paper": (3, 4, 4),
+}
+
+
+@pytest.mark.parametrize("name", SMALL_INPUTS)
+def test_log_determinant_is_that_of_the_jacobian(name: str) -> None:
+    torch.manual_seed(0)
+    net = MODULES[name][0]().double()
+    x = torch.rand(2, *SMALL_INPUTS[name], dtype=torch.float64)
+    for sample, expected in zip(x, net.log_det(x), strict=True):
+        jacobian = torch.autograd.functional.jacobian(
+            lambda flat_x, shape=sample.shape: flat(net(flat_x.view(1, *shape)))[0],
+            sample.flatten(),
+        )
+        assert torch.linalg.slogdet(jacobian).logabsdet == pytest.approx(expected.item(), abs=1e-9)
+
+
+def test_haar_is_orthonormal() -> None:
+    net = Haar(2).double()
+    columns = net(torch.eye(32, dtype=torch.float64).view(32, 2, 4, 4)).flatten(1)
+    assert torch.allclose(columns @ columns.T, torch.eye(32, dtype=torch.float64), atol=1e-15)
+    assert torch.equal(net.log_det(torch.rand(2, 2, 4, 4)), torch.zeros(2))
+
+
+def test_published_haar_averages_come_first() -> None:
+    x = torch.rand(1, 3, 4, 6)
+    averages = Haar(3, divisor=4.0)(x)[:, :3]
+    assert torch.allclose(averages, nn.functional.avg_pool2d(x, 2), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-11), (torch.float32, 1e-5)], ids=str
+)
+@pytest.mark.parametrize("levels", [SMALL, PHOTO, FAST], ids=["small", "photo", "fast"])
+def test_strength_zero_is_the_identity(
+    levels: tuple[LevelConfig, ...], dtype: torch.dtype, tolerance: float
+) -> None:
+    torch.manual_seed(0)
+    net = shaken(InvDN(levels), 0.02).to(dtype)
+    y = torch.rand(1, 3, 24, 32, dtype=dtype)
+    with torch.no_grad():
+        assert (net.denoise(y, 0.0) - y).abs().max() < tolerance
+        assert (net.denoise(y, 1.0) - y).abs().max() > 0.01
+
+
+def test_restored_latents_decode_to_the_restored_image() -> None:
+    torch.manual_seed(0)
+    net = shaken(InvDN(SMALL)).double()
+    y = torch.rand(2, 3, 8, 16, dtype=torch.float64)
+    for strength in (0.3, 1.0, 1.4):
+        latents, image = net.restore(net(y), strength)
+        assert (net.inverse(latents) - image).abs().max() < 1e-11
+        assert (net(image).code - latents.code).abs().max() < 1e-11
+
+
+def test_latents_have_the_documented_shapes() -> None:
+    latents = InvDN(PHOTO)(torch.rand(2, 3, 16, 24))
+    assert isinstance(latents, Latents)
+    assert latents.code.shape == (2, 24, 2, 3)
+    assert [d.shape for d in latents.details] == [(2, 6, 8, 12), (2, 12, 4, 6), (2, 24, 2, 3)]
+    assert sum(d.numel() for d in latents.details) + latents.code.numel() == 2 * 3 * 16 * 24
+
+
+def test_forward_keeps_nothing_on_the_network() -> None:
+    net = InvDN(SMALL)
+    before = {key: value.clone() for key, value in vars(net).items() if isinstance(value, Tensor)}
+    net.denoise(torch.rand(1, 3, 8, 8))
+    assert set(vars(net)) == set(vars(InvDN(SMALL)))
+    assert before == {}
+
+
+def test_sizes_are_the_documented_ones() -> None:
+    photo, fast, paper = InvDN(PHOTO), InvDN(FAST), PaperInvDN()
+    assert sum(p.numel() for p in paper.parameters()) == 2_640_960
+    assert 0.63e6 < sum(p.numel() for p in photo.parameters()) < 0.65e6
+    assert 1.22e6 < sum(p.numel() for p in fast.parameters()) < 1.24e6
+    assert 57e3 < photo.macs_per_pixel() < 58e3
+    assert 33e3 < fast.macs_per_pixel() < 35e3
+
+
+@pytest.mark.parametrize("levels", [SMALL, PHOTO, FAST], ids=["small", "photo", "fast"])
+def test_sizes_are_inferred_from_a_state_dict(levels: tuple[LevelConfig, ...]) -> None:
+    assert infer_levels(InvDN(levels).state_dict()) == levels
+
+
+def test_foreign_state_dict_is_refused() -> None:
+    with pytest.raises(ValueError, match="not the weights of an InvDN"):
+        infer_levels({"conv.weight": torch.zeros(1)})
+    incomplete = InvDN(SMALL).state_dict()
+    del incomplete["posteriors.0.conv_in.weight"]
+    with pytest.raises(ValueError, match=r"posteriors\.0\.conv_in"):
+        infer_levels(incomplete)
