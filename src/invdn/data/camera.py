@@ -1,0 +1,391 @@
+"""Camera noise made from clean photos: back to the sensor, noise there, and the way to sRGB again.
+
+The noisy picture and its target take the very same way; only the noise differs. (With the clean
+photo itself as the target a network would also learn to undo demosaicing and gamut clipping,
+which alone differ from it by 13 grey levels rms.)
+
+Everything works on batches of patches, ``[N, 3, H, W]`` float32 sRGB in [0, 1], and draws from
+the given generator only: the same seed gives the same noise.
+
+Sources: T. Brooks et al., *Unprocessing Images for Learned Raw Denoising*, CVPR 2019 (the way
+back, noise levels); A. Foi et al., *Practical Poissonian-Gaussian noise modeling*, IEEE TIP 2008
+(the noise); H. Malvar et al., ICASSP 2004, and J. Hamilton and J. Adams, US patent 5,629,734
+(expired), for the two ways of demosaicing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import EllipsisType
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from invdn.data.jpeg import jpeg_round_trip
+
+#: Patches must be larger than the wanted crop by this many pixels on each axis: the filters'
+#: borders are cut off, and the rest is a random shift against the JPEG and Bayer grids.
+MARGIN_PX = 24
+_BORDER_PX = 8  # what the filters below can reach, all together, at ordinary strength
+
+
+@dataclass(frozen=True)
+class CameraNoiseConfig:
+    """Ranges from which a camera is drawn for each patch."""
+
+    shot_range: tuple[float, float] = (1e-4, 3e-2)
+    """λs, log-uniform: variance of the raw signal is λs·raw + λr, raw in [0, 1]."""
+    read_log_slope: float = 2.18
+    """log λr = slope · log λs + offset + N(0, spread²)."""
+    read_log_offset: float = 1.20
+    """See ``read_log_slope``."""
+    read_log_spread: float = 0.26
+    """See ``read_log_slope``."""
+    exposure_range: tuple[float, float] = (0.3, 1.0)
+    """Factor on linear light, log-uniform: darker pictures have more noise."""
+    white_balance_range: tuple[float, float] = (1.2, 2.4)
+    """Gains of red and blue."""
+    lens_blur_range_px: tuple[float, float] = (0.3, 0.9)
+    """σ of the lens's and the sensor's own blur. Downscaled photos are sharper than any camera's
+    at full size; without it demosaicing fills the target with false colour."""
+    edge_directed_probability: float = 0.75
+    """How often demosaicing is edge-directed rather than linear."""
+    processing_probability: float = 0.6
+    """How often the camera smooths chroma and luma, sharpens, and bends the tone curve."""
+    jpeg_probability: float = 0.6
+    """How often the noisy picture is JPEG compressed."""
+    jpeg_quality_range: tuple[int, int] = (60, 99)
+    """Quality, uniform."""
+
+
+def srgb_to_linear(x: Tensor) -> Tensor:
+    """sRGB in [0, 1] → linear light in [0, 1] (IEC 61966-2-1)."""
+    return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.0) + 0.055) / 1.055) ** 2.4)
+
+
+def linear_to_srgb(x: Tensor) -> Tensor:
+    """Linear light in [0, 1] → sRGB in [0, 1] (IEC 61966-2-1)."""
+    bent = 1.055 * x.clamp_min(1e-8) ** (1.0 / 2.4) - 0.055
+    return torch.where(x <= 0.0031308, 12.92 * x, bent)
+
+
+def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """``[N, 1, 1, 1]`` uniform in [low, high]."""
+    return low + (high - low) * torch.rand(n, 1, 1, 1, generator=generator)
+
+
+def _log_uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.exp(_uniform(n, math.log(low), math.log(high), generator))
+
+
+def random_colour_matrices(n: int, generator: torch.Generator) -> Tensor:
+    """sRGB → camera RGB matrices, ``[N, 3, 3]``; rows sum to 1, so that grey stays grey.
+
+    Camera filters overlap: each raw channel is mostly its own colour plus some of the others,
+    in the ranges of published camera matrices.
+    """
+    low = torch.tensor([[0.0, 0.10, 0.0], [0.06, 0.0, 0.04], [0.0, 0.10, 0.0]])
+    high = torch.tensor([[0.0, 0.42, 0.12], [0.26, 0.0, 0.26], [0.10, 0.42, 0.0]])
+    off_diagonal = low + (high - low) * torch.rand(n, 3, 3, generator=generator)
+    return off_diagonal + torch.diag_embed(1.0 - off_diagonal.sum(2))
+
+
+def _apply_matrices(x: Tensor, matrices: Tensor) -> Tensor:
+    return torch.einsum("nij,njhw->nihw", matrices, x)
+
+
+def bayer_masks(height: int, width: int, phase: int) -> Tensor:
+    """Which colour each sensor pixel sees: ``[1, 3, H, W]`` of 0 and 1, RGGB.
+
+    ``phase`` 0–3 shifts the pattern: bit 0 by a column, bit 1 by a row.
+    """
+    rows = ((torch.arange(height) + (phase >> 1)) % 2).view(-1, 1)
+    columns = ((torch.arange(width) + (phase & 1)) % 2).view(1, -1)
+    red = (1 - rows) * (1 - columns)
+    blue = rows * columns
+    return torch.stack((red, 1 - red - blue, blue)).float().unsqueeze(0)
+
+
+def add_raw_noise(raw: Tensor, shot: Tensor, read: Tensor, generator: torch.Generator) -> Tensor:
+    """Add shot and read noise to a mosaic.
+
+    Args:
+        raw: ``[N, 1, H, W]`` in [0, 1].
+        shot: λs, ``[N, 1, 1, 1]``.
+        read: λr, ``[N, 1, 1, 1]``.
+        generator: Source of randomness.
+
+    Returns:
+        ``raw`` plus Gaussian noise of variance ``λs·raw + λr``; not clipped.
+    """
+    deviation = torch.sqrt(shot * raw.clamp_min(0.0) + read)
+    return raw + deviation * torch.randn(raw.shape, generator=generator)
+
+
+def _filter(x: Tensor, taps: Sequence[Sequence[float]]) -> Tensor:
+    """Correlate ``[N, C, H, W]`` with one odd-sized kernel, borders reflected (Bayer-safe)."""
+    kernel = torch.tensor(taps, dtype=x.dtype)
+    height, width = kernel.shape
+    padded = F.pad(x, (width // 2, width // 2, height // 2, height // 2), mode="reflect")
+    channels = x.shape[1]
+    return F.conv2d(padded, kernel.expand(channels, 1, height, width), groups=channels)
+
+
+_MALVAR_GREEN = [
+    [0, 0, -1, 0, 0],
+    [0, 0, 2, 0, 0],
+    [-1, 2, 4, 2, -1],
+    [0, 0, 2, 0, 0],
+    [0, 0, -1, 0, 0],
+]
+_MALVAR_ROW: list[
+    list[float]
+] = [  # red or blue where its neighbours stand in the same row of a green pixel
+    [0, 0, 0.5, 0, 0],
+    [0, -1, 0, -1, 0],
+    [-1, 4, 5, 4, -1],
+    [0, -1, 0, -1, 0],
+    [0, 0, 0.5, 0, 0],
+]
+_MALVAR_COLUMN = [[row[i] for row in _MALVAR_ROW] for i in range(5)]
+_MALVAR_OPPOSITE: list[list[float]] = [
+    [0, 0, -1.5, 0, 0],
+    [0, 2, 0, 2, 0],
+    [-1.5, 0, 6, 0, -1.5],
+    [0, 2, 0, 2, 0],
+    [0, 0, -1.5, 0, 0],
+]
+
+
+def _eighth(taps: Sequence[Sequence[float]]) -> list[list[float]]:
+    return [[tap / 8.0 for tap in row] for row in taps]
+
+
+def demosaic_malvar(raw: Tensor, masks: Tensor) -> Tensor:
+    """Gradient-corrected linear interpolation (Malvar et al.), ``[N, 1, H, W]`` → ``[N, 3, H, W]``.
+
+    ``masks`` is :func:`bayer_masks`. Sampled values are kept as they are.
+    """
+    red, green, blue = masks[:, 0:1], masks[:, 1:2], masks[:, 2:3]
+    at_green = _filter(raw, _eighth(_MALVAR_GREEN))
+    in_row = _filter(raw, _eighth(_MALVAR_ROW))
+    in_column = _filter(raw, _eighth(_MALVAR_COLUMN))
+    opposite = _filter(raw, _eighth(_MALVAR_OPPOSITE))
+    # A green pixel shares its row with red where its left neighbour (mirrored: its right) is red.
+    red_row = green * _filter(red, [[0.5, 0.0, 0.5]])
+    blue_row = green - red_row
+    return torch.cat(
+        (
+            red * raw + red_row * in_row + blue_row * in_column + blue * opposite,
+            green * raw + (1 - green) * at_green,
+            blue * raw + blue_row * in_row + red_row * in_column + red * opposite,
+        ),
+        dim=1,
+    )
+
+
+def demosaic_hamilton_adams(raw: Tensor, masks: Tensor) -> Tensor:
+    """Edge-directed green, then colour differences (Hamilton and Adams); shapes as for Malvar.
+
+    Green is interpolated along the direction that changes less, and red and blue follow green:
+    so green's noise passes to the other channels, as it does in real cameras.
+    """
+    green_mask = masks[:, 1:2]
+    second_h = _filter(raw, [[-1.0, 0.0, 2.0, 0.0, -1.0]])
+    second_v = _filter(raw, [[-1.0], [0.0], [2.0], [0.0], [-1.0]])
+    gradient_h = _filter(raw, [[-1.0, 0.0, 1.0]]).abs() + second_h.abs()
+    gradient_v = _filter(raw, [[-1.0], [0.0], [1.0]]).abs() + second_v.abs()
+    green_h = _filter(raw, [[0.5, 0.0, 0.5]]) + second_h / 4.0
+    green_v = _filter(raw, [[0.5], [0.0], [0.5]]) + second_v / 4.0
+    directed = torch.where(gradient_h < gradient_v, green_h, green_v)
+    directed = torch.where(gradient_h == gradient_v, (green_h + green_v) / 2.0, directed)
+    green = torch.where(green_mask > 0, raw, directed)
+    # Bilinear interpolation of R − G and B − G from the places where they are known.
+    chroma_masks = masks[:, 0::2]
+    differences = (raw - green) * chroma_masks
+    differences = _filter(differences, [[0.25, 0.5, 0.25], [0.5, 1.0, 0.5], [0.25, 0.5, 0.25]])
+    chroma = green + differences
+    return torch.cat((chroma[:, 0:1], green, chroma[:, 1:2]), dim=1)
+
+
+def _gaussian_blur(x: Tensor, sigmas_px: Tensor) -> Tensor:
+    """Blur ``[N, C, H, W]``, each sample with its own σ in pixels, ``[N, 1, 1, 1]``, ≤ 2.5."""
+    n, channels, height, width = x.shape
+    radius = 5
+    offsets = torch.arange(-radius, radius + 1, dtype=x.dtype)
+    taps = torch.exp(-0.5 * (offsets / sigmas_px.view(n, 1).clamp_min(1e-3)) ** 2)
+    taps = (taps / taps.sum(1, keepdim=True)).repeat_interleave(channels, 0)
+    size = 2 * radius + 1
+    flat = x.reshape(1, n * channels, height, width)
+    flat = F.pad(flat, (radius, radius, radius, radius), mode="reflect")
+    flat = F.conv2d(flat, taps.view(-1, 1, 1, size), groups=n * channels)
+    flat = F.conv2d(flat, taps.view(-1, 1, size, 1), groups=n * channels)
+    return flat.reshape(n, channels, height, width)
+
+
+# Rows: Y, Cb, Cr of JPEG (ITU-R BT.601), for the smoothing that cameras do on luma and chroma.
+_TO_YCC = torch.tensor(
+    [
+        [0.299, 0.587, 0.114],
+        [-0.168736, -0.331264, 0.5],
+        [0.5, -0.418688, -0.081312],
+    ]
+)
+_FROM_YCC = torch.linalg.inv(_TO_YCC.double()).float()
+
+
+@dataclass(frozen=True)
+class _Processing:
+    """In-camera processing, one value a sample, each ``[N, 1, 1, 1]``."""
+
+    chroma_sigma_px: Tensor
+    luma_sigma_px: Tensor
+    luma_mix: Tensor
+    sharpening: Tensor
+    contrast: Tensor
+    gamma: Tensor
+
+
+def _draw_processing(n: int, probability: float, generator: torch.Generator) -> _Processing:
+    used = (torch.rand(n, 1, 1, 1, generator=generator) < probability).float()
+    smoothed = used * (torch.rand(n, 1, 1, 1, generator=generator) < 0.7).float()
+    return _Processing(
+        chroma_sigma_px=used * _uniform(n, 0.3, 2.5, generator),
+        luma_sigma_px=_uniform(n, 0.4, 1.6, generator),
+        luma_mix=smoothed * _uniform(n, 0.0, 0.85, generator),
+        sharpening=used * _uniform(n, 0.0, 0.8, generator),
+        contrast=used * _uniform(n, 0.0, 0.5, generator),
+        gamma=torch.exp(used * _uniform(n, -0.25, 0.25, generator)),
+    )
+
+
+def _process(x: Tensor, p: _Processing) -> Tensor:
+    """What a camera does after rendering, on sRGB ``[N, 3, H, W]`` in [0, 1]."""
+    ycc = torch.einsum("ij,njhw->nihw", _TO_YCC, x)
+    luma, chroma = ycc[:, :1], ycc[:, 1:]
+    chroma = torch.where(p.chroma_sigma_px > 0, _gaussian_blur(chroma, p.chroma_sigma_px), chroma)
+    luma = luma + p.luma_mix * (_gaussian_blur(luma, p.luma_sigma_px) - luma)
+    luma = luma + p.sharpening * (luma - _gaussian_blur(luma, torch.ones_like(p.gamma)))
+    x = torch.einsum("ij,njhw->nihw", _FROM_YCC, torch.cat((luma, chroma), dim=1))
+    x = x.clamp(0.0, 1.0) ** p.gamma
+    return x + p.contrast * (x * x * (3.0 - 2.0 * x) - x)
+
+
+def _quantise(x: Tensor) -> Tensor:
+    return torch.round(x.clamp(0.0, 1.0) * 255.0) / 255.0
+
+
+def camera_pair(
+    clean: Tensor,
+    crop_px: int,
+    generator: torch.Generator,
+    config: CameraNoiseConfig | None = None,
+    *,
+    noise: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """Render clean photos as one camera a photo would have taken them, with noise and without.
+
+    Args:
+        clean: ``[N, 3, S, S]`` sRGB in [0, 1] with ``S ≥ crop_px + MARGIN_PX``.
+        crop_px: Side of the result.
+        generator: Source of all randomness.
+        config: Ranges to draw from.
+        noise: Factor on the raw noise's standard deviation. With 0 and without JPEG the two
+            results are equal.
+
+    Returns:
+        (noisy, target), each ``[N, 3, crop_px, crop_px]`` sRGB in [0, 1], quantised to 8 bits.
+
+    Raises:
+        ValueError: where the patches are too small for the crop and its margin.
+    """
+    config = config or CameraNoiseConfig()
+    n, _, height, width = clean.shape
+    if min(height, width) < crop_px + MARGIN_PX:
+        raise ValueError(
+            f"patches of {width}×{height} are too small for crops of {crop_px}: "
+            f"{crop_px + MARGIN_PX} are needed"
+        )
+    matrices = random_colour_matrices(n, generator)
+    exposure = _log_uniform(n, *config.exposure_range, generator)
+    red_blue = config.white_balance_range[0] + torch.rand(n, 2, generator=generator) * (
+        config.white_balance_range[1] - config.white_balance_range[0]
+    )
+    gains = torch.stack((red_blue[:, 0], torch.ones(n), red_blue[:, 1]), 1).view(n, 3, 1, 1)
+    shot = _log_uniform(n, *config.shot_range, generator)
+    spread = config.read_log_spread * torch.randn(n, 1, 1, 1, generator=generator)
+    read = torch.exp(config.read_log_slope * torch.log(shot) + config.read_log_offset + spread)
+    masks = bayer_masks(height, width, int(torch.randint(4, (1,), generator=generator)))
+    processing = _draw_processing(n, config.processing_probability, generator)
+    clip_at_zero = torch.rand(n, 1, 1, 1, generator=generator) < 0.7
+    edge_directed = torch.rand(1, generator=generator) < config.edge_directed_probability
+    demosaic = demosaic_hamilton_adams if edge_directed else demosaic_malvar
+    lens_blur = _uniform(n, *config.lens_blur_range_px, generator)
+
+    light = _gaussian_blur(srgb_to_linear(clean) * exposure, lens_blur)
+    camera = _apply_matrices(light, matrices) / gains
+    raw = (camera * masks).sum(1, keepdim=True)
+    noisy_raw = add_raw_noise(raw, shot * noise**2, read * noise**2, generator)
+    # Some makers clip at the black level, others keep what the read noise puts below it.
+    noisy_raw = torch.where(clip_at_zero, noisy_raw.clamp_min(0.0), noisy_raw).clamp_max(1.0)
+
+    def render(mosaic: Tensor) -> Tensor:
+        linear = (demosaic(mosaic, masks) * gains).clamp_max(1.0)
+        linear = _apply_matrices(linear, torch.linalg.inv(matrices)).clamp(0.0, 1.0)
+        return _process(linear_to_srgb(linear), processing)
+
+    noisy, target = render(noisy_raw), render(raw)
+    top, left = (
+        _BORDER_PX
+        + int(torch.randint(size - crop_px - 2 * _BORDER_PX + 1, (1,), generator=generator))
+        for size in (height, width)
+    )
+    window = (..., slice(top, top + crop_px), slice(left, left + crop_px))
+    noisy = _jpeg_some(_quantise(noisy), window, config, generator)
+    return noisy, _quantise(target[window])
+
+
+def _jpeg_some(
+    x: Tensor,
+    window: tuple[EllipsisType, slice, slice],
+    config: CameraNoiseConfig,
+    generator: torch.Generator,
+) -> Tensor:
+    """JPEG some samples, then cut the window out: so the grid of 8×8 blocks falls anywhere."""
+    out = x[window].clone()
+    low, high = config.jpeg_quality_range
+    for i in range(x.shape[0]):
+        used = torch.rand(1, generator=generator) < config.jpeg_probability
+        quality = int(torch.randint(low, high + 1, (1,), generator=generator))
+        subsample = bool(torch.rand(1, generator=generator) < 0.5)
+        if used:
+            pixels = (x[i] * 255.0).round().byte().permute(1, 2, 0).numpy()
+            decoded = jpeg_round_trip(np.ascontiguousarray(pixels), quality, subsample)
+            out[i] = (torch.from_numpy(decoded).permute(2, 0, 1).float() / 255.0)[window]
+    return out
+
+
+def gaussian_pair(
+    clean: Tensor, generator: torch.Generator, max_sigma_8bit: float = 70.0
+) -> tuple[Tensor, Tensor]:
+    """White Gaussian noise of a random strength, quantised and clipped to 8 bits.
+
+    Args:
+        clean: ``[N, 3, H, W]`` sRGB in [0, 1].
+        generator: Source of all randomness.
+        max_sigma_8bit: σ is uniform between 0 and this, in grey levels of 255. One time in
+            five all channels get the same noise.
+
+    Returns:
+        (noisy, clean), each shaped like ``clean``.
+    """
+    n = clean.shape[0]
+    sigma = _uniform(n, 0.0, max_sigma_8bit / 255.0, generator)
+    noise = torch.randn(clean.shape, generator=generator)
+    grey = torch.rand(n, 1, 1, 1, generator=generator) < 0.2
+    noise = torch.where(grey, noise[:, :1], noise)
+    return _quantise(clean + sigma * noise), clean

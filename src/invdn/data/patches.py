@@ -1,0 +1,69 @@
+"""Photos in memory, and random patches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Pixels = npt.NDArray[np.uint8]
+
+SUFFIXES = frozenset({".avif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+def find_images(folder: Path) -> list[Path]:
+    """All image files below a folder, sorted.
+
+    Raises:
+        FileNotFoundError: where the folder does not exist or holds no image.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder")
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise FileNotFoundError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))})")
+    return paths
+
+
+def read_rgb8(path: Path) -> Pixels:
+    """An image file as ``[H, W, 3]`` sRGB, 8 bits."""
+    import pyvips
+
+    image = pyvips.Image.new_from_file(str(path)).colourspace("srgb")
+    if image.hasalpha():
+        image = image.flatten()
+    if image.format != "uchar":
+        image = image.cast("uchar")
+    pixels: Pixels = np.ascontiguousarray(image.numpy())
+    return pixels
+
+
+def to_tensor(pixels: Sequence[Pixels]) -> Tensor:
+    """Equal-sized ``[H, W, 3]`` patches of 0–255 → ``[N, 3, H, W]`` float32 in [0, 1]."""
+    batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+    return batch.float().div_(255.0)
+
+
+def random_window(
+    shape: tuple[int, ...], size_px: int, rng: np.random.Generator
+) -> tuple[slice, slice]:
+    """Rows and columns of a random square of an image of the given shape.
+
+    Raises:
+        ValueError: where the image is smaller than the square.
+    """
+    if min(shape[:2]) < size_px:
+        raise ValueError(f"an image of {shape[1]}×{shape[0]} has no patch of {size_px}×{size_px}")
+    top = int(rng.integers(shape[0] - size_px + 1))
+    left = int(rng.integers(shape[1] - size_px + 1))
+    return slice(top, top + size_px), slice(left, left + size_px)
+
+
+def dihedral(pixels: Pixels, which: int) -> Pixels:
+    """One of the eight rotations and reflections of a square, ``which`` in 0–7."""
+    turned = np.rot90(pixels, which & 3)
+    return turned[:, ::-1] if which & 4 else turned
