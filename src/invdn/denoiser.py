@@ -1,0 +1,275 @@
+"""Array in, array out: pads, cuts into tiles, runs the network, puts the tiles together."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from invdn.runtime import ModelInfo, load_model
+from invdn.tiling import Blender, Span, Window, windows
+
+MAX_STRENGTH = 1.5
+
+#: How far outside [0, 1] float32 images may reach: wide-gamut conversions and sharpening
+#: overshoot a little; anything further off is scaled otherwise.
+FLOAT_TOLERANCE = 0.5
+
+_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
+
+#: ``read(rows, columns)`` → the pixels there, ``[h, w]`` or ``[h, w, C]``.
+Read = Callable[[slice, slice], NDArray[Any]]
+#: ``write(rows, columns, pixels)`` takes the restored pixels, shaped like what was read.
+Write = Callable[[slice, slice, NDArray[Any]], None]
+#: Is told the fraction that is done, in (0, 1]; may raise to stop.
+Progress = Callable[[float], object]
+
+
+class TileModel(Protocol):
+    """What a :class:`Denoiser` needs: :class:`invdn.runtime.Model`, or anything like it."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, sizes, where it runs."""
+
+    def __call__(
+        self, image: NDArray[np.float32], strength: float, *, last: bool = False
+    ) -> NDArray[np.float32]:
+        """Restore a tile, ``[1, 3, H, W]`` → the same shape."""
+
+
+class Denoiser:
+    """Takes the noise out of images of any size; made by :func:`invdn.load`.
+
+    Keeps no state between calls; one object may serve any number of threads at once.
+
+    Laws:
+
+    * ``den(image).shape == image.shape``, and the same for the type; the input is not changed.
+    * ``den(image, strength=0)`` is the image: bit for bit for integer types, within 1e-5 for
+      float32. The network's own arithmetic sees to that: nothing is skipped.
+    * An alpha channel comes back bit for bit.
+    * The tiles do not show: the result is within one 8-bit grey level of an untiled one.
+    """
+
+    def __init__(self, model: TileModel, *, tile: int | None = None) -> None:
+        """``tile`` is the longest side of a tile in pixels; None for the model's own.
+
+        Raises ValueError where it does not fit the model's halo or multiple.
+        """
+        self._model = model
+        self._tile = model.info.tile if tile is None else tile
+        self._plan(1, 1)
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model: name, version, licence, sizes, the device and the threads it uses."""
+        return self._model.info
+
+    def __call__(
+        self, image: NDArray[Any], *, strength: float = 1.0, progress: Progress | None = None
+    ) -> NDArray[Any]:
+        """Restore an image.
+
+        Args:
+            image: ``[H, W]`` grey, or ``[H, W, C]`` with C = 1 (grey), 2 (grey, alpha), 3 (RGB)
+                or 4 (RGB, alpha); sRGB; uint8, uint16, or float32 in [0, 1]. float32 may exceed
+                that range a little (by :data:`FLOAT_TOLERANCE`). Alpha must not be premultiplied.
+            strength: 0 returns the image, 1 removes what the network believes to be noise, up
+                to 1.5 removes more.
+            progress: called with the fraction that is done, in (0, 1], after each tile. What it
+                raises stops the work and reaches the caller.
+
+        Returns:
+            A new array of the same shape and type. float32 results stay in [0, 1], or in the
+            range of the input where that is wider.
+
+        Raises:
+            ValueError: an image or a strength of the wrong kind; the message says what was
+                expected.
+            ModelError: the device failed.
+        """
+        image = np.asarray(image)
+        _check_layout(image)
+        _check_range(image)
+        restored = np.empty(image.shape, image.dtype)
+
+        def write(rows: slice, columns: slice, pixels: NDArray[Any]) -> None:
+            restored[rows, columns] = pixels
+
+        self.restore_regions(
+            image.shape[0],
+            image.shape[1],
+            lambda rows, columns: image[rows, columns],
+            write,
+            strength=strength,
+            progress=progress,
+        )
+        return restored
+
+    def restore_regions(
+        self,
+        height: int,
+        width: int,
+        read: Read,
+        write: Write,
+        *,
+        strength: float = 1.0,
+        progress: Progress | None = None,
+    ) -> None:
+        """Restore an image that need not fit in memory, region by region.
+
+        ``read`` is asked for overlapping regions, row of tiles by row of tiles from top to
+        bottom, each row from left to right; ``write`` gets every pixel once, in the same order.
+        Pixels, strength, progress and errors are those of :meth:`__call__`.
+        """
+        _check_strength(strength)
+        plan = self._plan(height, width)
+        blender = Blender(width)
+        for number, window in enumerate(plan, start=1):
+            region = np.asarray(read(window.rows.read, window.columns.read))
+            _check_layout(region)
+            _check_range(region)
+            values = self._restore_tile(region, window, strength, last=number == len(plan))
+            complete = blender.add(window, values)
+            write(window.rows.done, window.columns.done, _to_pixels(complete, region, window))
+            if progress is not None:
+                progress(number / len(plan))
+
+    def _plan(self, height: int, width: int) -> list[Window]:
+        info = self.info
+        return list(windows(height, width, tile=self._tile, halo=info.halo, multiple=info.multiple))
+
+    def _restore_tile(
+        self, region: NDArray[Any], window: Window, strength: float, *, last: bool
+    ) -> NDArray[np.float32]:
+        """The kept pixels of a window, ``[1 or 3, rows, columns]``, float32."""
+        planes = _to_planes(region)
+        padded = _pad(planes, window.rows, window.columns)
+        if len(planes) == 1:
+            padded = np.repeat(padded, 3, axis=0)
+        restored = self._model(padded[None], strength, last=last)[0]
+        restored = restored[:, window.rows.kept, window.columns.kept]
+        if len(planes) == 1:
+            restored = restored.mean(axis=0, keepdims=True)
+        # The network may overshoot; what was black or white stays within the range.
+        low, high = min(0.0, float(planes.min())), max(1.0, float(planes.max()))
+        clipped: NDArray[np.float32] = np.clip(restored, np.float32(low), np.float32(high))
+        return clipped
+
+
+def load_denoiser(
+    model: str | os.PathLike[str], *, device: str = "auto", threads: int | None = None
+) -> Denoiser:
+    """See :func:`invdn.load`."""
+    return Denoiser(load_model(model, device=device, threads=threads))
+
+
+_shared: dict[str, Denoiser] = {}
+_shared_lock = threading.Lock()
+
+
+def shared_denoiser(model: str | os.PathLike[str]) -> Denoiser:
+    """A denoiser with the default settings, loaded at the first call for this model."""
+    key = os.fspath(model)
+    with _shared_lock:
+        if key not in _shared:
+            _shared[key] = load_denoiser(model)
+        return _shared[key]
+
+
+def _check_strength(strength: float) -> None:
+    if not (math.isfinite(strength) and 0 <= strength <= MAX_STRENGTH):
+        raise ValueError(f"strength must be from 0 to {MAX_STRENGTH}, not {strength}")
+
+
+def _check_layout(image: NDArray[Any]) -> None:
+    if image.ndim not in (2, 3):
+        raise ValueError(
+            f"an image must be [height, width] or [height, width, channels], not {image.ndim}-"
+            f"dimensional (shape {image.shape})"
+        )
+    if image.ndim == 3 and image.shape[2] not in (1, 2, 3, 4):
+        hint = "; channels come last" if image.shape[0] in (1, 2, 3, 4) else ""
+        raise ValueError(
+            f"an image must have 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha) channels, "
+            f"not {image.shape[2]} (shape {image.shape}){hint}"
+        )
+    if image.size == 0:
+        raise ValueError(f"the image has no pixels (shape {image.shape})")
+    if _native(image.dtype) not in _TYPES:
+        raise ValueError(f"pixels must be uint8, uint16, or float32 in [0, 1], not {image.dtype}")
+
+
+def _check_range(image: NDArray[Any]) -> None:
+    if image.dtype.kind != "f":
+        return
+    colour = image if image.ndim == 2 else image[..., : _colour_channels(image)]
+    low, high = float(colour.min()), float(colour.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("the image has pixels that are not finite numbers (NaN or infinity)")
+    if low < -FLOAT_TOLERANCE or high > 1 + FLOAT_TOLERANCE:
+        raise ValueError(
+            f"float32 pixels must be in [0, 1], and these go from {low:g} to {high:g}: "
+            "scale them first"
+        )
+
+
+def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype.newbyteorder("=")
+
+
+def _colour_channels(image: NDArray[Any]) -> int:
+    """Channels of ``[H, W, C]`` without alpha: 1 or 3."""
+    channels: int = image.shape[2]
+    return channels if channels % 2 else channels - 1
+
+
+def _to_planes(region: NDArray[Any]) -> NDArray[np.float32]:
+    """``[h, w]`` or ``[h, w, C]`` → ``[1 or 3, h, w]`` float32 in [0, 1], without alpha."""
+    if region.ndim == 2:
+        region = region[:, :, None]
+    colour = region[:, :, : _colour_channels(region)].transpose(2, 0, 1)
+    planes = np.ascontiguousarray(colour, dtype=np.float32)
+    if region.dtype.kind == "f":
+        return planes
+    return planes / np.float32(np.iinfo(region.dtype).max)
+
+
+def _to_pixels(complete: NDArray[np.float32], region: NDArray[Any], window: Window) -> NDArray[Any]:
+    """``[1 or 3, h, w]`` in [0, 1] → pixels shaped and typed like ``region``, with its alpha.
+
+    ``region`` is what the window read; ``complete`` is its done area.
+    """
+    rows, columns = window.rows, window.columns
+    done = region[
+        rows.keep_start - rows.start : rows.done_stop - rows.start,
+        columns.keep_start - columns.start : columns.done_stop - columns.start,
+    ]
+    if region.dtype.kind != "f":
+        largest = np.iinfo(region.dtype).max
+        complete = complete * np.float32(largest) + np.float32(0.5)  # conversion then rounds down
+    if region.ndim == 2:
+        grey: NDArray[Any] = complete[0].astype(region.dtype)
+        return grey
+    pixels = done.copy()
+    pixels[:, :, : len(complete)] = complete.transpose(1, 2, 0)
+    return pixels
+
+
+def _pad(planes: NDArray[np.float32], rows: Span, columns: Span) -> NDArray[np.float32]:
+    """Reflect at the bottom and at the right up to the network's multiple."""
+    if rows.padding == columns.padding == 0:
+        return planes
+    # Reflection does not repeat the border pixel, so that one pixel alone has nothing to reflect.
+    for axis, padding in ((1, rows.padding), (2, columns.padding)):
+        amounts = [(0, 0)] * 3
+        amounts[axis] = (0, padding)
+        mode = "reflect" if planes.shape[axis] > 1 else "edge"
+        planes = np.pad(planes, amounts, mode=mode)  # type: ignore[call-overload]
+    return planes

@@ -1,0 +1,357 @@
+"""The denoiser: types, shapes, strength 0, alpha, tiles, errors, threads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import invdn
+from invdn.denoiser import Denoiser, shared_denoiser
+from invdn.runtime import ModelInfo
+
+INTEGER_TYPES = [np.uint8, np.uint16]
+SHAPES = [
+    (1, 1, 3),
+    (1, 7, 3),
+    (9, 1, 3),
+    (2, 2),
+    (5, 5, 1),
+    (33, 47, 2),
+    (61, 40, 4),
+    (203, 331, 3),
+]
+
+
+def random_image(shape: tuple[int, ...], dtype: type, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if dtype is np.float32:
+        return rng.random(shape, np.float32)
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+class Fake:
+    """A model that halves the image at strength 1, and records what it gets."""
+
+    def __init__(self, tile: int = 128) -> None:
+        self.info = ModelInfo(
+            "fake", "1", "CC0-1.0", 0, 0, multiple=8, tile=tile, halo=16, sha256="", device="cpu",
+            threads=1,
+        )  # fmt: skip
+        self.shapes: list[tuple[int, ...]] = []
+        self.last: list[bool] = []
+
+    def __call__(self, image: np.ndarray, strength: float, *, last: bool = False) -> np.ndarray:
+        assert image.dtype == np.float32
+        assert image.flags.c_contiguous
+        self.shapes.append(image.shape)
+        self.last.append(last)
+        return image * np.float32(1 - strength / 2)
+
+
+# --- the laws --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", INTEGER_TYPES)
+def test_strength_0_returns_the_image_bit_for_bit(
+    small_denoiser: Denoiser, shape: tuple[int, ...], dtype: type
+) -> None:
+    image = random_image(shape, dtype)
+    restored = small_denoiser(image, strength=0)
+    assert restored.dtype == image.dtype
+    np.testing.assert_array_equal(restored, image)
+
+
+def test_strength_0_returns_floats_nearly(small_denoiser: Denoiser) -> None:
+    image = random_image((70, 201, 3), np.float32)
+    np.testing.assert_allclose(small_denoiser(image, strength=0), image, atol=1e-5)
+
+
+def test_strength_0_runs_the_network() -> None:
+    model = Fake()
+    Denoiser(model)(random_image((8, 8, 3), np.uint8), strength=0)
+    assert model.shapes == [(1, 3, 8, 8)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [*INTEGER_TYPES, np.float32])
+def test_shape_and_type_are_kept_and_the_input_is_not_changed(
+    small_denoiser: Denoiser, shape: tuple[int, ...], dtype: type
+) -> None:
+    image = random_image(shape, dtype)
+    image.flags.writeable = False
+    original = image.copy()
+    restored = small_denoiser(image)
+    assert restored.shape == image.shape
+    assert restored.dtype == image.dtype
+    assert not np.array_equal(restored, image)
+    np.testing.assert_array_equal(image, original)
+
+
+@pytest.mark.parametrize("dtype", [*INTEGER_TYPES, np.float32])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_is_kept_bit_for_bit(small_denoiser: Denoiser, dtype: type, channels: int) -> None:
+    image = random_image((90, 215, channels), dtype)
+    restored = small_denoiser(image, strength=1.5)
+    np.testing.assert_array_equal(restored[..., -1], image[..., -1])
+    np.testing.assert_array_equal(restored[..., :-1], small_denoiser(image[..., :-1], strength=1.5))
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0, 1.5])
+def test_tiles_do_not_show(small_denoiser: Denoiser, strength: float) -> None:
+    image = random_image((330, 415, 3), np.uint8)
+    untiled = Denoiser(small_denoiser._model, tile=512)(image, strength=strength)
+    tiled = small_denoiser(image, strength=strength)
+    difference = np.abs(tiled.astype(int) - untiled)
+    assert difference.max() <= 1
+    assert np.abs(untiled.astype(int) - image).max() > 20  # the network does something
+
+
+def test_the_halo_is_needed(small_denoiser: Denoiser) -> None:
+    """Without it the tiles do show: the test above can fail."""
+    image = random_image((330, 415, 3), np.uint8)
+    info = small_denoiser.info
+
+    class WithoutHalo(Fake):
+        def __init__(self) -> None:
+            super().__init__()
+            self.info = ModelInfo(**{**vars(info), "halo": 0})
+
+        def __call__(self, *args: object, **kwargs: object) -> np.ndarray:
+            return small_denoiser._model(*args, **kwargs)  # type: ignore[arg-type]
+
+    untiled = Denoiser(small_denoiser._model, tile=512)(image)
+    difference = np.abs(Denoiser(WithoutHalo())(image).astype(int) - untiled)
+    assert difference.max() > 1
+
+
+# --- conversion ------------------------------------------------------------------------------
+
+
+def test_grey_is_restored_as_rgb_and_averaged() -> None:
+    class Tinting(Fake):
+        def __call__(self, image: np.ndarray, strength: float, *, last: bool = False) -> np.ndarray:
+            return image * np.array([0.5, 1.0, 0.6], np.float32)[:, None, None]
+
+    for shape in ((9, 12), (9, 12, 1)):
+        grey = random_image(shape, np.float32)
+        np.testing.assert_allclose(Denoiser(Tinting())(grey), grey * 0.7, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "value", "expected"), [
+    (np.uint8, 101, 51),  # 50.5 rounds up
+    (np.uint16, 40001, 20001),
+    (np.uint8, 255, 128),
+    (np.float32, 0.25, 0.125),
+])  # fmt: skip
+def test_values_are_rounded_half_up(dtype: type, value: float, expected: float) -> None:
+    assert Denoiser(Fake())(np.full((3, 3, 3), value, dtype))[1, 1, 1] == expected
+
+
+@pytest.mark.parametrize("gain", [-9.0, 9.0])
+def test_overshoot_is_clipped(gain: float) -> None:
+    class Loud(Fake):
+        def __call__(self, image: np.ndarray, strength: float, *, last: bool = False) -> np.ndarray:
+            return image * np.float32(gain)
+
+    end = 1 if gain > 0 else 0
+    for dtype, largest in ((np.uint8, 255), (np.uint16, 65535), (np.float32, 1)):
+        image = np.full((8, 8, 3), largest // 2 + 1, dtype)
+        assert (Denoiser(Loud())(image) == end * largest).all()
+    wide = np.full((8, 8, 3), 0.5, np.float32)
+    wide[0, 0], wide[0, 1] = -0.25, 1.25
+    restored = Denoiser(Loud())(wide)
+    assert restored[4, 4, 0] == (1.25 if gain > 0 else -0.25)
+
+
+def test_any_memory_layout(small_denoiser: Denoiser) -> None:
+    image = random_image((60, 80, 3), np.uint16)
+    expected = small_denoiser(image)
+    np.testing.assert_array_equal(small_denoiser(np.asfortranarray(image)), expected)
+    strided = np.zeros((60, 160, 6), np.uint16)[:, ::2, ::2]
+    strided[...] = image
+    np.testing.assert_array_equal(small_denoiser(strided), expected)
+    swapped = small_denoiser(image.astype(">u2"))
+    assert swapped.dtype == np.dtype(">u2")
+    np.testing.assert_array_equal(swapped, expected)
+
+
+def test_padding_reflects_at_the_bottom_and_at_the_right() -> None:
+    seen = []
+
+    class Spy(Fake):
+        def __call__(self, image: np.ndarray, strength: float, *, last: bool = False) -> np.ndarray:
+            seen.append(image[0, 0])
+            return image
+
+    Denoiser(Spy())(np.array([[0.1, 0.2, 0.3]], np.float32))
+    row = np.array([0.1, 0.2, 0.3, 0.2, 0.1, 0.2, 0.3, 0.2], np.float32)
+    np.testing.assert_array_equal(seen[0], np.tile(row, (8, 1)))
+
+
+# --- progress, regions, memory ---------------------------------------------------------------
+
+
+def test_progress_rises_to_1_and_the_last_tile_is_announced() -> None:
+    model = Fake()
+    fractions: list[float] = []
+    Denoiser(model)(random_image((300, 200), np.uint8), progress=fractions.append)
+    assert fractions == sorted(set(fractions))
+    assert fractions[-1] == 1
+    assert len(fractions) == len(model.shapes) > 4
+    assert model.last == [False] * (len(fractions) - 1) + [True]
+
+
+def test_raising_in_progress_stops(small_denoiser: Denoiser) -> None:
+    class Stop(Exception):
+        pass
+
+    calls = []
+
+    def progress(fraction: float) -> None:
+        calls.append(fraction)
+        raise Stop
+
+    image = random_image((300, 300, 3), np.uint8)
+    with pytest.raises(Stop):
+        small_denoiser(image, progress=progress)
+    assert len(calls) == 1
+    assert small_denoiser(image[:8, :8]).shape == (8, 8, 3)  # still usable
+
+
+def test_regions_give_the_same_as_the_whole_image(small_denoiser: Denoiser) -> None:
+    image = random_image((300, 290, 4), np.uint8)
+    result = np.zeros_like(image)
+    times = np.zeros(image.shape[:2], int)
+
+    def write(rows: slice, columns: slice, pixels: np.ndarray) -> None:
+        result[rows, columns] = pixels
+        times[rows, columns] += 1
+
+    small_denoiser.restore_regions(300, 290, lambda r, c: image[r, c], write)
+    assert (times == 1).all()
+    np.testing.assert_array_equal(result, small_denoiser(image))
+
+
+def test_memory_does_not_grow_with_the_image() -> None:
+    """Beyond the output: a few tiles, not a float copy of the image."""
+
+    def peak(height: int) -> int:
+        image = np.zeros((height, 512, 3), np.uint8)
+        tracemalloc.start()
+        Denoiser(Fake(tile=256))(image)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most - image.nbytes
+
+    small, large = peak(600), peak(6000)
+    assert large < small + 1_000_000  # a float32 copy would be 37 MB
+
+
+# --- threads ---------------------------------------------------------------------------------
+
+
+def test_many_threads_may_share_a_denoiser(small_denoiser: Denoiser) -> None:
+    images = [random_image((100 + 37 * i, 200, 3), np.uint8, seed=i) for i in range(4)]
+    expected = [small_denoiser(image) for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(small_denoiser, images * 4))
+    for result, right in zip(results, expected * 4, strict=True):
+        np.testing.assert_array_equal(result, right)
+
+
+def test_the_shared_denoiser_is_loaded_once(
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = []
+    monkeypatch.setattr("invdn.denoiser._shared", {})
+    monkeypatch.setattr(
+        "invdn.denoiser.load_denoiser", lambda model: loads.append(model) or Denoiser(Fake())
+    )
+    barrier = threading.Barrier(8)
+
+    def use(_: int) -> Denoiser:
+        barrier.wait()
+        return shared_denoiser(small_model_path)
+
+    with ThreadPoolExecutor(8) as pool:
+        denoisers = list(pool.map(use, range(8)))
+    assert len(loads) == len(set(map(id, denoisers))) == 1
+
+
+# --- errors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros(5, np.uint8), "not 1-dimensional"),
+        (np.zeros((1, 4, 4, 3), np.uint8), "not 4-dimensional"),
+        (np.zeros((4, 4, 5), np.uint8), "3 .RGB. or 4 .RGB, alpha. channels, not 5"),
+        (np.zeros((3, 40, 50), np.uint8), "channels come last"),
+        (np.zeros((0, 4, 3), np.uint8), "no pixels"),
+        (np.zeros((4, 4, 3), np.float64), "uint8, uint16, or float32 in .0, 1., not float64"),
+        (np.zeros((4, 4, 3), np.int32), "not int32"),
+        (np.zeros((4, 4, 3), bool), "not bool"),
+        (np.full((4, 4, 3), np.nan, np.float32), "NaN"),
+        (np.full((4, 4), np.inf, np.float32), "infinity"),
+        (np.full((4, 4, 3), 200, np.float32), "from 200 to 200"),
+        (np.full((4, 4, 3), -1, np.float32), "from -1 to -1"),
+    ],
+)
+def test_wrong_images_are_refused(image: np.ndarray, message: str) -> None:
+    model = Fake()
+    with pytest.raises(ValueError, match=message):
+        Denoiser(model)(image)
+    assert not model.shapes
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.51, float("nan"), float("inf")])
+def test_wrong_strengths_are_refused(strength: float) -> None:
+    with pytest.raises(ValueError, match=r"strength must be from 0 to 1\.5"):
+        Denoiser(Fake())(np.zeros((8, 8), np.uint8), strength=strength)
+
+
+def test_a_tile_too_small_for_the_halo_is_refused() -> None:
+    with pytest.raises(ValueError, match="too small for halo 16"):
+        Denoiser(Fake(), tile=32)
+
+
+def test_alpha_may_hold_anything() -> None:
+    image = random_image((8, 8, 4), np.float32)
+    image[..., 3] = np.nan
+    assert np.isnan(Denoiser(Fake())(image)[..., 3]).all()
+
+
+# --- the package -----------------------------------------------------------------------------
+
+
+def test_the_everyday_interface(small_model_path: Path) -> None:
+    image = random_image((30, 20, 3), np.uint8)
+    denoiser = invdn.load(small_model_path, device="cpu", threads=1)
+    assert isinstance(denoiser, invdn.Denoiser)
+    assert isinstance(denoiser.info, invdn.ModelInfo)
+    assert denoiser.info.name == "small"
+    expected = denoiser(image, strength=0.7)
+    np.testing.assert_array_equal(invdn.denoise(image, 0.7, small_model_path), expected)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = invdn.nothing
+
+
+def test_importing_is_light() -> None:
+    program = (
+        "import sys, invdn; assert invdn.__version__\n"
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'pyvips', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "invdn.Denoiser\n"
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'pyvips'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

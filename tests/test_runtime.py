@@ -1,0 +1,259 @@
+"""Finding, checking, loading and running models."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from invdn import runtime
+from invdn.runtime import Model, ModelError, load_model, shipped_models
+
+CARD = """
+[{name}]
+file = "{file}"
+sha256 = "{sha256}"
+licence = "CC0-1.0"
+version = "7"
+parameters = 123
+macs_per_pixel = 45
+multiple = 4
+tile = 160
+halo = {halo}
+data = "none"
+steps = 6
+released = 2026-01-31
+
+[{name}.scores]
+"val, PSNR dB" = 40.5
+"""
+
+
+@pytest.fixture
+def directory(small_model_path: Path, tmp_path: Path) -> Path:
+    """A weights directory with one model, "mine"."""
+    content = small_model_path.read_bytes()
+    (tmp_path / "mine.onnx").write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    (tmp_path / "models.toml").write_text(
+        CARD.format(name="mine", file="mine.onnx", sha256=sha256, halo=32)
+    )
+    return tmp_path
+
+
+def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
+    text = str(error.value)
+    assert text
+    assert "\n" not in text
+    return text
+
+
+def test_model_by_name(directory: Path) -> None:
+    model = load_model("mine", device="cpu", threads=1, directory=directory)
+    info = model.info
+    assert (info.name, info.version, info.halo, info.threads, info.device) == (
+        "mine", "7", 32, 1, "cpu",
+    )  # fmt: skip
+    assert (info.data, info.steps, info.released) == ("none", 6, "2026-01-31")
+    assert info.scores == {"val, PSNR dB": 40.5}
+    image = np.random.default_rng(0).random((1, 3, 8, 12), np.float32)
+    assert model(image, 1.0).shape == image.shape
+    np.testing.assert_allclose(model(image, 0.0), image, atol=1e-5)
+
+
+def test_model_by_path(small_model_path: Path) -> None:
+    for path in (small_model_path, str(small_model_path)):
+        info = load_model(path, device="cpu", threads=1).info
+        assert (info.name, info.version, info.licence) == ("small", "1.2", "CC0-1.0")
+        assert (info.multiple, info.tile) == (4, 160)
+        assert info.sha256 == hashlib.sha256(small_model_path.read_bytes()).hexdigest()
+        assert info.parameters > 1000
+        assert info.macs_per_pixel > 100
+
+
+def test_shipped_models_are_listed_without_loading(directory: Path) -> None:
+    info = shipped_models(directory)["mine"]
+    assert (info.name, info.device, info.threads) == ("mine", "", 0)
+
+
+def test_unknown_name(directory: Path) -> None:
+    with pytest.raises(ModelError, match="no model 'yours': use one of these: mine") as error:
+        load_model("yours", directory=directory)
+    one_line(error)
+
+
+def test_damaged_file(directory: Path) -> None:
+    path = directory / "mine.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"damaged.*pip install --force-reinstall invdn") as error:
+        load_model("mine", directory=directory)
+    one_line(error)
+
+
+def test_missing_file(directory: Path) -> None:
+    (directory / "mine.onnx").unlink()
+    for model in ("mine", directory / "other.onnx", str(directory / "other.onnx")):
+        with pytest.raises(ModelError, match="no model file") as error:
+            load_model(model, directory=directory)
+        one_line(error)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", bytes(range(256)) * 50])
+def test_not_a_model(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="is not a usable ONNX model") as error:
+        load_model(path, device="cpu")
+    one_line(error)
+
+
+def test_truncated_model(small_model_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(small_model_path.read_bytes()[:-2000])
+    with pytest.raises(ModelError) as error:
+        load_model(path, device="cpu")
+    one_line(error)
+
+
+def test_somebody_elses_model(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", kind, [1])],
+        [helper.make_tensor_value_info("y", kind, [1])],
+    )
+    path = tmp_path / "other.onnx"
+    opsets = [helper.make_opsetid("", 18)]
+    path.write_bytes(
+        helper.make_model(graph, ir_version=10, opset_imports=opsets).SerializeToString()
+    )
+    with pytest.raises(ModelError, match="not a model of invdn: it takes x and gives y") as error:
+        load_model(path, device="cpu")
+    one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [("missing", "does not say its halo"), ("malformed", "malformed description")],
+)
+def test_description_that_is_not_complete(
+    small_model_path: Path, tmp_path: Path, change: str, message: str
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    proto = onnx.load(small_model_path)
+    for entry in proto.metadata_props:
+        if entry.key == "halo":
+            entry.value = "wide"
+            if change == "missing":
+                entry.key = "else"
+    path = tmp_path / "changed.onnx"
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(ModelError, match=message) as error:
+        load_model(path, device="cpu")
+    one_line(error)
+
+
+def test_malformed_card(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot read .*models\.toml"):
+        shipped_models(tmp_path)
+    (tmp_path / "models.toml").write_text("[photo")
+    with pytest.raises(ModelError, match="malformed") as error:
+        shipped_models(tmp_path)
+    one_line(error)
+
+
+@pytest.mark.parametrize(("device", "extra"), [("cuda", "gpu"), ("openvino", "openvino")])
+def test_device_that_is_not_installed(
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, extra: str
+) -> None:
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ModelError, match=rf"pip install 'invdn\[{extra}\]'") as error:
+        load_model(small_model_path, device=device)
+    one_line(error)
+
+
+def test_cuda_that_is_installed_but_does_not_work(
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime then falls back to the CPU by itself: fine for "auto", not for "cuda"."""
+    import onnxruntime
+
+    real = onnxruntime.InferenceSession
+
+    def without_driver(content: bytes, options: object, providers: object) -> object:
+        return real(content, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(
+        onnxruntime,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    monkeypatch.setattr(onnxruntime, "InferenceSession", without_driver)
+    assert load_model(small_model_path, device="auto").info.device == "cpu"
+    with pytest.raises(ModelError, match="cuda does not work here") as error:
+        load_model(small_model_path, device="cuda")
+    one_line(error)
+
+
+def test_onnxruntime_that_is_not_installed(
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ModelError, match="pip install onnxruntime") as error:
+        load_model(small_model_path)
+    one_line(error)
+
+
+def test_wrong_arguments(small_model_path: Path) -> None:
+    with pytest.raises(ValueError, match="device must be one of auto, cpu, cuda, openvino"):
+        load_model(small_model_path, device="tpu")
+    with pytest.raises(ValueError, match="threads must be at least 1, not 0"):
+        load_model(small_model_path, threads=0)
+
+
+def test_failure_while_running_is_one_line(small_model_path: Path) -> None:
+    model = load_model(small_model_path, device="cpu", threads=1)
+    with pytest.raises(ModelError, match="small failed on a tile of 7×5 pixels on cpu") as error:
+        model(np.zeros((1, 3, 5, 7), np.float32), 1.0)  # not a multiple of 4
+    one_line(error)
+
+
+def test_model_whose_output_is_not_a_number_is_refused() -> None:
+    info = SimpleNamespace(name="bad", multiple=4, device="cpu")
+    session = SimpleNamespace(run=lambda names, feed, options: [feed["image"] * np.nan])
+    with pytest.raises(ModelError, match="bad does not work on cpu"):
+        runtime._warm_up(Model(session, None, info))  # type: ignore[arg-type]
+
+
+def test_default_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert runtime.default_threads() >= 1
+    monkeypatch.setattr(runtime, "_physical_cores", lambda: 64)
+    monkeypatch.setattr(runtime, "_cgroup_cpus", lambda: 3)
+    assert runtime.default_threads() == 3
+
+
+def test_threads_do_not_change_the_result(small_model_path: Path) -> None:
+    image = np.random.default_rng(0).random((1, 3, 96, 80), np.float32)
+    one = load_model(small_model_path, device="cpu", threads=1)(image, 1.0)
+    two = load_model(small_model_path, device="cpu", threads=2)(image, 1.0)
+    np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def test_shipped_cards_agree_with_their_files() -> None:
+    """What models.toml says of a model is what its file says of itself."""
+    for name, card in shipped_models().items():
+        by_name = load_model(name, device="cpu", threads=1).info
+        file = load_model(runtime._find(name, runtime.WEIGHTS)[0], device="cpu", threads=1).info
+        for field in ("version", "licence", "parameters", "macs_per_pixel", "multiple", "tile",
+                      "halo", "sha256"):  # fmt: skip
+            assert getattr(by_name, field) == getattr(file, field) == getattr(card, field), field

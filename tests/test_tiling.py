@@ -1,0 +1,131 @@
+"""The laws that the module's docstring states, for many sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from invdn.tiling import Blender, Span, spans, windows
+
+SETTINGS = [
+    # tile, halo, multiple, blend
+    (768, 48, 8, 16),
+    (128, 24, 8, 16),
+    (104, 8, 8, 16),
+    (64, 6, 2, 8),
+    (40, 2, 2, 16),
+    (24, 0, 8, 0),
+    (37, 3, 1, 4),
+    (160, 64, 4, 8),
+]
+SIZES = [1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 129, 136, 160, 200, 333, 1000, 1537, 4001, 100_003]
+
+
+def plan(size: int, setting: tuple[int, int, int, int]) -> tuple[Span, ...]:
+    tile, halo, multiple, blend = setting
+    return spans(size, tile=tile, halo=halo, multiple=multiple, blend=blend)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_laws_along_one_axis(size: int, setting: tuple[int, int, int, int]) -> None:
+    tile, halo, multiple, _ = setting
+    total = np.zeros(size, np.float32)
+    done = 0
+    lengths = set()
+    for span in plan(size, setting):
+        length = span.stop - span.start + span.padding
+        lengths.add(length)
+        assert 0 <= span.start < span.stop <= size
+        assert span.start % multiple == length % multiple == 0
+        assert length <= tile
+        assert 0 <= span.padding < multiple
+        assert span.start <= span.keep_start < span.done_stop <= span.keep_stop <= span.stop
+        assert span.keep_start == done
+        done = span.done_stop
+        assert (span.weights > 0).all()
+        total[span.keep_start : span.keep_stop] += span.weights
+        trusted = np.arange(span.keep_start, span.keep_stop)[span.weights >= 0.5]
+        if span.start > 0:
+            assert trusted.min() - span.start >= halo
+        if span.stop < size:
+            assert span.stop - 1 - trusted.max() >= halo
+    assert done == size
+    assert (total == 1).all()  # exactly
+    assert len(lengths) == 1
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_laws_for_every_small_size(setting: tuple[int, int, int, int]) -> None:
+    for size in range(1, 5 * setting[0] if setting[0] < 200 else 900):
+        total = np.zeros(size, np.float32)
+        done = 0
+        for span in plan(size, setting):
+            total[span.keep_start : span.keep_stop] += span.weights
+            assert span.keep_start == done < span.done_stop
+            done = span.done_stop
+        assert done == size
+        assert (total == 1).all()
+
+
+def test_weights_in_two_dimensions_sum_to_exactly_one() -> None:
+    total = np.zeros((203, 310), np.float32)
+    for window in windows(203, 310, tile=104, halo=8, multiple=8):
+        rows, columns = window.rows, window.columns
+        area = np.s_[rows.keep_start : rows.keep_stop, columns.keep_start : columns.keep_stop]
+        total[area] += window.weights
+    assert (total == 1).all()
+
+
+def test_small_image_is_one_window() -> None:
+    (span,) = spans(100, tile=104, halo=16, multiple=8)
+    assert (span.start, span.stop, span.padding) == (0, 100, 4)
+
+
+def test_windows_are_no_longer_than_needed() -> None:
+    first, second = spans(800, tile=768, halo=48, multiple=8)
+    assert (first.start, first.stop) == (0, 448)
+    assert (second.start, second.stop) == (352, 800)
+
+
+def test_neighbours_hand_over_in_the_middle() -> None:
+    first, second = spans(800, tile=768, halo=48, multiple=8)
+    assert (second.keep_start, first.keep_stop) == (392, 408)
+    assert first.done_stop == second.keep_start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": 0}, "size 0"),
+        ({"halo": 12}, "halo 12 is not a multiple of 8"),
+        ({"tile": 100}, "tile 100 is not a multiple of 8"),
+        ({"tile": 64}, "tile 64 is too small for halo 16"),
+        ({"blend": 12}, "power of two"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(arguments: dict[str, int], message: str) -> None:
+    fitting = {"size": 500, "tile": 128, "halo": 16, "multiple": 8, "blend": 16}
+    with pytest.raises(ValueError, match=message):
+        spans(**{**fitting, **arguments})
+
+
+@pytest.mark.parametrize("blend", [0, 16])
+def test_blender_is_the_weighted_sum(blend: int) -> None:
+    """Compared with adding everything up in an image-sized array."""
+    height, width = 217, 330
+    rng = np.random.default_rng(0)
+    expected = np.zeros((3, height, width), np.float32)
+    result = np.full((3, height, width), np.nan, np.float32)
+    blender = Blender(width)
+    for window in windows(height, width, tile=120, halo=8, multiple=8, blend=blend):
+        rows, columns = window.rows, window.columns
+        values = rng.random((3, *window.weights.shape), np.float32)
+        original = values.copy()
+        expected[:, rows.keep_start : rows.keep_stop, columns.keep_start : columns.keep_stop] += (
+            values * window.weights
+        )
+        assert np.isnan(result[:, rows.done, columns.done]).all()  # each pixel comes once
+        result[:, rows.done, columns.done] = blender.add(window, values)
+        np.testing.assert_array_equal(values, original)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
