@@ -1,0 +1,363 @@
+"""The command `invdn`: one small function a verb, and none of them computes anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from invdn._version import __version__
+
+if TYPE_CHECKING:
+    from invdn.batch import Job, Plan, Result
+    from invdn.runtime import ModelInfo
+
+SOME_FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="invdn",
+    help="Takes the noise out of real photographs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name that the terminal cannot show must not end a batch.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    # To be ended politely is like Ctrl-C: nothing half written stays.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app(prog_name="invdn")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"invdn {__version__}")
+        raise typer.Exit
+
+
+def _check_finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise typer.BadParameter("it must be a number")
+    return value
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def denoise(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="IN", help="Photos, or folders of photos.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="A folder; or a file, for exactly one photo."
+        ),
+    ],
+    strength: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.5,
+            callback=_check_finite,
+            help="How much noise to remove: 0 none, 1 what the network believes to be noise.",
+        ),
+    ] = 1.0,
+    model: Annotated[str, typer.Option(help="A model's name, or its .onnx file.")] = "photo",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Processor threads; as many as cores by default.")
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Go into subfolders, and keep their tree.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outputs that exist already.")
+    ] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="Write jpg, png, tif or webp instead of each's own."),
+    ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            help="Of JPEG and WebP; by default a JPEG's own (90 at least), 92 for new ones.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a photo, and nothing else.")
+    ] = False,
+) -> None:
+    """Remove the noise from photos.
+
+    Originals are never touched, and an output that exists already is left alone and skipped: run
+    a stopped batch again, and it does the rest. JPEG, PNG, TIFF and WebP are read and written.
+
+    Exit status: 0 all done or skipped, 1 some failed (each is named with its reason, the others
+    are written), 2 wrong usage, 130 interrupted.
+    """
+    with _expected_errors():
+        from invdn import batch, load
+
+        plan = batch.plan(inputs, output, recursive=recursive, format=format)
+        _report_plan(plan, recursive)
+        results: list[Result] = []
+        start = time.monotonic()
+        if plan.jobs:
+            denoiser = load(model, threads=threads)
+            with _progress_bar(plan.jobs) as progress, _remainder_said(plan.jobs, results):
+                for result in batch.run(
+                    plan.jobs,
+                    denoiser,
+                    strength=strength,
+                    quality=quality,
+                    overwrite=overwrite,
+                    progress=progress,
+                ):
+                    results.append(result)
+                    _report_result(result, as_json)
+        if not as_json:
+            print(_summary(results, time.monotonic() - start))
+        if plan.unreadable or any(result.status == "failed" for result in results):
+            raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def info(
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODEL]", help="A model's name, or its .onnx file; all if none."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a model is."""
+    with _expected_errors():
+        from invdn import load
+        from invdn.runtime import shipped_models
+
+        models = shipped_models()
+        if model is not None:
+            models = {model: models[model] if model in models else load(model).info}
+        if as_json:
+            found = [dataclasses.asdict(description) for description in models.values()]
+            print(json.dumps(found[0] if model is not None else found))
+        else:
+            print("\n\n".join(map(_description, models.values())) or "no model is installed")
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The settings.")],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
+    ] = False,
+) -> None:
+    """Train a network as a settings file says."""
+    with _expected_errors():
+        with _training_extra("train"):
+            from invdn.config import ConfigError
+            from invdn.train import train_from_config_file
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        logging.getLogger("pyvips").setLevel(logging.WARNING)  # it tells of every thread pool
+        try:
+            train_from_config_file(config, resume)
+        except ConfigError as error:
+            _fail(str(error))
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Trained weights.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="MODEL.onnx", help="The file to write.")
+    ],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file if it exists already.")
+    ] = False,
+) -> None:
+    """Turn trained weights into an ONNX model."""
+    with _expected_errors():
+        with _training_extra("export"):
+            from invdn.export import ExportError, export_checkpoint
+        try:
+            print(export_checkpoint(checkpoint, output, overwrite=overwrite))
+        except ExportError as error:
+            _fail(str(error))
+
+
+# --- what is said --------------------------------------------------------------------------------
+
+
+def _say(text: str) -> None:
+    print(f"invdn: {text}", file=sys.stderr)
+
+
+def _fail(text: str) -> NoReturn:
+    _say(text)
+    raise typer.Exit(WRONG_USAGE)
+
+
+def _report_plan(plan: Plan, recursive: bool) -> None:
+    for folder, reason in plan.unreadable:
+        _say(f"{folder}: {reason}")
+    if plan.left_out:
+        counted = ", ".join(f"{n} {suffix}" for suffix, n in sorted(plan.left_out.items()))
+        _say(f"left out, because the format is not supported: {counted}")
+    if not plan.jobs:
+        hint = "; --recursive looks into subfolders too" if plan.deeper and not recursive else ""
+        _say(f"no photos found{hint}")
+
+
+def _report_result(result: Result, as_json: bool) -> None:
+    for notice in result.notices:
+        _say(f"{result.input}: {notice}")
+    if result.status != "done":
+        skipped = "skipped: " if result.status == "skipped" else ""
+        _say(f"{result.input}: {skipped}{result.reason}")
+    if as_json:
+        print(json.dumps(_as_json(result)), flush=True)
+    elif result.status == "done":
+        size = f"{result.megapixels:.1f} MP in {result.seconds:.1f} s"
+        print(f"{result.input}: {size}, {result.output}", flush=True)
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    return {
+        "input": str(result.input),
+        "output": str(result.output),
+        "status": result.status,
+        "reason": result.reason,
+        "seconds": round(result.seconds, 3),
+        "width": result.width,
+        "height": result.height,
+        "notices": list(result.notices),
+    }
+
+
+def _summary(results: Sequence[Result], seconds: float) -> str:
+    counts = Counter(result.status for result in results)
+    megapixels = sum(result.megapixels for result in results if result.status == "done")
+    parts = [f"{counts['done']} done ({megapixels:.1f} MP in {seconds:.1f} s)"]
+    parts += [f"{counts[status]} {status}" for status in ("skipped", "failed") if counts[status]]
+    return ", ".join(parts)
+
+
+def _description(model: ModelInfo) -> str:
+    rows = {
+        "name": model.name,
+        "version": model.version,
+        "released": model.released,
+        "licence": model.licence,
+        "trained on": model.data,
+        "steps": f"{model.steps:,}" if model.steps else "",
+        "parameters": f"{model.parameters:,}",
+        "MACs/pixel": f"{model.macs_per_pixel:,}",
+        "tile, halo": f"{model.tile} px, {model.halo} px",
+        "device": model.device,
+        "sha256": model.sha256,
+        **{what: f"{score:g}" for what, score in model.scores.items()},
+    }
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items() if value)
+
+
+@contextmanager
+def _progress_bar(jobs: Sequence[Job]) -> Iterator[Callable[[Job, float], None] | None]:
+    """A progress bar on stderr, if that is a terminal; what moves it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),  # a name may look like markup
+        BarColumn(),
+        TextColumn("{task.percentage:.0f}%"),
+        MofNCompleteColumn(),
+        Remaining(),
+        console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),  # a pipe must get the results unredirected
+        transient=True,
+    )
+    order = {job: number for number, job in enumerate(jobs)}
+    with bar:
+        task = bar.add_task("", total=len(jobs))
+        yield lambda job, fraction: bar.update(
+            task, completed=order[job] + fraction, description=job.input.name
+        )
+
+
+# --- what may go wrong ---------------------------------------------------------------------------
+
+
+@contextmanager
+def _expected_errors() -> Iterator[None]:
+    """Turn what a user can cause into one line and an exit status."""
+    try:
+        from invdn.batch import UsageError
+        from invdn.runtime import ModelError
+
+        try:
+            yield
+        except (UsageError, ModelError) as error:
+            _fail(str(error))
+    except KeyboardInterrupt:
+        _say("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _remainder_said(jobs: Sequence[Job], results: Sequence[Result]) -> Iterator[None]:
+    """On an interrupt, say how much is left."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        left = len(jobs) - len(results)
+        _say(f"{left} of {len(jobs)} photos are left: the same command again does them")
+        raise
+
+
+@contextmanager
+def _training_extra(verb: str) -> Iterator[None]:
+    """Around imports that need PyTorch: say what to install where it is not."""
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "invdn":
+            raise
+        _fail(f"{verb} needs PyTorch: pip install 'invdn[train]'")
+
+
+if __name__ == "__main__":
+    main()

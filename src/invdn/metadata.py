@@ -1,0 +1,393 @@
+"""EXIF and IPTC as bytes: kept as the camera wrote them, and put into each file format.
+
+libvips can carry EXIF, but it parses it and writes it anew with libexif, and maker notes do not
+survive that: of a Nikon D800's 37,904 bytes 13,128 came out. And libvips neither reads nor
+writes the EXIF of TIFF files, and reads a quarter of their IPTC. So EXIF goes around libvips: it
+is taken as one *block* (a small TIFF file, without the "Exif\\0\\0" that JPEG puts before it),
+patched in place where it has to change, and put into the finished file.
+
+Everything here is forgiving: a damaged block must never cost anybody a photo, so what cannot be
+understood is left as it is, or left out.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from mmap import mmap
+from typing import BinaryIO
+
+# Tags of the TIFF structure, by their names in the EXIF and TIFF 6.0 specifications.
+ORIENTATION = 0x0112
+THUMBNAIL_OFFSET, THUMBNAIL_LENGTH = 0x0201, 0x0202
+EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
+PIXEL_WIDTH, PIXEL_HEIGHT = 0xA002, 0xA003
+DNG_VERSION = 0xC612
+IPTC = 0x83BB
+
+# What describes the photo rather than the layout of the file it lies in; the rest of a TIFF
+# file's first directory must not be copied. (XMP, IPTC and ICC are there too: libvips does those.)
+# fmt: off
+_DESCRIPTIVE = frozenset([
+    0x010D, 0x010E, 0x010F, 0x0110,  # document name, description, make, model
+    ORIENTATION, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298,  # software, date, artist, host, copyright
+    0x4746, 0x4749, *range(0x9C9B, 0x9CA0),  # ratings, and Windows' title, comment, author, ...
+    EXIF_IFD, GPS_IFD,
+])
+# fmt: on
+_POINTERS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
+
+# Bytes of one value, and of the unit whose bytes swap, for each TIFF field type.
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_SWAP_UNITS = _SIZES | {5: 4, 10: 4}
+
+_EXIF_MARK = b"Exif\0\0"
+_JPEG_SEGMENT_MAX = 65535 - 2  # its length is 16 bits and counts itself
+_PHOTOSHOP_MARK = b"Photoshop 3.0\0"
+_IPTC_RESOURCE = 0x0404
+_THUMBNAIL_RESOURCES = (0x0409, 0x040C)
+
+_Bytes = bytes | bytearray | mmap
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One field of a directory; `start` is where its value's bytes are in the whole block."""
+
+    tag: int
+    kind: int
+    count: int
+    start: int
+
+    @property
+    def size(self) -> int:
+        return _SIZES.get(self.kind, 0) * self.count
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A field by itself: its TIFF type, and its bytes in little-endian order."""
+
+    kind: int
+    data: bytes
+
+
+_Directory = dict[int, "_Value | _Directory"]
+
+
+# --- patching a block in place -------------------------------------------------------------------
+
+
+def block_of(exif_data: bytes) -> bytes:
+    """The block in an "Exif" chunk, with or without JPEG's mark in front."""
+    return exif_data.removeprefix(_EXIF_MARK)
+
+
+def without_thumbnail(block: bytes) -> bytes:
+    """The block without its thumbnail, which shows the photo as it was; else byte for byte."""
+    order = _byte_order(block)
+    if order is None:
+        return block
+    patched = bytearray(block)
+    (first,) = struct.unpack_from(order + "I", block, 4)
+    second, link = _next_directory(block, order, first)
+    if not second:
+        return block
+    struct.pack_into(order + "I", patched, link, 0)  # no second directory any more
+    found = {entry.tag: entry for entry in _entries(block, order, second)}
+    if THUMBNAIL_OFFSET in found and THUMBNAIL_LENGTH in found:
+        start = _number(block, order, found[THUMBNAIL_OFFSET])
+        end = start + _number(block, order, found[THUMBNAIL_LENGTH])
+        if end == len(block):
+            del patched[start:]
+        elif 8 <= start <= end < len(block):  # moving what follows would break offsets
+            patched[start:end] = bytes(end - start)
+    return bytes(patched)
+
+
+def upright(block: bytes, *, swap_sides: bool) -> bytes:
+    """The block saying "as stored" (Orientation 1), with the pixel sizes swapped if asked for."""
+    order = _byte_order(block)
+    if order is None:
+        return block
+    patched = bytearray(block)
+    (first,) = struct.unpack_from(order + "I", block, 4)
+    fields = {entry.tag: entry for entry in _entries(block, order, first)}
+    if ORIENTATION in fields:
+        _set_number(patched, order, fields[ORIENTATION], 1)
+    if swap_sides and EXIF_IFD in fields:
+        inner = _entries(block, order, _number(block, order, fields[EXIF_IFD]))
+        sides = {entry.tag: entry for entry in inner}
+        if PIXEL_WIDTH in sides and PIXEL_HEIGHT in sides:
+            width, height = (_number(block, order, sides[t]) for t in (PIXEL_WIDTH, PIXEL_HEIGHT))
+            _set_number(patched, order, sides[PIXEL_WIDTH], height)
+            _set_number(patched, order, sides[PIXEL_HEIGHT], width)
+    return bytes(patched)
+
+
+def xmp_upright(xmp: bytes) -> bytes:
+    """XMP whose copy of the orientation, if it has one, says 1."""
+    pattern = rb"""(tiff:Orientation(?:\s*=\s*["']|\s*>\s*))[2-8](?=\s*["'<])"""
+    return re.sub(pattern, rb"\g<1>1", xmp)
+
+
+# --- EXIF into finished files --------------------------------------------------------------------
+
+
+def fits_jpeg(block: bytes) -> bool:
+    return len(block) + len(_EXIF_MARK) <= _JPEG_SEGMENT_MAX
+
+
+def with_density(jpeg: bytes, pixels_per_mm: tuple[float, float]) -> bytes:
+    """A JPEG file with a JFIF header that says the resolution.
+
+    libvips leaves that header out where it writes no EXIF.
+    """
+    dots_per_inch = [round(per_mm * 25.4) for per_mm in pixels_per_mm]
+    if jpeg[2:4] == b"\xff\xe0" or not all(0 < dots < 65536 for dots in dots_per_inch):
+        return jpeg
+    version, inches, no_thumbnail = 0x0102, 1, 0
+    body = b"JFIF\0" + struct.pack(">HBHHH", version, inches, *dots_per_inch, no_thumbnail)
+    return jpeg[:2] + b"\xff\xe0" + (len(body) + 2).to_bytes(2, "big") + body + jpeg[2:]
+
+
+def into_jpeg(jpeg: bytes, block: bytes) -> Iterator[bytes | memoryview]:
+    """A JPEG file, in pieces, with the block as its APP1 segment, after the JFIF header if any."""
+    at = 2
+    if jpeg[2:4] == b"\xff\xe0":
+        at = 4 + int.from_bytes(jpeg[4:6], "big")
+    body = _EXIF_MARK + block
+    yield memoryview(jpeg)[:at]
+    yield b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
+    yield memoryview(jpeg)[at:]
+
+
+def into_png(png: bytes, block: bytes) -> Iterator[bytes | memoryview]:
+    """A PNG file, in pieces, with the block as its eXIf chunk, right after the header."""
+    at = 8 + 25  # the signature, and IHDR, which is always first and always 25 bytes
+    body = b"eXIf" + block
+    yield memoryview(png)[:at]
+    yield len(block).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    yield memoryview(png)[at:]
+
+
+def into_webp(
+    webp: bytes, block: bytes, *, width: int, height: int, alpha: bool
+) -> Iterator[bytes | memoryview]:
+    """A WebP file, in pieces, with the block as its EXIF chunk, in the extended form."""
+    exif_flag, alpha_flag = 0x08, 0x10
+    if webp[12:16] == b"VP8X":
+        header, rest = bytearray(webp[12:30]), memoryview(webp)[30:]
+    else:
+        canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+        flags = alpha_flag if alpha else 0
+        header = bytearray(b"VP8X" + struct.pack("<II", 10, flags) + canvas)
+        rest = memoryview(webp)[12:]
+    header[8] |= exif_flag
+    chunk = b"EXIF" + len(block).to_bytes(4, "little") + block + bytes(len(block) % 2)
+    size = len(b"WEBP") + len(header) + len(rest) + len(chunk)
+    yield b"RIFF" + size.to_bytes(4, "little") + b"WEBP"
+    yield bytes(header)
+    yield rest
+    yield chunk
+
+
+def into_tiff(file: BinaryIO, block: bytes | None, iptc: bytes | None) -> bool:
+    """Add what the block says, and IPTC, to a TIFF file that is open for reading and writing.
+
+    The file's first directory is written again at its end, with the block's descriptive fields,
+    its EXIF and GPS directories, and the IPTC; the pixels stay where they are. Maker notes are
+    copied as they are: those that count their offsets from the start of the *camera's* file
+    (Canon's) are then only found by tools that correct for that, as ExifTool does.
+
+    Returns whether it could be done: not for BigTIFF, and not for a block that makes no sense.
+    """
+    fields = _descriptive(block) if block else {}
+    if iptc:
+        fields[IPTC] = _Value(7, iptc)
+    file.seek(0)
+    head = file.read(8)
+    if not fields or head[:4] != b"II*\0":
+        return False
+    (first,) = struct.unpack_from("<I", head, 4)
+    file.seek(first)
+    (count,) = struct.unpack("<H", file.read(2))
+    rows = [file.read(12) for _ in range(count)]
+    # A row holds either its value or the offset of it: both stay true where the row moves.
+    kept = [row for row in rows if int.from_bytes(row[:2], "little") not in fields]
+    end = file.seek(0, 2)
+    end += file.write(bytes(end % 2))
+    file.write(_serialise(fields, end, kept))
+    file.seek(4)
+    file.write(struct.pack("<I", end))
+    return True
+
+
+def from_tiff(data: mmap | bytes) -> bytes | None:
+    """The descriptive fields and the EXIF and GPS directories of a TIFF file, as a block."""
+    fields = _descriptive(data)
+    return b"II*\0" + struct.pack("<I", 8) + _serialise(fields, 8) if fields else None
+
+
+def iptc_from_tiff(data: mmap | bytes) -> bytes | None:
+    """The IPTC of a TIFF file."""
+    found = [entry for entry in _first_directory(data) if entry.tag == IPTC]
+    return bytes(data[found[0].start : found[0].start + found[0].size]) if found else None
+
+
+def is_dng(data: mmap | bytes) -> bool:
+    """Whether a TIFF file is a digital negative: camera raw, whatever its name."""
+    return any(entry.tag == DNG_VERSION for entry in _first_directory(data))
+
+
+# --- IPTC ----------------------------------------------------------------------------------------
+
+
+def iptc_for(target: str, iptc: bytes) -> bytes | None:
+    """IPTC as JPEG ("jpeg") or as TIFF ("tiff") wants it, without Photoshop's thumbnail.
+
+    JPEG has it among Photoshop's "image resources", TIFF has it bare; libvips copies the bytes
+    from one to the other unchanged, where nobody then understands them.
+    """
+    if not iptc.startswith(_PHOTOSHOP_MARK):
+        if target == "tiff":
+            return iptc
+        return _PHOTOSHOP_MARK + _resource(_IPTC_RESOURCE, b"\0\0", iptc)
+    resources = list(_resources(iptc[len(_PHOTOSHOP_MARK) :]))
+    if target == "tiff":
+        return next((body for number, _, body in resources if number == _IPTC_RESOURCE), None)
+    kept = [_resource(*r) for r in resources if r[0] not in _THUMBNAIL_RESOURCES]
+    return _PHOTOSHOP_MARK + b"".join(kept) if kept else None
+
+
+def photoshop_without_thumbnail(resources: bytes) -> bytes:
+    """The image resources of a TIFF file without Photoshop's thumbnail."""
+    kept = (r for r in _resources(resources) if r[0] not in _THUMBNAIL_RESOURCES)
+    return b"".join(_resource(*r) for r in kept)
+
+
+def _resources(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """(number, padded name, body) of each of Photoshop's image resources."""
+    at = 0
+    while data[at : at + 4] == b"8BIM" and at + 12 <= len(data):
+        number = int.from_bytes(data[at + 4 : at + 6], "big")
+        name_size = (1 + data[at + 6] + 1) & ~1
+        body = at + 6 + name_size + 4
+        size = int.from_bytes(data[body - 4 : body], "big")
+        yield number, data[at + 6 : at + 6 + name_size], data[body : body + size]
+        at = body + ((size + 1) & ~1)
+
+
+def _resource(number: int, name: bytes, body: bytes) -> bytes:
+    head = b"8BIM" + number.to_bytes(2, "big") + name + len(body).to_bytes(4, "big")
+    return head + body + bytes(len(body) % 2)
+
+
+# --- the TIFF structure --------------------------------------------------------------------------
+
+
+def _byte_order(data: _Bytes) -> str | None:
+    """`struct`'s sign for a block's byte order; None for what is no block."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(data[:4]))
+    return order if len(data) >= 8 else None
+
+
+def _first_directory(data: _Bytes) -> list[_Entry]:
+    order = _byte_order(data)
+    if order is None:
+        return []
+    (first,) = struct.unpack_from(order + "I", data, 4)
+    return list(_entries(data, order, first))
+
+
+def _entries(data: _Bytes, order: str, at: int) -> Iterator[_Entry]:
+    """The entries of the directory at an offset, without those that point outside the block."""
+    if not 8 <= at <= len(data) - 2:
+        return
+    (count,) = struct.unpack_from(order + "H", data, at)
+    for row in range(at + 2, min(at + 2 + 12 * count, len(data) - 11), 12):
+        tag, kind, values, offset = struct.unpack_from(order + "HHII", data, row)
+        in_row = _SIZES.get(kind, 0) * values <= 4
+        entry = _Entry(tag, kind, values, row + 8 if in_row else offset)
+        if entry.size and entry.start + entry.size <= len(data):
+            yield entry
+
+
+def _next_directory(data: bytes, order: str, at: int) -> tuple[int, int]:
+    """The offset of the directory after the one at `at` (0: none), and where that is noted."""
+    if not 8 <= at <= len(data) - 2:
+        return 0, 0
+    link = at + 2 + 12 * int(struct.unpack_from(order + "H", data, at)[0])
+    if link + 4 > len(data):
+        return 0, 0
+    return int(struct.unpack_from(order + "I", data, link)[0]), link
+
+
+def _number(data: _Bytes, order: str, entry: _Entry) -> int:
+    return int(struct.unpack_from(order + _letter(entry), data, entry.start)[0])
+
+
+def _set_number(data: bytearray, order: str, entry: _Entry, value: int) -> None:
+    if value < 256 ** _SIZES[entry.kind]:
+        struct.pack_into(order + _letter(entry), data, entry.start, value)
+
+
+def _letter(entry: _Entry) -> str:
+    return {2: "H", 4: "I"}.get(_SIZES[entry.kind], "B")
+
+
+def _descriptive(data: _Bytes) -> _Directory:
+    order = _byte_order(data)
+    if order is None:
+        return {}
+    (first,) = struct.unpack_from(order + "I", data, 4)
+    fields = _parse(data, order, first, depth=0)
+    return {tag: value for tag, value in fields.items() if tag in _DESCRIPTIVE}
+
+
+def _parse(data: _Bytes, order: str, at: int, depth: int) -> _Directory:
+    fields: _Directory = {}
+    for entry in _entries(data, order, at):
+        if entry.tag not in _POINTERS:
+            raw = bytes(data[entry.start : entry.start + entry.size])
+            fields[entry.tag] = _Value(entry.kind, _little_endian(raw, entry.kind, order))
+        elif depth < 2:  # interoperability lies in EXIF, which lies in the first: never deeper
+            inner = _parse(data, order, _number(data, order, entry), depth + 1)
+            if inner:
+                fields[entry.tag] = inner
+    return fields
+
+
+def _little_endian(raw: bytes, kind: int, order: str) -> bytes:
+    unit = _SWAP_UNITS[kind]
+    if order == "<" or unit == 1:
+        return raw
+    return b"".join(raw[at : at + unit][::-1] for at in range(0, len(raw), unit))
+
+
+def _serialise(fields: _Directory, at: int, ready: list[bytes] | None = None) -> bytes:
+    """A directory that will lie at the offset `at`, with its values, little-endian.
+
+    `ready` are finished 12-byte rows to put among them.
+    """
+    rows = list(ready or [])
+    values = bytearray()
+    start = at + 2 + 12 * (len(fields) + len(rows)) + 4
+    for tag, value in fields.items():
+        where = start + len(values)
+        if isinstance(value, dict):
+            rows.append(struct.pack("<HHII", tag, 4, 1, where))
+            values += _serialise(value, where)
+        else:
+            head = struct.pack("<HHI", tag, value.kind, len(value.data) // _SIZES[value.kind])
+            if len(value.data) <= 4:
+                rows.append(head + value.data.ljust(4, b"\0"))
+            else:
+                rows.append(head + struct.pack("<I", where))
+                values += value.data
+        values += bytes(len(values) % 2)
+    rows.sort(key=lambda row: int.from_bytes(row[:2], "little"))
+    return struct.pack("<H", len(rows)) + b"".join(rows) + bytes(4) + bytes(values)

@@ -1,0 +1,281 @@
+"""Many photos: which are done and where they go, and that one bad photo costs that one only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from invdn import images
+from invdn.batch import Job, Result, UsageError, plan, run
+from invdn.runtime import ModelError
+
+Progress = Callable[[float], None] | None
+
+
+def identity(
+    image: images.Pixels, *, strength: float = 1.0, progress: Progress = None
+) -> images.Pixels:
+    """A denoiser that removes nothing, in two tiles."""
+    if progress is not None:
+        progress(0.5)
+        progress(1.0)
+    return image.copy()
+
+
+def photo(path: Path, value: int = 100) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((6, 8, 3), value, np.uint8)
+    images.write(images.Photo(pixels, images.format_of(path)), path)
+    return path
+
+
+def named(folder: Path, *names: str) -> list[Path]:
+    return [photo(folder / name) for name in names]
+
+
+def outputs(jobs: tuple[Job, ...], below: Path) -> list[str]:
+    return [job.output.relative_to(below).as_posix() for job in jobs]
+
+
+def tree(folder: Path) -> list[str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in files)
+
+
+def do(jobs: tuple[Job, ...], **options: object) -> list[Result]:
+    return list(run(jobs, identity, **options))  # type: ignore[arg-type]
+
+
+# --- what to do ----------------------------------------------------------------------------------
+
+
+def test_one_photo_goes_to_a_file_or_into_a_folder(tmp_path: Path) -> None:
+    a = photo(tmp_path / "a.png")
+    (tmp_path / "there.png").mkdir()
+    for output, expected in [
+        ("b.jpg", "b.jpg"),
+        ("clean", "clean/a.png"),
+        ("photos.2024", "photos.2024/a.png"),
+        ("there.png", "there.png/a.png"),
+    ]:
+        jobs = plan([a], tmp_path / output).jobs
+        assert outputs(jobs, tmp_path) == [expected]
+
+
+def test_a_folder_stands_for_the_photos_directly_in_it(tmp_path: Path) -> None:
+    named(tmp_path / "in", "b.jpg", "a.PNG", "c.TIFF", "d.webp", "sub/e.jpg", ".hidden.jpg")
+    for other in ("notes.txt", "a.xmp", "._b.jpg", "x.heic", "y.NEF", "z.nef"):
+        (tmp_path / "in" / other).write_bytes(b"?")
+    found = plan([tmp_path / "in"], tmp_path / "out")
+    assert outputs(found.jobs, tmp_path / "out") == ["a.PNG", "b.jpg", "c.TIFF", "d.webp"]
+    assert found.left_out == {".heic": 1, ".nef": 2}
+    assert found.deeper
+
+
+def test_subfolders_keep_their_tree(tmp_path: Path) -> None:
+    named(tmp_path, "a.jpg", "2023/a.jpg", "2023/may/b.jpg", ".cache/c.jpg", "out/2023/a.jpg")
+    found = plan([tmp_path], tmp_path / "out", recursive=True)
+    # What an earlier run put into the output folder is no input, nor is what is hidden.
+    assert outputs(found.jobs, tmp_path / "out") == ["a.jpg", "2023/a.jpg", "2023/may/b.jpg"]
+    assert not found.deeper
+
+
+def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "a.jpg")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+    found = plan([tmp_path / "in"], tmp_path / "out", recursive=True)
+    assert outputs(found.jobs, tmp_path / "out") == ["a.jpg"]
+
+
+def test_the_format_changes_the_suffix_only_where_it_must(tmp_path: Path) -> None:
+    names = ["a.png", "b.JPG", "c.jpeg", "d.e.tif", "f.unknown", "g"]
+    inputs = [tmp_path / name for name in names]
+    found = plan(inputs, tmp_path / "out", format="jpg")
+    expected = ["a.jpg", "b.JPG", "c.jpeg", "d.e.jpg", "f.unknown.jpg", "g.jpg"]
+    assert outputs(found.jobs, tmp_path / "out") == expected
+
+
+def test_a_photo_given_twice_is_done_once(tmp_path: Path) -> None:
+    (a,) = named(tmp_path / "in", "a.jpg")
+    again = tmp_path / "in" / ".." / "in" / "a.jpg"
+    found = plan([a, tmp_path / "in", again], tmp_path / "out")
+    assert outputs(found.jobs, tmp_path / "out") == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "options", "message"),
+    [
+        (["a.jpg"], "a.jpg", {}, "is an input"),
+        (["a.jpg"], ".", {}, "is an input"),
+        (["a.jpg"], "sub/../a.jpg", {}, "is an input"),
+        (["a.jpg"], "link.jpg", {}, "is an input"),
+        (["a.jpg"], "hard.jpg", {}, "is an input"),
+        (["."], ".", {}, "is an input"),
+        (["a.jpg", "a.png"], ".", {"format": "png"}, "is an input"),
+        (["a.jpg", "sub/a.jpg"], "out", {}, "would both become"),
+        (["a.jpg", "a.png"], "out", {"format": "png"}, "would both become"),
+        (["a.jpg", "a.png"], "b.jpg", {}, "names one file"),
+        (["sub"], "b.jpg", {}, "names one file"),
+        (["a.jpg"], "b.heic", {}, "cannot write .heic"),
+        (["a.jpg"], "notes.txt", {}, "is a file, and not a picture"),
+        (["a.jpg"], "b.png", {"format": "jpg"}, "contradicts"),
+        (["a.jpg"], "out", {"format": "gif"}, "unknown format"),
+    ],
+)
+def test_wrong_usage_is_refused(
+    tmp_path: Path, inputs: list[str], output: str, options: dict[str, str], message: str
+) -> None:
+    named(tmp_path, "a.jpg", "a.png", "sub/a.jpg")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "a.jpg")
+    os.link(tmp_path / "a.jpg", tmp_path / "hard.jpg")
+    (tmp_path / "notes.txt").write_text("?")
+    before = tree(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        plan([tmp_path / name for name in inputs], tmp_path / output, **options)  # type: ignore[arg-type]
+    assert tree(tmp_path) == before
+
+
+# --- doing it ------------------------------------------------------------------------------------
+
+
+def test_a_bad_photo_costs_that_photo_only(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    named(folder, "a.jpg", "f.png")
+    content = photo(folder / "b.jpg").read_bytes()
+    (folder / "b.jpg").write_bytes(content[:-40])
+    (folder / "c.jpg").write_bytes(b"no picture")
+    (folder / "d.jpg").write_bytes(b"")
+    photo(folder / "e.png").rename(folder / "e.jpg")
+    inputs = [folder, folder / "gone.jpg"]
+    results = {r.input.name: r for r in do(plan(inputs, tmp_path / "out").jobs)}
+    failed = {name: r.reason for name, r in results.items() if r.status == "failed"}
+    assert sorted(failed) == ["b.jpg", "c.jpg", "d.jpg", "gone.jpg"]
+    assert failed["gone.jpg"] == "no such file"
+    assert failed["d.jpg"] == "the file is empty"
+    assert "cut off" in str(failed["b.jpg"])
+    assert tree(tmp_path / "out") == ["a.jpg", "e.jpg", "f.png"]
+    assert results["e.jpg"].notices == ("this is really a PNG file",)
+    good = results["a.jpg"]
+    assert (good.width, good.height, good.megapixels) == (8, 6, 48e-6)
+    assert good.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "not enough memory"),
+        (OSError(28, "No space left on device"), "no space left on device"),
+        (ValueError("the image is\nstrange"), "the image is strange"),
+        (ModelError("the device failed"), "the device failed"),
+        (RuntimeError("boom"), "unexpected error, please report it: RuntimeError: boom"),
+    ],
+)
+def test_any_error_in_a_photo_is_its_reason(tmp_path: Path, error: Exception, reason: str) -> None:
+    jobs = plan(named(tmp_path, "a.png", "b.png"), tmp_path / "out").jobs
+
+    def fails_once(image: images.Pixels, **_: object) -> images.Pixels:
+        if not (tmp_path / "failed").exists():
+            (tmp_path / "failed").touch()
+            raise error
+        return image
+
+    first, second = run(jobs, fails_once)
+    assert (first.status, second.status) == ("failed", "done")
+    assert str(first.reason).startswith(reason)
+
+
+def test_what_is_there_is_skipped_so_that_a_batch_can_go_on(tmp_path: Path) -> None:
+    jobs = plan(named(tmp_path / "in", "a.png", "b.png"), tmp_path / "out").jobs
+    photo(tmp_path / "out" / "a.png", value=7)
+    assert [r.status for r in do(jobs)] == ["skipped", "done"]
+    assert images.read(tmp_path / "out" / "a.png").pixels.max() == 7
+    assert [r.status for r in do(jobs, overwrite=True)] == ["done", "done"]
+    assert images.read(tmp_path / "out" / "a.png").pixels.max() == 100
+
+
+def test_an_input_that_is_gone_fails_even_if_its_output_is_there(tmp_path: Path) -> None:
+    photo(tmp_path / "out" / "a.png")
+    (result,) = do(plan([tmp_path / "a.png"], tmp_path / "out").jobs)
+    assert (result.status, result.reason) == ("failed", "no such file")
+
+
+def test_an_output_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    jobs = plan(named(tmp_path, "a.png"), tmp_path / "b.png").jobs
+
+    def slow(image: images.Pixels, **_: object) -> images.Pixels:
+        (tmp_path / "b.png").write_bytes(b"precious")
+        return image
+
+    (result,) = run(jobs, slow)
+    assert result.status == "skipped"
+    assert (tmp_path / "b.png").read_bytes() == b"precious"
+
+
+def test_strength_and_quality_arrive(tmp_path: Path) -> None:
+    jobs = plan(named(tmp_path, "a.png"), tmp_path / "out", format="jpg").jobs
+    seen = []
+
+    def noting(image: images.Pixels, *, strength: float = 1.0, **_: object) -> images.Pixels:
+        seen.append(strength)
+        return image
+
+    list(run(jobs, noting, strength=0.4, quality=71))
+    assert seen == [0.4]
+    facts = images.read(tmp_path / "out" / "a.jpg").jpeg
+    assert facts is not None
+    assert facts.quality == 71
+
+
+def test_a_name_without_a_format_fails_before_the_work(tmp_path: Path) -> None:
+    a = photo(tmp_path / "a.png").rename(tmp_path / "scan")
+
+    def never(image: images.Pixels, **_: object) -> images.Pixels:
+        raise AssertionError
+
+    (result,) = run(plan([a], tmp_path / "out").jobs, never)
+    assert "--format" in str(result.reason)
+
+
+def test_an_output_folder_that_cannot_be_made_is_a_reason(tmp_path: Path) -> None:
+    jobs = plan(named(tmp_path, "a.png"), tmp_path / "file" / "out").jobs
+    (tmp_path / "file").write_text("in the way")
+    (result,) = do(jobs)
+    assert result.status == "failed"
+    assert "not a directory" in str(result.reason)
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    jobs = plan(named(tmp_path, "a.png", "b.png"), tmp_path / "out").jobs
+    told: list[tuple[str, float]] = []
+    do(jobs, progress=lambda job, fraction: told.append((job.input.name, fraction)))
+    assert told == [(name, f) for name in ("a.png", "b.png") for f in (0.0, 0.5, 1.0)]
+
+
+@pytest.mark.parametrize("asked", [1, 2, 3, 4])
+def test_cancelling_leaves_whole_photos_only(tmp_path: Path, asked: int) -> None:
+    jobs = plan(named(tmp_path, "a.png", "b.png"), tmp_path / "out").jobs
+    answers = iter([False] * asked + [True] * 9)
+    results = do(jobs, cancelled=lambda: next(answers))
+    assert [r.status for r in results] == ["done"] * (asked // 3)
+    assert tree(tmp_path / "out") == ["a.png"][: asked // 3]
+
+
+def test_an_interrupt_leaves_whole_photos_only(tmp_path: Path) -> None:
+    jobs = plan(named(tmp_path, "a.png", "b.png"), tmp_path / "out").jobs
+    results = run(jobs, identity, progress=_interrupt_in_second(jobs))
+    assert next(results).status == "done"
+    with pytest.raises(KeyboardInterrupt):
+        next(results)
+    assert tree(tmp_path / "out") == ["a.png"]
+
+
+def _interrupt_in_second(jobs: tuple[Job, ...]) -> Callable[[Job, float], None]:
+    def progress(job: Job, fraction: float) -> None:
+        if job == jobs[1] and fraction == 0.5:
+            raise KeyboardInterrupt
+
+    return progress

@@ -1,0 +1,313 @@
+"""The command line: exit statuses, what goes to stdout and to stderr, and no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import invdn
+from invdn import images
+from invdn.cli import app
+from invdn.runtime import ModelError
+
+# A command line whose denoiser takes a second for each photo and removes nothing.
+SLOW = """
+import sys, time, invdn
+def slow(image, *, strength=1.0, progress=None):
+    for tile in range(50):
+        time.sleep(0.02)
+        progress((tile + 1) / 50)
+    return image
+invdn.load = lambda name, *, threads=None: slow
+from invdn.cli import main
+main()
+"""
+
+
+@dataclass
+class FakeDenoiser:
+    """Removes nothing; notes how it was made and called."""
+
+    name: str
+    threads: int | None
+    strength: float = -1.0
+
+    def __call__(self, image: images.Pixels, *, strength: float, progress: Any) -> images.Pixels:
+        self.strength = strength
+        return image
+
+
+@pytest.fixture
+def denoisers(monkeypatch: pytest.MonkeyPatch) -> list[FakeDenoiser]:
+    """The denoisers that the command line loads."""
+    made: list[FakeDenoiser] = []
+
+    def load(name: str, *, threads: int | None = None) -> FakeDenoiser:
+        made.append(FakeDenoiser(name, threads))
+        return made[-1]
+
+    monkeypatch.setattr(invdn, "load", load)
+    return made
+
+
+def photo(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images.write(images.Photo(np.full((6, 8, 3), 9, np.uint8), images.format_of(path)), path)
+    return path
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def invoke(*arguments: object) -> Any:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def environment(**more: str) -> dict[str, str]:
+    source = str(Path(images.__file__).parents[1])
+    return {**os.environ, "PYTHONPATH": source, **more}
+
+
+def command(*arguments: object, **more: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "invdn.cli", *(os.fsencode(str(a)) for a in arguments)],
+        env=environment(**more),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.usefixtures("denoisers")
+def test_results_go_to_stdout(tmp_path: Path) -> None:
+    a = photo(tmp_path / "a.png")
+    result = invoke("denoise", a, "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    output = tmp_path / "out" / "a.png"
+    assert re.fullmatch(rf"{a}: 0\.0 MP in \d\.\d s, {output}", lines[0])
+    assert re.fullmatch(r"1 done \(0\.0 MP in \d\.\d s\)", lines[1])
+    assert result.stderr == ""
+    assert output.exists()
+
+
+@pytest.mark.usefixtures("denoisers")
+def test_some_failed(tmp_path: Path) -> None:
+    a = photo(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"?")
+    result = invoke("denoise", a, tmp_path / "b.png", tmp_path / "c.png", "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"invdn: {tmp_path / 'b.png'}: is not a PNG file, nor any other picture that can be read",
+        f"invdn: {tmp_path / 'c.png'}: no such file",
+    ]
+    assert result.stdout.splitlines()[-1].endswith(", 2 failed")
+    assert (tmp_path / "out" / "a.png").exists()
+
+
+@pytest.mark.usefixtures("denoisers")
+def test_what_is_there_is_skipped_with_status_0(tmp_path: Path) -> None:
+    a = photo(tmp_path / "a.png")
+    photo(tmp_path / "out" / "a.png")
+    result = invoke("denoise", a, "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "skipped: the output exists already" in result.stderr
+    assert result.stdout.endswith(", 1 skipped\n")
+    result = invoke("denoise", a, "-o", tmp_path / "out", "--overwrite")
+    assert result.stdout.splitlines()[-1].startswith("1 done")
+
+
+@pytest.mark.usefixtures("denoisers")
+def test_json_lines_and_nothing_else(tmp_path: Path) -> None:
+    a = photo(tmp_path / "a.png")
+    result = invoke("denoise", a, tmp_path / "b.png", "-o", tmp_path / "out", "--json")
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert first.pop("seconds") >= 0
+    assert first == {
+        "input": str(a),
+        "output": str(tmp_path / "out" / "a.png"),
+        "status": "done",
+        "reason": None,
+        "width": 8,
+        "height": 6,
+        "notices": [],
+    }
+    assert (second["status"], second["reason"]) == ("failed", "no such file")
+    assert result.exit_code == 1
+
+
+def test_options_arrive(tmp_path: Path, denoisers: list[FakeDenoiser]) -> None:
+    photo(tmp_path / "in" / "deep" / "a.png")
+    options = ["--strength", 0.4, "--model", "other", "--threads", 3, "-r"]
+    options += ["--format", "jpg", "--quality", 66]
+    result = invoke("denoise", tmp_path / "in", "-o", tmp_path / "out", *options)
+    assert result.exit_code == 0
+    assert denoisers == [FakeDenoiser("other", 3, 0.4)]
+    facts = images.read(tmp_path / "out" / "deep" / "a.jpg").jpeg
+    assert facts is not None
+    assert facts.quality == 66
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["denoise"], "Missing"),
+        (["denoise", "a.png"], "-o"),
+        (["denoise", "a.png", "-o", "out", "--strength", "1.6"], "strength"),
+        (["denoise", "a.png", "-o", "out", "--strength", "-0.1"], "strength"),
+        (["denoise", "a.png", "-o", "out", "--strength", "nan"], "strength"),
+        (["denoise", "a.png", "-o", "out", "--strength", "strong"], "strength"),
+        (["denoise", "a.png", "-o", "out", "--quality", "0"], "quality"),
+        (["denoise", "a.png", "-o", "out", "--quality", "101"], "quality"),
+        (["denoise", "a.png", "-o", "out", "--threads", "0"], "threads"),
+        (["denoise", "a.png", "-o", "out", "--format", "gif"], "invdn: unknown format 'gif'"),
+        (["denoise", "a.png", "-o", "a.png"], "invdn: a.png: the output a.png is an input"),
+        (["denoise", "a.png", "-o", "b.heic"], "invdn: cannot write .heic files"),
+        (["denoise", "a.png", "-o", "out", "--model", "none.onnx"], "invdn: "),
+        (["info", "nobody"], "invdn: "),
+        (["sharpen"], "sharpen"),
+    ],
+)
+def test_wrong_usage_has_status_2_and_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo(Path("a.png"))
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert names_in(tmp_path) == ["a.png"]
+
+
+@pytest.mark.usefixtures("denoisers")
+def test_a_folder_without_photos_says_so(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "deep" / "a.png")
+    (tmp_path / "in" / "b.heic").write_bytes(b"?")
+    result = invoke("denoise", tmp_path / "in", "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "not supported: 1 .heic" in result.stderr
+    assert "no photos found; --recursive looks into subfolders too" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["train", "export"])
+def test_verbs_that_need_pytorch_say_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str
+) -> None:
+    for module in ("torch", "onnx", "safetensors"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for module in [
+        name for name in sys.modules if re.match(r"invdn\.(net|data|train|export)", name)
+    ]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delitem(sys.modules, "invdn.config", raising=False)
+    result = invoke(verb, tmp_path / "x", *(["-o", "y.onnx"] if verb == "export" else []))
+    assert result.exit_code == 2
+    assert result.stderr == f"invdn: {verb} needs PyTorch: pip install 'invdn[train]'\n"
+
+
+def test_a_model_that_fails_to_load_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(name: str, *, threads: int | None = None) -> None:
+        raise ModelError(f"there is no model {name!r}")
+
+    monkeypatch.setattr(invdn, "load", load)
+    result = invoke("denoise", photo(tmp_path / "a.png"), "-o", tmp_path / "out")
+    assert (result.exit_code, result.stderr) == (2, "invdn: there is no model 'photo'\n")
+
+
+def test_help_lists_the_verbs() -> None:
+    result = invoke("--help")
+    assert result.exit_code == 0
+    for verb in ("denoise", "info", "train", "export"):
+        assert f"  {verb} " in result.stdout
+
+
+# --- as a process --------------------------------------------------------------------------------
+
+
+def test_version_is_quick_and_loads_nothing_heavy() -> None:
+    result = command("--version", PYTHONPROFILEIMPORTTIME="1")
+    assert result.stdout.decode().strip() == f"invdn {invdn.__version__}"
+    loaded = set(re.findall(r"\| +([\w.]+)\n", result.stderr.decode()))
+    assert "typer" in loaded
+    assert not loaded & {"numpy", "pyvips", "onnxruntime", "torch", "rich"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8 are a Linux matter")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_any_name_on_any_terminal(tmp_path: Path, encoding: str) -> None:
+    names = ["照片.png", os.fsdecode(b"caf\xe9.png"), "[red]a.png", "-x.png"]
+    for name in names:
+        photo(tmp_path / name)
+    arguments = ["denoise", "-o", "out", "--", *names, "没有.png"]
+    result = subprocess.run(
+        [sys.executable, "-c", SLOW.replace("range(50)", "range(0)"), *map(os.fsencode, arguments)],
+        env=environment(PYTHONIOENCODING=encoding, LANG="C"),
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert b"Traceback" not in result.stderr
+    assert result.stderr.count(b"\n") == 1
+    assert len(result.stdout.splitlines()) == 5
+    assert names_in(tmp_path / "out") == sorted(names)
+
+
+def test_warnings_of_libvips_do_not_show(tmp_path: Path) -> None:
+    # pyvips passes what libvips says to `logging`, which by default prints it on stderr.
+    warn = 'import logging\n    logging.getLogger("pyvips").warning("VIPS: odd profile")\n'
+    code = SLOW.replace("for tile in range(50)", f"{warn}    for tile in range(0)")
+    photo(tmp_path / "a.tif")
+    result = subprocess.run(
+        [sys.executable, "-c", code, "denoise", tmp_path / "a.tif", "-o", tmp_path / "out"],
+        env=environment(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_whole_photos_and_says_what_is_left(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        photo(tmp_path / "in" / name)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, "denoise", tmp_path / "in", "-o", tmp_path / "out"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert b"a.png" in process.stdout.readline()
+    time.sleep(0.2)  # into the second photo
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.decode().splitlines() == [
+        "invdn: 2 of 3 photos are left: the same command again does them",
+        "invdn: interrupted",
+    ]
+    assert names_in(tmp_path / "out") == ["a.png"]
