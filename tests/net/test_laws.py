@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from invdn.net.coupling import Coupling
-from invdn.net.haar import Haar
+from invdn.net.haar import Haar, SmoothHaar
 from invdn.net.invdn import FAST, PHOTO, InvDN, Latents, LevelConfig, infer_levels
 from invdn.net.paper import PaperCoupling, PaperInvDN
 
@@ -37,6 +37,7 @@ def flat(output: object) -> Tensor:
 MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "haar": (lambda: Haar(3), (3, 8, 12)),
     "haar, divided by 4": (lambda: Haar(5, divisor=4.0), (5, 4, 4)),
+    "smooth haar": (lambda: SmoothHaar(2), (2, 8, 12)),
     "coupling": (lambda: shaken(Coupling(12, 5, 8)), (12, 6, 7)),
     "paper's coupling": (lambda: shaken(PaperCoupling(12)), (12, 6, 7)),
     "invdn, small": (lambda: shaken(InvDN(SMALL)), (3, 12, 8)),
@@ -61,7 +62,9 @@ def test_inverse_undoes_forward(name: str, dtype: torch.dtype, tolerance: float)
         assert (net.inverse(y) - x).abs().max() < tolerance
 
 
-@pytest.mark.parametrize("name", ["haar", "haar, divided by 4", "coupling", "paper's coupling"])
+@pytest.mark.parametrize(
+    "name", ["haar", "haar, divided by 4", "smooth haar", "coupling", "paper's coupling"]
+)
 def test_forward_undoes_inverse(name: str) -> None:
     make, shape = MODULES[name]
     torch.manual_seed(0)
@@ -74,6 +77,7 @@ def test_forward_undoes_inverse(name: str) -> None:
 SMALL_INPUTS = {
     "haar": (3, 2, 4),
     "haar, divided by 4": (5, 2, 2),
+    "smooth haar": (2, 6, 4),
     "coupling": (12, 2, 3),
     "paper's coupling": (12, 2, 2),
     "invdn, small": (3, 8, 4),
@@ -99,6 +103,16 @@ def test_haar_is_orthonormal() -> None:
     columns = net(torch.eye(32, dtype=torch.float64).view(32, 2, 4, 4)).flatten(1)
     assert torch.allclose(columns @ columns.T, torch.eye(32, dtype=torch.float64), atol=1e-15)
     assert torch.equal(net.log_det(torch.rand(2, 2, 4, 4)), torch.zeros(2))
+
+
+def test_smooth_haar_has_no_details_where_the_signal_is_quadratic() -> None:
+    rows = torch.arange(16, dtype=torch.float64).view(1, 1, -1, 1)
+    columns = torch.arange(20, dtype=torch.float64).view(1, 1, 1, -1)
+    x = 3.0 + 2.0 * rows - columns + 0.5 * rows**2 - 0.1 * columns**2 + rows * columns
+    y = SmoothHaar(1).double()(x)
+    assert y[:, 1:, 1:-1, 1:-1].abs().max() < 1e-12
+    assert torch.allclose(y[:, :1], Haar(1).double()(x)[:, :1])
+    assert y[:, 1:].abs().max() > 1.0  # at the border
 
 
 def test_published_haar_averages_come_first() -> None:

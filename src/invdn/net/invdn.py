@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from invdn.net.coupling import Coupling
-from invdn.net.haar import Haar
+from invdn.net.haar import SmoothHaar
 from invdn.net.posterior import Posterior
 
 
@@ -54,18 +54,18 @@ class Latents(NamedTuple):
 
 
 class Level(nn.Module):
-    """Haar, then coupling blocks: ``[N, C, H, W]`` ↔ ``[N, 4C, H/2, W/2]``."""
+    """A wavelet, then coupling blocks: ``[N, C, H, W]`` ↔ ``[N, 4C, H/2, W/2]``."""
 
     def __init__(self, channels: int, config: LevelConfig) -> None:
         super().__init__()
-        self.haar = Haar(channels)
+        self.wavelet = SmoothHaar(channels)
         self.couplings = nn.ModuleList(
             Coupling(4 * channels, config.kept, config.coupling_width) for _ in range(config.blocks)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Image or kept channels → this level's latent channels."""
-        y: Tensor = self.haar(x)
+        y: Tensor = self.wavelet(x)
         for coupling in self.couplings:
             y = coupling(y)
         return y
@@ -75,12 +75,12 @@ class Level(nn.Module):
         for coupling in reversed(self.couplings):
             assert isinstance(coupling, Coupling)
             y = coupling.inverse(y)
-        return self.haar.inverse(y)
+        return self.wavelet.inverse(y)
 
     def log_det(self, x: Tensor) -> Tensor:
         """log |det ∂forward/∂x| for each sample, ``[N]``."""
-        total = self.haar.log_det(x)
-        y: Tensor = self.haar(x)
+        total = self.wavelet.log_det(x)
+        y: Tensor = self.wavelet(x)
         for coupling in self.couplings:
             assert isinstance(coupling, Coupling)
             total = total + coupling.log_det(y)
@@ -91,7 +91,7 @@ class Level(nn.Module):
 class InvDN(nn.Module):
     """Multi-scale invertible denoiser with a posterior on every latent.
 
-    Each level is a Haar transform and coupling blocks; the first ``kept`` channels go on to the
+    Each level is a wavelet transform and coupling blocks; the first ``kept`` channels go on to the
     next level, the rest are that level's latent. To denoise, every latent is replaced by the
     posterior's estimate of its clean counterpart, from coarse to fine, each given the already
     restored coarser ones; then the levels are inverted.
@@ -187,7 +187,7 @@ class InvDN(nn.Module):
         return total
 
     def macs_per_pixel(self) -> float:
-        """Multiply-adds of ``denoise`` for each pixel, convolutions only, Haar left out."""
+        """Multiply-adds of ``denoise`` for each pixel, learned convolutions only."""
         total = 0.0
         for index, (level, posterior) in enumerate(
             zip(self.levels, self.posteriors, strict=True), start=1
