@@ -93,18 +93,19 @@ class Coupling(nn.Module):
         self.f = CouplingSubnet(channels - split, width, split)
         self.gh = CouplingSubnet(split, width, 2 * (channels - split))
 
-    def _shift_and_scale(self, y1: Tensor) -> tuple[Tensor, Tensor]:
+    def shift_and_scale(self, y1: Tensor) -> tuple[Tensor, Tensor]:
+        """G and H at ``y1``."""
         g, h = self.gh(y1).chunk(2, dim=1)
         return g, h
 
     def forward(self, x: Tensor) -> Tensor:
         """``x`` → ``y``."""
-        return affine_forward(x, self.split, self.f, self._shift_and_scale)
+        return affine_forward(x, self.split, self.f, self.shift_and_scale)
 
     def inverse(self, y: Tensor) -> Tensor:
         """``y`` → ``x``."""
-        return affine_inverse(y, self.split, self.f, self._shift_and_scale)
+        return affine_inverse(y, self.split, self.f, self.shift_and_scale)
 
     def log_det(self, x: Tensor) -> Tensor:
         """log |det ∂y/∂x| for each sample, ``[N]``."""
-        return affine_log_det(x, self.split, self.f, self._shift_and_scale)
+        return affine_log_det(x, self.split, self.f, self.shift_and_scale)

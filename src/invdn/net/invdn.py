@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from invdn.net.coupling import Coupling
 from invdn.net.haar import SmoothHaar
 from invdn.net.posterior import Posterior
+from invdn.net.reversible import chain_forward, chain_inverse
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,9 @@ class Latents(NamedTuple):
 class Level(nn.Module):
     """A wavelet, then coupling blocks: ``[N, C, H, W]`` ↔ ``[N, 4C, H/2, W/2]``."""
 
-    def __init__(self, channels: int, config: LevelConfig) -> None:
+    def __init__(self, channels: int, config: LevelConfig, reversible: bool = False) -> None:
         super().__init__()
+        self.reversible = reversible
         self.wavelet = SmoothHaar(channels)
         self.couplings = nn.ModuleList(
             Coupling(4 * channels, config.kept, config.coupling_width) for _ in range(config.blocks)
@@ -66,14 +68,17 @@ class Level(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Image or kept channels → this level's latent channels."""
         y: Tensor = self.wavelet(x)
+        if self.reversible:
+            return chain_forward(self._chain(), y)
         for coupling in self.couplings:
             y = coupling(y)
         return y
 
     def inverse(self, y: Tensor) -> Tensor:
         """This level's latent channels → image or kept channels."""
-        for coupling in reversed(self.couplings):
-            assert isinstance(coupling, Coupling)
+        if self.reversible:
+            return self.wavelet.inverse(chain_inverse(self._chain(), y))
+        for coupling in reversed(self._chain()):
             y = coupling.inverse(y)
         return self.wavelet.inverse(y)
 
@@ -81,11 +86,13 @@ class Level(nn.Module):
         """log |det ∂forward/∂x| for each sample, ``[N]``."""
         total = self.wavelet.log_det(x)
         y: Tensor = self.wavelet(x)
-        for coupling in self.couplings:
-            assert isinstance(coupling, Coupling)
+        for coupling in self._chain():
             total = total + coupling.log_det(y)
             y = coupling(y)
         return total
+
+    def _chain(self) -> list[Coupling]:
+        return [coupling for coupling in self.couplings if isinstance(coupling, Coupling)]
 
 
 class InvDN(nn.Module):
@@ -99,7 +106,13 @@ class InvDN(nn.Module):
     Images are ``[N, 3, H, W]`` sRGB in [0, 1] (not clamped), H and W multiples of ``multiple``.
     """
 
-    def __init__(self, levels: tuple[LevelConfig, ...] = PHOTO) -> None:
+    def __init__(
+        self, levels: tuple[LevelConfig, ...] = PHOTO, *, reversible: bool = False
+    ) -> None:
+        """``reversible``: train without keeping the couplings' activations.
+
+        Worth it with many blocks a level; see :mod:`invdn.net.reversible`.
+        """
         super().__init__()
         if not levels:
             raise ValueError("a network needs at least one level")
@@ -108,7 +121,7 @@ class InvDN(nn.Module):
         self.posteriors = nn.ModuleList()
         channels = IMAGE_CHANNELS
         for config in levels:
-            self.levels.append(Level(channels, config))
+            self.levels.append(Level(channels, config, reversible))
             last = config is levels[-1]
             # The coarsest posterior restores the code together with its latent.
             restored, context = (

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from invdn.net.coupling import affine_forward, affine_inverse, affine_log_det
+from invdn.net.coupling import Shift, affine_forward, affine_inverse, affine_log_det
 from invdn.net.haar import Haar
+from invdn.net.reversible import chain_forward, chain_inverse
 
 IMAGE_CHANNELS = 3
 SUBNET_WIDTH = 64
@@ -44,6 +45,8 @@ class ResidualSubnet(nn.Module):
 class PaperCoupling(nn.Module):
     """Affine coupling of the first three channels with all others; subnets F, G and H."""
 
+    split = IMAGE_CHANNELS
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         rest = channels - IMAGE_CHANNELS
@@ -51,20 +54,26 @@ class PaperCoupling(nn.Module):
         self.G = ResidualSubnet(IMAGE_CHANNELS, rest)
         self.H = ResidualSubnet(IMAGE_CHANNELS, rest)
 
-    def _shift_and_scale(self, y1: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def f(self) -> Shift:
+        """F, under the name that all couplings have for it."""
+        return self.F
+
+    def shift_and_scale(self, y1: Tensor) -> tuple[Tensor, Tensor]:
+        """G and H at ``y1``."""
         return self.G(y1), self.H(y1)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, channels, H, W]`` → the same shape."""
-        return affine_forward(x, IMAGE_CHANNELS, self.F, self._shift_and_scale)
+        return affine_forward(x, IMAGE_CHANNELS, self.F, self.shift_and_scale)
 
     def inverse(self, y: Tensor) -> Tensor:
         """``[N, channels, H, W]`` → the same shape."""
-        return affine_inverse(y, IMAGE_CHANNELS, self.F, self._shift_and_scale)
+        return affine_inverse(y, IMAGE_CHANNELS, self.F, self.shift_and_scale)
 
     def log_det(self, x: Tensor) -> Tensor:
         """log |det ∂forward/∂x| for each sample, ``[N]``."""
-        return affine_log_det(x, IMAGE_CHANNELS, self.F, self._shift_and_scale)
+        return affine_log_det(x, IMAGE_CHANNELS, self.F, self.shift_and_scale)
 
 
 class PaperLatents(NamedTuple):
@@ -88,8 +97,10 @@ class PaperInvDN(nn.Module):
     #: Height and width must be multiples of this.
     multiple = 1 << LEVELS
 
-    def __init__(self) -> None:
+    def __init__(self, *, reversible: bool = False) -> None:
         super().__init__()
+        #: Train without keeping the couplings' activations: :mod:`invdn.net.reversible`.
+        self.reversible = reversible
         operations: list[nn.Module] = []
         channels = IMAGE_CHANNELS
         for _ in range(LEVELS):
@@ -101,17 +112,37 @@ class PaperInvDN(nn.Module):
 
     def forward(self, y: Tensor) -> PaperLatents:
         """Image ``[N, 3, H, W]`` → latents."""
-        for operation in self.operations:
-            y = operation(y)
+        for haar, couplings in self._levels():
+            y = haar(y)
+            if self.reversible:
+                y = chain_forward(couplings, y)
+            else:
+                for coupling in couplings:
+                    y = coupling(y)
         return PaperLatents(y[:, :IMAGE_CHANNELS], y[:, IMAGE_CHANNELS:])
 
     def inverse(self, latents: PaperLatents) -> Tensor:
         """Latents → image ``[N, 3, H, W]``."""
         x = torch.cat(latents, dim=1)
-        for operation in reversed(self.operations):
-            assert isinstance(operation, Haar | PaperCoupling)
-            x = operation.inverse(x)
+        for haar, couplings in reversed(self._levels()):
+            if self.reversible:
+                x = chain_inverse(couplings, x)
+            else:
+                for coupling in reversed(couplings):
+                    x = coupling.inverse(x)
+            x = haar.inverse(x)
         return x
+
+    def _levels(self) -> list[tuple[Haar, list[PaperCoupling]]]:
+        """Each level's Haar transform and its couplings, finest first."""
+        levels: list[tuple[Haar, list[PaperCoupling]]] = []
+        for operation in self.operations:
+            if isinstance(operation, Haar):
+                levels.append((operation, []))
+            else:
+                assert isinstance(operation, PaperCoupling)
+                levels[-1][1].append(operation)
+        return levels
 
     def denoise(self, y: Tensor, z: Tensor) -> Tensor:
         """Restore ``[N, 3, H, W]`` with a given sample ``z ~ N(0, I)``, ``[N, 45, H/4, W/4]``.
@@ -132,6 +163,14 @@ class PaperInvDN(nn.Module):
             assert isinstance(operation, Haar | PaperCoupling)
             total = total + operation.log_det(y)
             y = operation(y)
+        return total
+
+    def macs_per_pixel(self) -> float:
+        """Multiply-adds of ``denoise`` for each pixel, convolutions only, Haar left out."""
+        total = 0.0
+        for index, (_, couplings) in enumerate(self._levels(), start=1):
+            weights = sum(p.numel() for c in couplings for p in c.parameters() if p.ndim == 4)
+            total += 2 * weights / 4**index  # each coupling runs forward, then inverse
         return total
 
     def load_published(self, state_dict: Mapping[str, Tensor]) -> None:
