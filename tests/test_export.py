@@ -153,8 +153,8 @@ def test_what_is_not_a_checkpoint(small_net: InvDN, tmp_path: Path) -> None:
 
     refused("missing.safetensors", "there is no checkpoint")
     refused("empty.safetensors", "not a readable checkpoint", b"")
-    refused("other.txt", "a .safetensors file is expected", b"hello")
-    refused("evil.pt", "is expected", pickle.dumps(Mischief()))
+    refused("other.txt", "a .safetensors or .pth file is expected", b"hello")
+    refused("evil.pt", "damaged, or holds more than tensors", pickle.dumps(Mischief()))
     refused("evil.safetensors", "not a readable checkpoint", pickle.dumps(Mischief()))
     safetensors_torch.save_file({"weight": torch.zeros(3)}, tmp_path / "alien.safetensors")
     refused("alien.safetensors", "not the weights of an InvDN")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from invdn import images
+from invdn.denoiser import OptionError
 from invdn.runtime import ModelError
 
 FORMATS = {"jpg": "jpeg", "jpeg": "jpeg", "png": "png", "tif": "tiff", "tiff": "tiff"}
@@ -239,6 +240,8 @@ def run(
     progress: called with a job and how much of it is done, 0–1, from the thread that runs this.
     cancelled: asked before each photo and at each progress; once it says yes, this ends, and the
     photo in work leaves no trace.
+
+    Raises `UsageError` where the model does not know the strength.
     """
     for job in jobs:
 
@@ -272,7 +275,10 @@ def run_one(
     overwrite: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> Result:
-    """Do one job. Whatever is wrong with the photo is in the result, not raised."""
+    """Do one job. Whatever is wrong with the photo is in the result, not raised.
+
+    Raises `UsageError` where the model does not know the strength.
+    """
     start = time.monotonic()
     result = Result(job.input, job.output, "done")
     try:
@@ -289,6 +295,8 @@ def run_one(
         result = replace(result, notices=(*result.notices, *written))
     except Cancelled:
         raise
+    except OptionError as error:  # no photo would fare better
+        raise UsageError(str(error)) from error
     except images.ExistsError as error:
         result = replace(result, status="skipped", reason=str(error))
     except Exception as error:  # one photo must not cost the others theirs

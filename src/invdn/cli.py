@@ -92,6 +92,15 @@ def denoise(
         ),
     ] = 1.0,
     model: Annotated[str, typer.Option(help="A model's name, or its .onnx file.")] = "photo",
+    samples: Annotated[
+        int,
+        typer.Option(min=1, help="Average this many random latents, where the model has one."),
+    ] = 1,
+    ensemble: Annotated[
+        bool,
+        typer.Option("--ensemble", help="Average all eight flips and rotations: 8 times the time."),
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the random latents.")] = 0,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Processor threads; as many as cores by default.")
     ] = None,
@@ -134,6 +143,8 @@ def denoise(
         start = time.monotonic()
         if plan.jobs:
             denoiser = load(model, threads=threads)
+            if (samples, ensemble, seed) != (1, False, 0):
+                denoiser = denoiser.using(samples=samples, ensemble=ensemble, seed=seed)
             with _progress_bar(plan.jobs) as progress, _remainder_said(plan.jobs, results):
                 for result in batch.run(
                     plan.jobs,
@@ -281,6 +292,7 @@ def _description(model: ModelInfo) -> str:
         "steps": f"{model.steps:,}" if model.steps else "",
         "parameters": f"{model.parameters:,}",
         "MACs/pixel": f"{model.macs_per_pixel:,}",
+        "random latent": f"{model.latent_channels} channels" if model.latent_channels else "",
         "tile, halo": f"{model.tile} px, {model.halo} px",
         "device": model.device,
         "sha256": model.sha256,
@@ -326,11 +338,12 @@ def _expected_errors() -> Iterator[None]:
     """Turn what a user can cause into one line and an exit status."""
     try:
         from invdn.batch import UsageError
+        from invdn.denoiser import OptionError
         from invdn.runtime import ModelError
 
         try:
             yield
-        except (UsageError, ModelError) as error:
+        except (UsageError, OptionError, ModelError) as error:
             _fail(str(error))
     except KeyboardInterrupt:
         _say("interrupted")

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from invdn.ensembles import Ensemble, Member, turn, turn_back
+from invdn.latents import normal_field
 from invdn.runtime import ModelInfo, load_model
 from invdn.tiling import Blender, Span, Window, windows
 
@@ -30,15 +32,27 @@ Write = Callable[[slice, slice, NDArray[Any]], None]
 Progress = Callable[[float], object]
 
 
+class OptionError(ValueError):
+    """What was asked for is not to be had from this model, whatever the image; one line."""
+
+
 class TileModel(Protocol):
-    """What a :class:`Denoiser` needs: :class:`invdn.runtime.Model`, or anything like it."""
+    """What a :class:`Denoiser` needs: :class:`invdn.runtime.Model`, or anything like it.
+
+    ``z`` is only given to models whose ``info`` has latent channels.
+    """
 
     @property
     def info(self) -> ModelInfo:
         """Name, sizes, where it runs."""
 
     def __call__(
-        self, image: NDArray[np.float32], strength: float, *, last: bool = False
+        self,
+        image: NDArray[np.float32],
+        strength: float,
+        *,
+        z: NDArray[np.float32] = ...,
+        last: bool = False,
     ) -> NDArray[np.float32]:
         """Restore a tile, ``[1, 3, H, W]`` → the same shape."""
 
@@ -52,18 +66,25 @@ class Denoiser:
 
     * ``den(image).shape == image.shape``, and the same for the type; the input is not changed.
     * ``den(image, strength=0)`` is the image: bit for bit for integer types, within 1e-5 for
-      float32. The network's own arithmetic sees to that: nothing is skipped.
+      float32. The network's own arithmetic sees to that: nothing is skipped. (A model with a
+      random latent has no strength.)
+    * The same image, options and seed give the same result, random latents or not.
     * An alpha channel comes back bit for bit.
     * The tiles do not show: the result is within one 8-bit grey level of an untiled one.
     """
 
-    def __init__(self, model: TileModel, *, tile: int | None = None) -> None:
+    def __init__(
+        self, model: TileModel, *, tile: int | None = None, ensemble: Ensemble | None = None
+    ) -> None:
         """``tile`` is the longest side of a tile in pixels; None for the model's own.
 
-        Raises ValueError where it does not fit the model's halo or multiple.
+        ``ensemble``: see :meth:`using`. Raises ValueError where the tile does not fit the
+        model's halo or multiple, or the ensemble the model.
         """
         self._model = model
         self._tile = model.info.tile if tile is None else tile
+        self._ensemble = ensemble or Ensemble()
+        _check_ensemble(self._ensemble, model.info)
         self._plan(1, 1)
 
     @property
@@ -71,8 +92,28 @@ class Denoiser:
         """The model: name, version, licence, sizes, the device and the threads it uses."""
         return self._model.info
 
+    def using(self, *, samples: int = 1, ensemble: bool = False, seed: int = 0) -> Denoiser:
+        """A denoiser with the same model that averages several restorations of each image.
+
+        Args:
+            samples: random latents, for models that have one.
+            ensemble: restore all eight flips and rotations, each with ``samples`` latents.
+            seed: of the random latents.
+
+        Raises OptionError where there are several samples, and the model has no random latent.
+        """
+        chosen = Ensemble(samples, ensemble, seed)
+        return Denoiser(self._model, tile=self._tile, ensemble=chosen)
+
     def __call__(
-        self, image: NDArray[Any], *, strength: float = 1.0, progress: Progress | None = None
+        self,
+        image: NDArray[Any],
+        *,
+        strength: float = 1.0,
+        samples: int = 1,
+        ensemble: bool = False,
+        seed: int = 0,
+        progress: Progress | None = None,
     ) -> NDArray[Any]:
         """Restore an image.
 
@@ -81,19 +122,23 @@ class Denoiser:
                 or 4 (RGB, alpha); sRGB; uint8, uint16, or float32 in [0, 1]. float32 may exceed
                 that range a little (by :data:`FLOAT_TOLERANCE`). Alpha must not be premultiplied.
             strength: 0 returns the image, 1 removes what the network believes to be noise, up
-                to 1.5 removes more.
-            progress: called with the fraction that is done, in (0, 1], after each tile. What it
-                raises stops the work and reaches the caller.
+                to 1.5 removes more. A model with a random latent knows no other than 1.
+            samples, ensemble, seed: as for :meth:`using`; by default, what that was told.
+            progress: called with the fraction that is done, in (0, 1], after each run of the
+                network. What it raises stops the work and reaches the caller.
 
         Returns:
             A new array of the same shape and type. float32 results stay in [0, 1], or in the
             range of the input where that is wider.
 
         Raises:
-            ValueError: an image or a strength of the wrong kind; the message says what was
-                expected.
+            ValueError: an image of the wrong kind; the message says what was expected.
+            OptionError: a strength or a number of samples that this model does not know.
             ModelError: the device failed.
         """
+        if (samples, ensemble, seed) != (1, False, 0):
+            other = self.using(samples=samples, ensemble=ensemble, seed=seed)
+            return other(image, strength=strength, progress=progress)
         image = np.asarray(image)
         _check_layout(image)
         _check_range(image)
@@ -128,32 +173,43 @@ class Denoiser:
         bottom, each row from left to right; ``write`` gets every pixel once, in the same order.
         Pixels, strength, progress and errors are those of :meth:`__call__`.
         """
-        _check_strength(strength)
+        _check_strength(strength, self.info)
         plan = self._plan(height, width)
         blender = Blender(width)
         for number, window in enumerate(plan, start=1):
             region = np.asarray(read(window.rows.read, window.columns.read))
             _check_layout(region)
             _check_range(region)
-            values = self._restore_tile(region, window, strength, last=number == len(plan))
+
+            def report(fraction: float, before: int = number - 1) -> None:
+                if progress is not None:
+                    progress((before + fraction) / len(plan))
+
+            last = number == len(plan)
+            values = self._restore_tile(region, window, strength, last=last, report=report)
             complete = blender.add(window, values)
             write(window.rows.done, window.columns.done, _to_pixels(complete, region, window))
-            if progress is not None:
-                progress(number / len(plan))
+            report(1.0)
 
     def _plan(self, height: int, width: int) -> list[Window]:
         info = self.info
         return list(windows(height, width, tile=self._tile, halo=info.halo, multiple=info.multiple))
 
     def _restore_tile(
-        self, region: NDArray[Any], window: Window, strength: float, *, last: bool
+        self,
+        region: NDArray[Any],
+        window: Window,
+        strength: float,
+        *,
+        last: bool,
+        report: Progress,
     ) -> NDArray[np.float32]:
         """The kept pixels of a window, ``[1 or 3, rows, columns]``, float32."""
         planes = _to_planes(region)
         padded = _pad(planes, window.rows, window.columns)
         if len(planes) == 1:
             padded = np.repeat(padded, 3, axis=0)
-        restored = self._model(padded[None], strength, last=last)[0]
+        restored = self._average(padded[None], window, strength, last=last, report=report)[0]
         restored = restored[:, window.rows.kept, window.columns.kept]
         if len(planes) == 1:
             restored = restored.mean(axis=0, keepdims=True)
@@ -161,6 +217,41 @@ class Denoiser:
         low, high = min(0.0, float(planes.min())), max(1.0, float(planes.max()))
         clipped: NDArray[np.float32] = np.clip(restored, np.float32(low), np.float32(high))
         return clipped
+
+    def _average(
+        self,
+        tile: NDArray[np.float32],
+        window: Window,
+        strength: float,
+        *,
+        last: bool,
+        report: Progress,
+    ) -> NDArray[np.float32]:
+        """The mean of the ensemble's restorations of a tile, ``[1, 3, H, W]``."""
+        total = np.zeros_like(tile)
+        size = len(self._ensemble)
+        for number, member in enumerate(self._ensemble, start=1):
+            turned = np.ascontiguousarray(turn(tile, member.symmetry))
+            latent = self._latent(window, member)
+            restored = self._model(turned, strength, last=last and number == size, **latent)
+            total += turn_back(restored, member.symmetry)
+            if number < size:  # the last one has still to be written
+                report(number / size)
+        return total / np.float32(size)
+
+    def _latent(self, window: Window, member: Member) -> dict[str, NDArray[np.float32]]:
+        """The random latent of a tile, ``[1, C, H / multiple, W / multiple]``, if there is one."""
+        info = self.info
+        if not info.latent_channels:
+            return {}
+        rows, columns = (
+            slice(span.start // info.multiple, (span.stop + span.padding) // info.multiple)
+            for span in (window.rows, window.columns)
+        )
+        seed, draw = self._ensemble.seed, member.draw
+        z = normal_field(info.latent_channels, rows, columns, seed=seed, draw=draw)[None]
+        # Turned like the image, so that a place has the same latent in every tile that shows it.
+        return {"z": np.ascontiguousarray(turn(z, member.symmetry))}
 
 
 def load_denoiser(
@@ -183,9 +274,21 @@ def shared_denoiser(model: str | os.PathLike[str]) -> Denoiser:
         return _shared[key]
 
 
-def _check_strength(strength: float) -> None:
+def _check_strength(strength: float, info: ModelInfo) -> None:
     if not (math.isfinite(strength) and 0 <= strength <= MAX_STRENGTH):
-        raise ValueError(f"strength must be from 0 to {MAX_STRENGTH}, not {strength}")
+        raise OptionError(f"strength must be from 0 to {MAX_STRENGTH}, not {strength}")
+    if info.latent_channels and strength != 1:
+        raise OptionError(
+            f"{info.name} has no strength: it replaces all detail at random, and knows nothing "
+            f"between that and none; use 1, not {strength:g}"
+        )
+
+
+def _check_ensemble(ensemble: Ensemble, info: ModelInfo) -> None:
+    if ensemble.samples < 1:
+        raise OptionError(f"samples must be at least 1, not {ensemble.samples}")
+    if ensemble.samples > 1 and not info.latent_channels:
+        raise OptionError(f"{info.name} has no random latent: each of several samples is the same")
 
 
 def _check_layout(image: NDArray[Any]) -> None:

@@ -23,7 +23,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 import invdn
+from invdn.net.ensemble import latent_like
 from invdn.net.invdn import InvDN, infer_levels
+from invdn.net.paper import PaperInvDN
 from invdn.runtime import ModelError, load_model
 
 #: The oldest that the exporter writes; ONNX Runtime has read it since 1.14.
@@ -40,6 +42,9 @@ PARITY_TOLERANCE = 1e-4
 HALO_TOLERANCE = 0.25 / 255
 
 
+Network = InvDN | PaperInvDN
+
+
 class ExportError(Exception):
     """The model cannot be exported; the message is one line."""
 
@@ -49,7 +54,10 @@ def export_checkpoint(checkpoint: Path, output: Path, *, overwrite: bool = False
 
     Args:
         checkpoint: a ``.safetensors`` file with the state dict of an :class:`InvDN`, whose sizes
-            are inferred. Of its metadata, ``name``, ``version`` and ``licence`` are used.
+            are inferred, or of the published network; or a ``.pth`` or ``.pt`` file with such a
+            state dict and nothing else, as the authors published theirs (``InvDN_ResUnit_x4.pth``).
+            Of a ``.safetensors`` file's metadata, ``name``, ``version`` and ``licence`` are used;
+            the licence of any others is put down as unknown.
         output: the ``.onnx`` file to write; its stem is the name if the metadata has none.
         overwrite: replace ``output`` where it exists.
 
@@ -73,12 +81,12 @@ def export_checkpoint(checkpoint: Path, output: Path, *, overwrite: bool = False
     return (
         f"{output}: {fields['name']}, {int(fields['parameters']):,} parameters, "
         f"{int(fields['macs_per_pixel']):,} multiply-adds a pixel, halo {fields['halo']} px, "
-        f"{output.stat().st_size / 1e6:.1f} MB"
+        f"licence {fields['licence']}, {output.stat().st_size / 1e6:.1f} MB"
     )
 
 
 def export_network(
-    net: InvDN,
+    net: Network,
     path: Path,
     *,
     name: str,
@@ -91,9 +99,10 @@ def export_network(
     """Write a network as an ONNX model, and check it.
 
     Inputs ``image`` (float32 ``[N, 3, H, W]``, sRGB in [0, 1], H and W multiples of
-    ``net.multiple``) and ``strength`` (float32 scalar); output ``restored``, shaped like
-    ``image`` and not clamped. The description is in the file's metadata and is returned: name,
-    version, licence, parameters, macs_per_pixel, multiple, tile, halo.
+    ``net.multiple``) and ``strength`` (float32 scalar), or, for the published network, ``z``
+    (float32 ``[N, 45, H/4, W/4]``, standard normal); output ``restored``, shaped like ``image``
+    and not clamped. The description is in the file's metadata and is returned: name, version,
+    licence, parameters, macs_per_pixel, multiple, tile, halo; latent_channels, if there is ``z``.
 
     Args:
         net: the network; it is not changed.
@@ -124,6 +133,8 @@ def export_network(
         "tile": str(default_tile(halo, net.multiple) if tile is None else tile),
         "halo": str(halo),
     }
+    if isinstance(net, PaperInvDN):
+        fields["latent_channels"] = str(net.latent_channels)
     model = to_onnx(net)
     for key, value in fields.items():
         model.metadata_props.add(key=key, value=value)
@@ -131,26 +142,26 @@ def export_network(
     return fields
 
 
-def to_onnx(net: InvDN) -> onnx.ModelProto:
+def to_onnx(net: Network) -> onnx.ModelProto:
     """The graph of ``net.denoise``, without metadata."""
-    height, width = torch.export.Dim("h", min=1), torch.export.Dim("w", min=1)
+    n, height, width = (torch.export.Dim(name, min=1) for name in "nhw")
     # An example with N > 1 and unequal sizes: none of them is taken for a constant.
-    example = torch.rand(2, 3, 4 * net.multiple, 6 * net.multiple)
+    image = torch.rand(2, 3, 4 * net.multiple, 6 * net.multiple)
+    second, second_shape = torch.tensor(1.0), {}
+    if isinstance(net, PaperInvDN):
+        second = torch.randn(2, net.latent_channels, 4, 6)
+        second_shape = {0: n, 2: height, 3: width}
     with _quiet():
         program = torch.onnx.export(
             _Denoise(net),
-            (example, torch.tensor(1.0)),
+            (image, second),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["image", "strength"],
+            input_names=["image", "z" if second_shape else "strength"],
             output_names=["restored"],
             dynamic_shapes={
-                "image": {
-                    0: torch.export.Dim("n", min=1),
-                    2: net.multiple * height,
-                    3: net.multiple * width,
-                },
-                "strength": {},
+                "image": {0: n, 2: net.multiple * height, 3: net.multiple * width},
+                "second": second_shape,
             },
             verbose=False,
         )
@@ -161,11 +172,11 @@ def to_onnx(net: InvDN) -> onnx.ModelProto:
     return model
 
 
-def check_parity(path: Path, net: InvDN) -> float:
+def check_parity(path: Path, net: Network) -> float:
     """Compare an ONNX model with the network that it was made from.
 
-    Random images of several sizes, at strengths 0, 0.5 and 1, through the same code that users
-    run. Returns the largest absolute difference.
+    Random images of several sizes, through the same code that users run; at strengths 0, 0.5
+    and 1, if the network has one. Returns the largest absolute difference.
 
     Raises ExportError where it exceeds :data:`PARITY_TOLERANCE`, or the model does not run.
     """
@@ -176,9 +187,11 @@ def check_parity(path: Path, net: InvDN) -> float:
         for rows, columns in ((1, 1), (3, 8), (13, 6)):
             size = (1, 3, rows * net.multiple, columns * net.multiple)
             image = torch.rand(size, generator=generator)
-            for strength in (0.0, 0.5, 1.0):
+            z = latent_like(image).numpy() if isinstance(net, PaperInvDN) else None
+            for strength in (0.0, 0.5, 1.0) if z is None else (1.0,):
                 expected = _denoise(net, image, strength).numpy()
-                difference = float(np.abs(model(image.numpy(), strength) - expected).max())
+                found = model(image.numpy(), strength, z=z)
+                difference = float(np.abs(found - expected).max())
                 if not difference <= PARITY_TOLERANCE:  # a NaN has to fail as well
                     raise ExportError(
                         f"the exported model is wrong: it differs from PyTorch by {difference:.2g} "
@@ -191,7 +204,7 @@ def check_parity(path: Path, net: InvDN) -> float:
     return largest
 
 
-def measure_halo(net: InvDN, images: Sequence[Tensor] | None = None) -> int:
+def measure_halo(net: Network, images: Sequence[Tensor] | None = None) -> int:
     """How far from an artificial border a tile differs from the whole image, pixels.
 
     Cuts each image at each of its four sides and compares with the uncut result: the smallest
@@ -207,6 +220,9 @@ def measure_halo(net: InvDN, images: Sequence[Tensor] | None = None) -> int:
     limit = receptive_radius(net)
     if images is None:
         images = _synthetic_images(_round_up(2 * limit + 16 * multiple, multiple))
+        if isinstance(net, PaperInvDN):
+            # Ten times the work a pixel and twice the reach: strips have to do.
+            images = [strip for image in images[::2] for strip in _strips(image, 32 * multiple)]
     profile = np.zeros(max(max(image.shape[2:]) for image in images), np.float32)
     for image in images:
         for differences in _differences_at_cuts(net, image):
@@ -217,7 +233,7 @@ def measure_halo(net: InvDN, images: Sequence[Tensor] | None = None) -> int:
     return min(_round_up(needed, multiple), _round_up(limit, multiple))
 
 
-def receptive_radius(net: InvDN) -> int:
+def receptive_radius(net: Network) -> int:
     """How far a pixel of the input can reach in the output at all, pixels: an upper bound.
 
     Found by putting a not-a-number in and looking where it comes out, which is right for any
@@ -289,20 +305,23 @@ def model_card(
 class _Denoise(nn.Module):
     """``net.denoise`` as a module's forward, which is what is exported."""
 
-    def __init__(self, net: InvDN) -> None:
+    def __init__(self, net: Network) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, image: Tensor, strength: Tensor) -> Tensor:
-        return self.net.denoise(image, strength)
+    def forward(self, image: Tensor, second: Tensor) -> Tensor:
+        """``second`` is the strength, or ``z``."""
+        return self.net.denoise(image, second)
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """State dict and metadata of a checkpoint. Never unpickles anything but tensors."""
     if not path.is_file():
         raise ExportError(f"there is no checkpoint {path}")
+    if path.suffix in (".pth", ".pt"):
+        return _read_pickle(path), {}
     if path.suffix != ".safetensors":
-        raise ExportError(f"{path} is not a checkpoint: a .safetensors file is expected")
+        raise ExportError(f"{path} is not a checkpoint: a .safetensors or .pth file is expected")
     try:
         with safe_open(path, framework="pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -311,12 +330,28 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ExportError(f"{path} is not a readable checkpoint: {error}") from error
 
 
-def _build(state: Mapping[str, Tensor], path: Path) -> InvDN:
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or malicious pickle comes to
+        raise ExportError(
+            f"{path} is not a readable checkpoint: it is damaged, or holds more than tensors"
+        ) from error
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ExportError(f"{path} is not a state dict, names and tensors and nothing else")
+    return dict(state)
+
+
+def _build(state: Mapping[str, Tensor], path: Path) -> Network:
     """The network that a state dict belongs to, with its weights."""
     try:
+        if any(key.removeprefix("module.").startswith("operations.") for key in state):
+            paper = PaperInvDN()
+            paper.load_published(state)
+            return paper
         net = InvDN(infer_levels(state))
     except ValueError as error:
-        raise ExportError(f"{path}: {error}") from error
+        raise ExportError(f"{path}: {' '.join(str(error).split())}") from error
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
@@ -325,7 +360,7 @@ def _build(state: Mapping[str, Tensor], path: Path) -> InvDN:
     return net
 
 
-def _write_checked(model: onnx.ModelProto, path: Path, net: InvDN) -> None:
+def _write_checked(model: onnx.ModelProto, path: Path, net: Network) -> None:
     """Write beside the target, check what was written, then move it into place."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -364,26 +399,43 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _denoise(net: InvDN, image: Tensor, strength: float = 1.0) -> Tensor:
+def _denoise(
+    net: Network, image: Tensor, strength: float = 1.0, *, top: int = 0, left: int = 0
+) -> Tensor:
+    """Restore an image, or the tile of a larger one that begins at ``top`` and ``left``."""
     with torch.no_grad():
+        if isinstance(net, PaperInvDN):
+            z = latent_like(image, top=top, left=left)
+            return net.denoise(image, z.expand(len(image), -1, -1, -1))
         return net.denoise(image, strength)
 
 
-def _differences_at_cuts(net: InvDN, image: Tensor) -> Iterator[np.ndarray]:
-    """For a cut at each side: the largest difference at each distance from it, ``[pixels]``."""
+def _differences_at_cuts(net: Network, image: Tensor) -> Iterator[np.ndarray]:
+    """For a cut at each side: the largest difference at each distance from it, ``[pixels]``.
+
+    A strip is only cut at its short sides.
+    """
     whole = _denoise(net, image)
     # An eighth is cut away, so that as much as possible is left to be reached.
     heights, widths = (
         _round_up(max(length // 8, net.multiple), net.multiple) for length in image.shape[2:]
     )
     for dim, cut in ((2, heights), (3, widths)):
+        if image.shape[dim] < max(image.shape[2:]):
+            continue
         length = image.shape[dim] - cut
         across = tuple(d for d in range(4) if d != dim)
         for start in (cut, 0):
-            tile = _denoise(net, image.narrow(dim, start, length))
+            place = {"top" if dim == 2 else "left": start}
+            tile = _denoise(net, image.narrow(dim, start, length), **place)
             differences = (tile - whole.narrow(dim, start, length)).abs().amax(across)
             # Index 0 is the pixel beside the cut.
             yield (differences if start else differences.flip(0)).numpy()
+
+
+def _strips(image: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """The top and the left of ``[1, 3, H, W]``, ``side`` pixels of it."""
+    return image[:, :, :side], image[:, :, :, :side]
 
 
 def _synthetic_images(side: int) -> list[Tensor]:

@@ -2,7 +2,9 @@
 
 A model is an ONNX file with inputs ``image`` (float32 ``[1, 3, H, W]``, sRGB in [0, 1], H and W
 multiples of the model's ``multiple``) and ``strength`` (float32 scalar), and one output
-``restored`` of the image's shape. The file carries its own description (:class:`ModelInfo`) in
+``restored`` of the image's shape. A model that samples, as the published InvDN does, takes in
+place of the strength a random latent ``z ~ N(0, I)``, float32 ``[1, latent_channels, H /
+multiple, W / multiple]``. The file carries its own description (:class:`ModelInfo`) in
 its metadata; shipped models have the same, and more, in ``weights/models.toml``.
 
 ONNX Runtime is imported when the first model is loaded, not before.
@@ -78,6 +80,8 @@ class ModelInfo:
     """"cpu", "cuda" or "openvino"; empty where the model has not been loaded."""
     threads: int
     """CPU threads that one image uses; 0 where the model has not been loaded."""
+    latent_channels: int = 0
+    """Channels of the random latent that the model takes in place of a strength; 0 for none."""
     data: str = ""
     """What the model was trained on."""
     steps: int = 0
@@ -97,16 +101,23 @@ class Model:
         self._run_options_last = run_options
 
     def __call__(
-        self, image: NDArray[np.float32], strength: float, *, last: bool = False
+        self,
+        image: NDArray[np.float32],
+        strength: float,
+        *,
+        z: NDArray[np.float32] | None = None,
+        last: bool = False,
     ) -> NDArray[np.float32]:
         """Restore a tile: ``[1, 3, H, W]`` → the same shape, not clamped.
 
-        ``last`` says that no further tile of the same image follows: working memory then goes
-        back to the system.
+        A model with a random latent takes ``z``, and no notice of the strength. ``last`` says
+        that no further tile of the same image follows: working memory then goes back to the
+        system.
 
         Raises ModelError where the device fails, for want of memory for example.
         """
-        feed = {"image": image, "strength": np.array(strength, np.float32)}
+        feed = {"image": image}
+        feed |= {"strength": np.array(strength, np.float32)} if z is None else {"z": z}
         try:
             outputs = self._session.run(
                 ["restored"], feed, self._run_options_last if last else None
@@ -156,8 +167,8 @@ def load_model(
         )
     ort = _import_onnxruntime()
     device, session = _open_session(ort, content, path, device, threads)
-    _check_interface(session, path)
     fields = card if card is not None else session.get_modelmeta().custom_metadata_map
+    _check_interface(session, path, takes_latent="latent_channels" in fields)
     name = str(model) if card is not None else fields.get("name", path.stem)
     info = _info(name, fields, path, sha256=sha256, device=device, threads=threads)
     loaded = Model(session, _shrink_after_run(ort, device), info)
@@ -237,6 +248,7 @@ def _info(
             sha256=sha256,
             device=device,
             threads=threads,
+            latent_channels=int(fields.get("latent_channels", 0)),
             data=str(fields.get("data", "")),
             steps=int(fields.get("steps", 0)),
             released=str(fields.get("released", "")),
@@ -318,19 +330,20 @@ def _shrink_after_run(ort: ModuleType, device: str) -> Any:
     return options
 
 
-def _check_interface(session: Any, path: Path) -> None:
-    """Inputs ``image`` and ``strength``, output ``restored``, all float32, of the right rank."""
+def _check_interface(session: Any, path: Path, *, takes_latent: bool) -> None:
+    """``image`` and ``strength`` or ``z`` → ``restored``, all float32, of the right rank."""
 
     def described(values: Any) -> dict[str, tuple[str, int]]:
         return {value.name: (value.type, len(value.shape)) for value in values}
 
-    wanted_inputs = {"image": ("tensor(float)", 4), "strength": ("tensor(float)", 0)}
+    second = {"z": ("tensor(float)", 4)} if takes_latent else {"strength": ("tensor(float)", 0)}
+    wanted_inputs = {"image": ("tensor(float)", 4), **second}
     wanted_outputs = {"restored": ("tensor(float)", 4)}
     inputs, outputs = described(session.get_inputs()), described(session.get_outputs())
     if inputs != wanted_inputs or outputs != wanted_outputs:
         raise ModelError(
             f"{path} is not a model of invdn: it takes {', '.join(inputs)} and gives "
-            f"{', '.join(outputs)}, not image and strength → restored"
+            f"{', '.join(outputs)}, not {' and '.join(wanted_inputs)} → restored"
         )
 
 
@@ -338,7 +351,10 @@ def _warm_up(model: Model) -> None:
     """Run once on a small tile: a model that cannot run is found out here, and GPUs start up."""
     side = 8 * model.info.multiple
     image = np.full((1, 3, side, side), 0.5, np.float32)
-    restored = model(image, 1.0, last=True)
+    z = None
+    if model.info.latent_channels:
+        z = np.zeros((1, model.info.latent_channels, 8, 8), np.float32)
+    restored = model(image, 1.0, z=z, last=True)
     if restored.shape != image.shape or not np.isfinite(restored).all():
         raise ModelError(f"{model.info.name} does not work on {model.info.device}: bad output")
 

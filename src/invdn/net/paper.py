@@ -96,6 +96,8 @@ class PaperInvDN(nn.Module):
 
     #: Height and width must be multiples of this.
     multiple = 1 << LEVELS
+    #: Channels of ``z``, at 1 / ``multiple`` of the size.
+    latent_channels = IMAGE_CHANNELS * (4**LEVELS - 1)
 
     def __init__(self, *, reversible: bool = False) -> None:
         super().__init__()
