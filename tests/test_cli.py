@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import invdn
 from invdn import images
 from invdn.cli import app
+from invdn.denoiser import OptionError
 from invdn.runtime import ModelError
 
 # A command line whose denoiser takes a second for each photo and removes nothing.
@@ -43,6 +44,11 @@ class FakeDenoiser:
     name: str
     threads: int | None
     strength: float = -1.0
+    ensemble: tuple[int, bool, int] | None = None
+
+    def using(self, *, samples: int, ensemble: bool, seed: int) -> FakeDenoiser:
+        self.ensemble = (samples, ensemble, seed)
+        return self
 
     def __call__(self, image: images.Pixels, *, strength: float, progress: Any) -> images.Pixels:
         self.strength = strength
@@ -163,6 +169,30 @@ def test_options_arrive(tmp_path: Path, denoisers: list[FakeDenoiser]) -> None:
     assert facts.quality == 66
 
 
+def test_ensemble_options_arrive(tmp_path: Path, denoisers: list[FakeDenoiser]) -> None:
+    a = photo(tmp_path / "a.png")
+    invoke("denoise", a, "-o", tmp_path / "1", "--samples", 16, "--ensemble", "--seed", 3)
+    invoke("denoise", a, "-o", tmp_path / "2", "--ensemble")
+    invoke("denoise", a, "-o", tmp_path / "3")
+    assert [d.ensemble for d in denoisers] == [(16, True, 3), (1, True, 0), None]
+
+
+def test_options_that_a_model_does_not_know_have_status_2(
+    tmp_path: Path, denoisers: list[FakeDenoiser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OptionError("it has no such thing")
+
+    for method in ("using", "__call__"):
+        with monkeypatch.context() as patch:
+            patch.setattr(FakeDenoiser, method, refuse)
+            photos = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png")]
+            result = invoke("denoise", *photos, "-o", tmp_path / "out", "--samples", 2)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == "invdn: it has no such thing\n"
+        assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -175,6 +205,7 @@ def test_options_arrive(tmp_path: Path, denoisers: list[FakeDenoiser]) -> None:
         (["denoise", "a.png", "-o", "out", "--quality", "0"], "quality"),
         (["denoise", "a.png", "-o", "out", "--quality", "101"], "quality"),
         (["denoise", "a.png", "-o", "out", "--threads", "0"], "threads"),
+        (["denoise", "a.png", "-o", "out", "--samples", "0"], "samples"),
         (["denoise", "a.png", "-o", "out", "--format", "gif"], "invdn: unknown format 'gif'"),
         (["denoise", "a.png", "-o", "a.png"], "invdn: a.png: the output a.png is an input"),
         (["denoise", "a.png", "-o", "b.heic"], "invdn: cannot write .heic files"),

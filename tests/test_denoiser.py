@@ -7,13 +7,15 @@ import sys
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import invdn
-from invdn.denoiser import Denoiser, shared_denoiser
+from invdn.denoiser import Denoiser, OptionError, shared_denoiser
+from invdn.ensembles import turn, turn_back
 from invdn.runtime import ModelInfo
 
 INTEGER_TYPES = [np.uint8, np.uint16]
@@ -130,6 +132,116 @@ def test_the_halo_is_needed(small_denoiser: Denoiser) -> None:
     untiled = Denoiser(small_denoiser._model, tile=512)(image)
     difference = np.abs(Denoiser(WithoutHalo())(image).astype(int) - untiled)
     assert difference.max() > 1
+
+
+# --- ensembles and random latents ---------------------------------------------------------------
+
+
+class Sampler(Fake):
+    """A model with a random latent, of which it shows three channels and nothing else."""
+
+    def __init__(self, tile: int = 128) -> None:
+        super().__init__(tile)
+        self.info = replace(self.info, name="sampler", latent_channels=5)
+
+    def __call__(  # type: ignore[override]
+        self, image: np.ndarray, strength: float, *, z: np.ndarray, last: bool = False
+    ) -> np.ndarray:
+        super().__call__(image, strength, last=last)
+        assert z.dtype == np.float32
+        assert z.flags.c_contiguous
+        height, width = (side // self.info.multiple for side in image.shape[2:])
+        assert z.shape == (1, 5, height, width)
+        return 0.5 + 0.1 * z[:, :3].repeat(self.info.multiple, 2).repeat(self.info.multiple, 3)
+
+
+SAMPLING = [(1, False), (3, False), (1, True), (2, True)]
+
+
+@pytest.mark.parametrize(("samples", "ensemble"), SAMPLING)
+def test_random_latents_do_not_depend_on_the_tiles(samples: int, ensemble: bool) -> None:
+    image = random_image((330, 415, 3), np.float32)
+    options = {"samples": samples, "ensemble": ensemble, "seed": 7}
+    untiled = Denoiser(Sampler(tile=512))(image, **options)
+    for tile in (128, 200, 256):
+        tiled = Denoiser(Sampler(tile=tile))(image, **options)
+        np.testing.assert_allclose(tiled, untiled, atol=1e-6)
+    assert untiled.std() == pytest.approx(0.1 / np.sqrt(samples * (8 if ensemble else 1)), rel=0.1)
+    assert not np.array_equal(untiled, Denoiser(Sampler())(image, **{**options, "seed": 8}))
+    part = Denoiser(Sampler())(image[:100], **options)
+    np.testing.assert_allclose(part, untiled[:100], atol=1e-6)
+
+
+def test_an_ensemble_averages_all_turned_restorations(small_denoiser: Denoiser) -> None:
+    image = random_image((40, 60, 3), np.float32)  # one tile, and no padding however it is turned
+    results = [
+        turn_back(
+            small_denoiser(turn(image.transpose(2, 0, 1), s).transpose(1, 2, 0)).transpose(2, 0, 1),
+            s,
+        )
+        for s in range(8)
+    ]
+    assert np.abs(results[1] - results[0]).max() > 0.01
+    averaged = small_denoiser(image, ensemble=True)
+    # Each is clipped here, the mean is clipped there.
+    inside = (np.min(results, 0) > 0) & (np.max(results, 0) < 1)
+    assert inside.mean() > 0.5
+    np.testing.assert_allclose(
+        averaged.transpose(2, 0, 1)[inside], np.mean(results, 0)[inside], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("dtype", INTEGER_TYPES)
+def test_strength_0_of_an_ensemble_returns_the_image(small_denoiser: Denoiser, dtype: type) -> None:
+    image = random_image((61, 43, 4), dtype)
+    np.testing.assert_array_equal(small_denoiser(image, strength=0, ensemble=True), image)
+
+
+def test_the_tiles_of_an_ensemble_do_not_show(small_denoiser: Denoiser) -> None:
+    image = random_image((170, 210, 3), np.uint8)
+    untiled = Denoiser(small_denoiser._model, tile=256)(image, ensemble=True)
+    tiled = small_denoiser(image, ensemble=True)
+    assert np.abs(tiled.astype(int) - untiled).max() <= 1
+
+
+def test_ensembles_report_every_run_and_announce_the_last() -> None:
+    model = Sampler()
+    fractions: list[float] = []
+    image = random_image((300, 200), np.uint8)
+    Denoiser(model)(image, samples=2, ensemble=True, progress=fractions.append)
+    assert fractions == sorted(set(fractions))
+    assert fractions[-1] == 1
+    assert len(fractions) == len(model.shapes)
+    assert len(fractions) % 16 == 0
+    assert model.last == [False] * (len(fractions) - 1) + [True]
+
+
+def test_a_denoiser_may_be_told_once() -> None:
+    image = random_image((20, 30, 3), np.uint8)
+    denoiser = Denoiser(Sampler(), tile=104)
+    told = denoiser.using(samples=4, ensemble=True, seed=2)
+    np.testing.assert_array_equal(told(image), denoiser(image, samples=4, ensemble=True, seed=2))
+    assert told._tile == 104
+    result = np.empty_like(image)
+
+    def write(rows: slice, columns: slice, pixels: np.ndarray) -> None:
+        result[rows, columns] = pixels
+
+    told.restore_regions(20, 30, lambda rows, columns: image[rows, columns], write)
+    np.testing.assert_array_equal(result, told(image))
+
+
+def test_what_a_model_does_not_know_is_refused() -> None:
+    image = random_image((8, 8, 3), np.uint8)
+    for strength in (0.0, 0.5, 1.5):
+        with pytest.raises(OptionError, match="sampler has no strength") as error:
+            Denoiser(Sampler())(image, strength=strength)
+        assert "\n" not in str(error.value)
+    with pytest.raises(OptionError, match="fake has no random latent"):
+        Denoiser(Fake())(image, samples=2)
+    for samples in (0, -1):
+        with pytest.raises(OptionError, match="at least 1"):
+            Denoiser(Sampler())(image, samples=samples)
 
 
 # --- conversion ------------------------------------------------------------------------------

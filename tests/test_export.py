@@ -6,16 +6,21 @@ import copy
 import datetime
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 safetensors_torch = pytest.importorskip("safetensors.torch")
 
-from invdn import export  # noqa: E402
+from invdn import export, images  # noqa: E402
+from invdn.cli import app  # noqa: E402
+from invdn.denoiser import load_denoiser  # noqa: E402
+from invdn.ensembles import Ensemble  # noqa: E402
 from invdn.export import (  # noqa: E402
     ExportError,
     check_parity,
@@ -25,8 +30,12 @@ from invdn.export import (  # noqa: E402
     model_card,
     receptive_radius,
 )
+from invdn.net.ensemble import denoise_ensemble  # noqa: E402
 from invdn.net.invdn import InvDN, LevelConfig  # noqa: E402
+from invdn.net.paper import PaperInvDN  # noqa: E402
 from invdn.runtime import load_model, shipped_models  # noqa: E402
+
+REAL_TO_ONNX = export.to_onnx
 
 
 @pytest.fixture(autouse=True)
@@ -168,6 +177,123 @@ def test_output_folder_that_is_not_there(small_net: InvDN, tmp_path: Path) -> No
     checkpoint = save(small_net, tmp_path / "c.safetensors")
     with pytest.raises(ExportError, match="there is no folder"):
         export_checkpoint(checkpoint, tmp_path / "nowhere" / "out.onnx")
+
+
+def test_pytorch_file_with_nothing_but_tensors(small_net: InvDN, tmp_path: Path) -> None:
+    torch.save(small_net.state_dict(), tmp_path / "c.pth")
+    assert "licence unknown" in export_checkpoint(tmp_path / "c.pth", tmp_path / "out.onnx")
+    torch.save({"net": small_net.state_dict()}, tmp_path / "nested.pt")
+    with pytest.raises(ExportError, match="names and tensors and nothing else"):
+        export_checkpoint(tmp_path / "nested.pt", tmp_path / "other.onnx")
+
+
+# --- the published network -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published_state() -> dict[str, torch.Tensor]:
+    """The keys and shapes of the authors' checkpoint, and random numbers."""
+    torch.manual_seed(0)
+    net = PaperInvDN()
+    haar = {f"module.operations.{i}.haar_weights": torch.ones(12, 1, 2, 2) for i in (0, 9)}
+    return haar | {f"module.{name}": value for name, value in net.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def paper_path(
+    published_state: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """What ``invdn export InvDN_ResUnit_x4.pth -o paper.onnx`` writes; takes half a minute."""
+    folder = tmp_path_factory.mktemp("paper")
+    torch.save(published_state, folder / "InvDN_ResUnit_x4.pth")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(export, "to_onnx", REAL_TO_ONNX)
+        monkeypatch.setattr(export, "measure_halo", lambda net: 64)
+        export_checkpoint(folder / "InvDN_ResUnit_x4.pth", folder / "paper.onnx")
+    return folder / "paper.onnx"
+
+
+def published_net(state: dict[str, torch.Tensor]) -> PaperInvDN:
+    net = PaperInvDN()
+    net.load_published(state)
+    return net
+
+
+def test_published_checkpoint_describes_itself(paper_path: Path) -> None:
+    info = load_model(paper_path, device="cpu", threads=1).info
+    assert (info.name, info.licence) == ("paper", "unknown")
+    assert (info.parameters, info.macs_per_pixel) == (2_640_960, 725_409)
+    assert (info.multiple, info.latent_channels) == (4, 45)
+    result = CliRunner().invoke(app, ["info", str(paper_path)])
+    for row in ("paper", "2,640,960", "725,409", "unknown", "45 channels"):
+        assert row in result.stdout
+
+
+def test_published_network_in_onnx_runtime(
+    paper_path: Path, published_state: dict[str, torch.Tensor]
+) -> None:
+    net = published_net(published_state)
+    assert check_parity(paper_path, net) < 1e-5
+    image = np.random.default_rng(0).random((16, 24, 3), np.float32)
+    options = {"samples": 2, "ensemble": True, "seed": 3}
+    restored = load_denoiser(paper_path, device="cpu", threads=1)(image, **options)
+    y = torch.from_numpy(image).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        expected = denoise_ensemble(net, y, Ensemble(2, True, 3)).clamp(0, 1)[0].permute(1, 2, 0)
+    np.testing.assert_allclose(restored, expected.numpy(), atol=1e-5)
+    assert np.abs(restored - image).max() > 0.1
+
+
+def test_published_network_on_the_command_line(paper_path: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "a.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (19, 22, 3), np.uint8, endpoint=True)
+    images.write(images.Photo(pixels, "png"), photo)
+
+    def run(folder: str, *options: object) -> Any:
+        arguments = ["denoise", photo, "-o", tmp_path / folder, "--model", paper_path, *options]
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    options = ["--threads", 1, "--samples", 2, "--ensemble", "--seed", 5]
+    assert run("out", *options).exit_code == 0
+    den = load_denoiser(paper_path, device="cpu", threads=1)
+    expected = den(pixels, samples=2, ensemble=True, seed=5)
+    np.testing.assert_array_equal(images.read(tmp_path / "out" / "a.png").pixels, expected)
+    result = run("none", "--strength", 0.5)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("invdn: paper has no strength")
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_published_weights_as_safetensors(
+    paper_path: Path,
+    published_state: dict[str, torch.Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    proto = onnx.load(paper_path)
+    del proto.metadata_props[:]
+    monkeypatch.setattr(export, "to_onnx", lambda net: proto)
+    state = {k.removeprefix("module."): v for k, v in published_state.items()}
+    safetensors_torch.save_file(state, tmp_path / "p.safetensors", metadata={"licence": "MIT"})
+    assert "licence MIT" in export_checkpoint(tmp_path / "p.safetensors", tmp_path / "p.onnx")
+    assert metadata(tmp_path / "p.onnx")["latent_channels"] == "45"
+    state.pop("operations.3.G.conv1.bias")
+    safetensors_torch.save_file(state, tmp_path / "q.safetensors")
+    with pytest.raises(ExportError, match=r"published InvDN.*operations\.3\.G") as error:
+        export_checkpoint(tmp_path / "q.safetensors", tmp_path / "q.onnx")
+    assert "\n" not in str(error.value)
+
+
+def test_halo_of_the_published_network(published_state: dict[str, torch.Tensor]) -> None:
+    """Tiles see the same latent as the whole image: a cut only matters near it."""
+    net = published_net(published_state)
+    image = torch.rand(1, 3, 8, 48, generator=torch.Generator().manual_seed(0))
+    profiles = list(export._differences_at_cuts(net, image))
+    assert len(profiles) == 2  # left and right; a strip is not cut along its length
+    for profile in profiles:
+        assert profile[0] > 1 / 255
+        assert profile[-4:].max() < profile[0] / 10
 
 
 # --- parity ----------------------------------------------------------------------------------

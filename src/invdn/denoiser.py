@@ -83,7 +83,7 @@ class Denoiser:
         """
         self._model = model
         self._tile = model.info.tile if tile is None else tile
-        self._ensemble = ensemble or Ensemble()
+        self._ensemble = Ensemble() if ensemble is None else ensemble
         _check_ensemble(self._ensemble, model.info)
         self._plan(1, 1)
 
