@@ -1,6 +1,6 @@
 """Memory and time of training a chain of couplings, with and without reversible backpropagation.
 
-    python benchmarks/reversible.py [--blocks 24] [--side 192] [--batch 2] [--threads 1]
+    python benchmarks/reversible.py [--blocks 24] [--side 96] [--batch 2] [--threads 1]
 
 Each variant trains in processes of its own. Memory is how much the process's peak resident set
 grows from before the first step, with weights, input and libraries in place, to after the last
@@ -66,7 +66,7 @@ def main() -> None:
     """Compare the two and print a table; with ``--variant``, measure one and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--blocks", type=int, default=24)
-    parser.add_argument("--side", type=int, default=192, help="height and width, latent pixels")
+    parser.add_argument("--side", type=int, default=96, help="height and width, latent pixels")
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=2, help="steps in one process")
