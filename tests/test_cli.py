@@ -177,16 +177,17 @@ def test_ensemble_options_arrive(tmp_path: Path, denoisers: list[FakeDenoiser]) 
     assert [d.ensemble for d in denoisers] == [(16, True, 3), (1, True, 0), None]
 
 
+@pytest.mark.usefixtures("denoisers")
 def test_options_that_a_model_does_not_know_have_status_2(
-    tmp_path: Path, denoisers: list[FakeDenoiser], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OptionError("it has no such thing")
 
+    photos = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png")]
     for method in ("using", "__call__"):
         with monkeypatch.context() as patch:
             patch.setattr(FakeDenoiser, method, refuse)
-            photos = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png")]
             result = invoke("denoise", *photos, "-o", tmp_path / "out", "--samples", 2)
         assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr == "invdn: it has no such thing\n"

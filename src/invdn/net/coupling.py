@@ -32,20 +32,26 @@ def bounded_log_scale(h: Tensor) -> Tensor:
 
 def affine_forward(x: Tensor, split: int, f: Shift, gh: ShiftAndScale) -> Tensor:
     """One coupling step on ``[N, C, H, W]``; the first ``split`` channels are ``x1``."""
-    x1, x2 = x[:, :split], x[:, split:]
-    y1 = x1 + f(x2)
-    g, h = gh(y1)
-    y2 = x2 * torch.exp(bounded_log_scale(h)) + g
-    return torch.cat((y1, y2), dim=1)
+    return torch.cat(couple(x[:, :split], x[:, split:], f, gh), dim=1)
 
 
 def affine_inverse(y: Tensor, split: int, f: Shift, gh: ShiftAndScale) -> Tensor:
     """The inverse of :func:`affine_forward` with the same arguments."""
-    y1, y2 = y[:, :split], y[:, split:]
+    return torch.cat(uncouple(y[:, :split], y[:, split:], f, gh), dim=1)
+
+
+def couple(x1: Tensor, x2: Tensor, f: Shift, gh: ShiftAndScale) -> tuple[Tensor, Tensor]:
+    """``(x1, x2)`` → ``(y1, y2)``."""
+    y1 = x1 + f(x2)
+    g, h = gh(y1)
+    return y1, x2 * torch.exp(bounded_log_scale(h)) + g
+
+
+def uncouple(y1: Tensor, y2: Tensor, f: Shift, gh: ShiftAndScale) -> tuple[Tensor, Tensor]:
+    """``(y1, y2)`` → ``(x1, x2)``."""
     g, h = gh(y1)
     x2 = (y2 - g) * torch.exp(-bounded_log_scale(h))
-    x1 = y1 - f(x2)
-    return torch.cat((x1, x2), dim=1)
+    return y1 - f(x2), x2
 
 
 def affine_log_det(x: Tensor, split: int, f: Shift, gh: ShiftAndScale) -> Tensor:

@@ -40,9 +40,9 @@ from torch.nn import Parameter
 from invdn.net.coupling import (
     Shift,
     ShiftAndScale,
-    affine_forward,
-    affine_inverse,
     bounded_log_scale,
+    couple,
+    uncouple,
 )
 
 
@@ -191,20 +191,20 @@ def _apply(blocks: Sequence[AffineBlock], x: Tensor, inverse: bool) -> Tensor:
         raise ValueError("the blocks of a reversible chain must have the same split")
     # As a dict, which drops those that several blocks share.
     learned = {p: None for block in blocks for p in block.parameters() if p.requires_grad}
-    if not torch.is_grad_enabled() or not (learned or x.requires_grad):
+    if not blocks or not torch.is_grad_enabled() or not (learned or x.requires_grad):
         return _run(blocks, x, inverse)
     y: Tensor = _Chain.apply(tuple(blocks), inverse, x, *learned)  # type: ignore[no-untyped-call]
     return y
 
 
 def _run(blocks: Sequence[AffineBlock], x: Tensor, inverse: bool) -> Tensor:
-    if inverse:
-        for block in reversed(blocks):
-            x = affine_inverse(x, block.split, block.f, block.shift_and_scale)
+    if not blocks:
         return x
-    for block in blocks:
-        x = affine_forward(x, block.split, block.f, block.shift_and_scale)
-    return x
+    halves = _halves(x, blocks[0].split)
+    step = uncouple if inverse else couple
+    for block in reversed(blocks) if inverse else blocks:
+        halves = step(*halves, block.f, block.shift_and_scale)
+    return torch.cat(halves, dim=1)
 
 
 def _halves(x: Tensor, split: int) -> Halves:
