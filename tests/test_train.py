@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
+import signal
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,10 @@ from invdn.data.pairs import load_pairs
 from invdn.data.patches import dihedral
 from invdn.metrics import psnr
 from invdn.net.invdn import InvDN, LevelConfig, infer_levels
-from invdn.train import CHECKPOINT, WEIGHTS, learning_rate, train, train_from_config_file
+from invdn.train import train, train_from_config_file
+from invdn.training.checkpoint import CHECKPOINT, WEIGHTS
+from invdn.training.objective import Network
+from invdn.training.optimise import learning_rate
 
 CROP_PX = 16
 SETTINGS = """
@@ -135,37 +140,48 @@ def test_training_learns_saves_and_refuses_to_overwrite(folder: Path) -> None:
         train_from_config_file(folder / "settings.toml")
 
 
-def test_a_resumed_run_ends_where_an_undisturbed_one_does(folder: Path) -> None:
-    config = load_config(folder / "settings.toml")
-    whole = train(dataclasses.replace(config, run="whole"), folder)
-    # The same schedule, cut short after three steps.
-    stopped = dataclasses.replace(config, run="parts")
+def stopped_by(number: signal.Signals, step: int) -> Callable[[int, TrainConfig], float]:
+    """A stand-in for ``learning_rate`` in which a signal arrives during a step."""
+
+    def rate(current: int, config: TrainConfig) -> float:
+        if current == step:
+            signal.raise_signal(number)
+        return learning_rate(current, config)
+
+    return rate
+
+
+def stop_and_resume(
+    config: TrainConfig, base: Path, number: signal.Signals = signal.SIGTERM
+) -> Network:
+    """Train, with a signal that ends the run after three steps, and resume it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("invdn.train._stop_on_signal", _stop_after(3))
-        train(stopped, folder)
-    assert torch.load(folder / "parts" / CHECKPOINT, weights_only=True)["step"] == 3
-    resumed = train(stopped, folder, resume=True)
-    for key, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[key]), key
+        patch.setattr("invdn.train.learning_rate", stopped_by(number, 1))
+        train(config, base)
+    checkpoint = torch.load(base / config.run / CHECKPOINT, weights_only=True)
+    assert checkpoint["step"] == 3
+    return train(config, base, resume=True)
 
 
-def _stop_after(steps: int) -> object:
-    from contextlib import contextmanager
+def losses(run: Path) -> dict[int, float]:
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return {entry["step"]: entry["loss"] for entry in map(json.loads, lines)}
 
-    class Stop:
-        asked = 0
 
-        @property
-        def requested(self) -> bool:
-            self.asked += 1
-            # The loop looks twice a step, but only once where the first look says stop.
-            return self.asked > 2 * (steps - 1)
+def assert_equal(first: Network, second: Network) -> None:
+    for key, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[key]), key
 
-    @contextmanager
-    def context():  # type: ignore[no-untyped-def]
-        yield Stop()
 
-    return context
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_resumed_run_ends_where_an_undisturbed_one_does(
+    folder: Path, number: signal.Signals
+) -> None:
+    config = replace(load_config(folder / "settings.toml"), validate_every=1)
+    whole = train(replace(config, run="whole"), folder)
+    resumed = stop_and_resume(replace(config, run="parts"), folder, number)
+    assert_equal(whole, resumed)
+    assert losses(folder / "whole") == losses(folder / "parts")
 
 
 def test_learning_rate_rises_then_falls_to_its_end() -> None:

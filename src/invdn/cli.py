@@ -192,17 +192,26 @@ def train(
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
     ] = False,
 ) -> None:
-    """Train a network as a settings file says."""
+    """Train a network as a settings file says.
+
+    Ctrl-C (or SIGTERM) finishes the step and saves; --resume goes on from there exactly. On
+    several GPUs: torchrun --nproc-per-node 4 -m invdn.cli train CONFIG.toml
+
+    Exit status: 0 done or stopped, 1 the loss is not a number any more, 2 wrong usage.
+    """
     with _expected_errors():
         with _training_extra("train"):
             from invdn.config import ConfigError
-            from invdn.train import train_from_config_file
+            from invdn.train import TrainingError, train_from_config_file
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
         logging.getLogger("pyvips").setLevel(logging.WARNING)  # it tells of every thread pool
         try:
             train_from_config_file(config, resume)
         except ConfigError as error:
             _fail(str(error))
+        except TrainingError as error:
+            _say(str(error))
+            raise typer.Exit(SOME_FAILED) from None
 
 
 @app.command()

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,15 @@ from invdn.data.camera import CameraNoiseConfig
 from invdn.net.invdn import FAST, PHOTO, LevelConfig
 
 PRESETS = {"photo": PHOTO, "fast": FAST}
+#: The published network; its sizes are fixed.
+PAPER = "paper"
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PIXEL_LOSSES = ("charbonnier", "l1", "psnr")
+OPTIMISERS = ("adamw", "adam", "muon", "schedule-free")
+SCHEDULES = ("cosine", "halving", "constant")
+LAYOUTS = ("noisy-clean", "sidd")
+#: The discriminator's input; larger crops are cut down to their centre.
+DISCRIMINATOR_CROP_PX = 128
 
 
 class ConfigError(Exception):
@@ -31,12 +40,22 @@ class NetworkConfig:
     """Which network is trained."""
 
     preset: str = "photo"
-    """``photo`` or ``fast``; ``levels`` overrides it."""
+    """``photo`` or ``fast``, whose sizes ``levels`` overrides; or ``paper``, the published one."""
     levels: tuple[LevelConfig, ...] = ()
     """Sizes of each level, finest first."""
 
+    @property
+    def is_paper(self) -> bool:
+        """Whether this is the published network."""
+        return self.preset == PAPER
+
+    @property
+    def multiple(self) -> int:
+        """Crops must be a multiple of this, pixels."""
+        return 4 if self.is_paper else 1 << len(self.resolved())
+
     def resolved(self) -> tuple[LevelConfig, ...]:
-        """The sizes to build."""
+        """The sizes to build; not for the published network."""
         return self.levels or PRESETS[self.preset]
 
 
@@ -45,9 +64,29 @@ class PairFolder:
     """Real pairs to train on."""
 
     folder: str
-    """Holds ``noisy/`` and ``clean/``; relative to ``data.root``."""
+    """Relative to ``data.root``."""
     weight: float = 1.0
     """Share of the real crops that come from here, relative to the other folders."""
+    layout: str = "noisy-clean"
+    """``noisy-clean``: folders ``noisy/`` and ``clean/`` with the same file names. ``sidd``: as
+    SIDD-Medium is published, a folder a scene with ``…NOISY_SRGB_010.PNG`` and ``…GT_SRGB_010.PNG``
+    (and ``_011``)."""
+
+
+@dataclass(frozen=True)
+class CropStage:
+    """From a step on, crops of another size, and possibly another number of them."""
+
+    from_step: int
+    """First step of the stage."""
+    crop_px: int
+    """Side of a crop; a multiple of the network's."""
+    real_crops: int | None = None
+    """Crops of real pairs in a batch; by default as in ``data``."""
+    gaussian_crops: int | None = None
+    """Crops with white Gaussian noise in a batch; by default as in ``data``."""
+    camera_crops: int | None = None
+    """Crops with simulated camera noise in a batch; by default as in ``data``."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +101,8 @@ class DataConfig:
     """Folders of real pairs."""
     crop_px: int = 96
     """Side of a crop; a multiple of the network's."""
+    stages: tuple[CropStage, ...] = ()
+    """Progressive crop sizes, by rising step: what changes after the start."""
     real_crops: int = 3
     """Crops of real pairs in a batch."""
     gaussian_crops: int = 2
@@ -72,6 +113,23 @@ class DataConfig:
     """Strongest white noise, σ in grey levels of 255."""
     camera: CameraNoiseConfig = field(default_factory=CameraNoiseConfig)
     """The simulated cameras."""
+    cache: str = ""
+    """Folder for decoded photos, 3 bytes a pixel, which are then read in place instead of being
+    held in memory; relative to the settings file. SIDD-Medium takes about 30 GB there."""
+
+    def at(self, step: int) -> DataConfig:
+        """The settings that hold at a step: this, changed as the stage says."""
+        stage = next((s for s in reversed(self.stages) if s.from_step <= step), None)
+        if stage is None:
+            return self
+        changes = {k: v for k, v in dataclasses.asdict(stage).items() if v is not None}
+        del changes["from_step"]
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def all_stages(self) -> tuple[DataConfig, ...]:
+        """The settings of every stage, from the start on."""
+        return (self.at(-1), *(self.at(stage.from_step) for stage in self.stages))
 
 
 @dataclass(frozen=True)
@@ -80,12 +138,49 @@ class ValidationSet:
 
     name: str
     """Shown in the log."""
-    folder: str
+    folder: str = ""
     """As for ``load_pairs``; relative to ``data.root``."""
     crop_px: int = 256
     """Centre square that is scored."""
     sigma_8bit: float | None = None
     """White Gaussian noise that is added to clean images; None for real pairs."""
+    noisy_mat: str = ""
+    """Instead of ``folder``: SIDD's ``ValidationNoisyBlocksSrgb.mat``, relative to
+    ``data.root``."""
+    gt_mat: str = ""
+    """Its counterpart, ``ValidationGtBlocksSrgb.mat``."""
+    every: int = 1
+    """Score each n-th pair only: 1 takes all."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is minimised: a weighted sum; terms of weight 0 are not computed."""
+
+    pixel: str = "charbonnier"
+    """Between restored and clean pixels: ``charbonnier`` √(d² + ε²), ``l1`` |d|, or ``psnr``,
+    10 · log10(mean d²), each image by itself."""
+    reduction: str = "mean"
+    """``mean`` over all pixels and channels, or ``sum`` over them and the mean over the batch; of
+    the pixel and the code term."""
+    code_weight: float = 0.0
+    """Of the squared difference between the code and the clean image at a quarter of its size;
+    for the published network, whose code is an image."""
+    gradient_weight: float = 0.0
+    """Of the mean absolute difference of Sobel gradients."""
+    ssim_weight: float = 0.0
+    """Of the mean of (1 − SSIM) / 2, in 3×3 windows."""
+    perceptual_weight: float = 0.0
+    """Of the mean absolute difference of VGG19's features, conv5_4 before its ReLU."""
+    vgg19: str = ""
+    """VGG19's weights, a file as torchvision publishes it (vgg19-dcbb9e9d.pth); relative to the
+    settings file."""
+    adversarial_weight: float = 0.0
+    """Of −log D(restored), D a VGG-128 discriminator that is trained beside the network."""
+    adversarial_width: int = 64
+    """Features in the discriminator's first layers; 8 times as many in the last."""
+    adversarial_learning_rate: float = 1e-4
+    """Of the discriminator (Adam, β 0.9 and 0.999)."""
 
 
 @dataclass(frozen=True)
@@ -93,24 +188,37 @@ class TrainConfig:
     """Everything that a run depends on."""
 
     run: str
-    """Folder for checkpoints and the log; relative to the settings file."""
+    """Folder for checkpoints, logs and curves; relative to the settings file."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     validation: tuple[ValidationSet, ...] = ()
     steps: int = 20_000
-    """Optimiser steps in all; the learning rate falls along half a cosine to their end."""
+    """Optimiser steps in all."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged for one optimiser step."""
+    optimiser: str = "adamw"
+    """``adamw``; ``adam`` (weight decay as a part of the gradient); ``muon`` for the weights of
+    convolutions, as matrices, with AdamW for the rest; ``schedule-free`` AdamW (package
+    ``schedulefree``), which averages the weights itself and needs a constant learning rate."""
+    schedule: str = "cosine"
+    """After the warm-up the learning rate falls along half a cosine until the last step; or
+    ``halving``: to its half every ``halve_every`` steps; or it stays ``constant``."""
+    halve_every: int = 100_000
+    """Steps between halvings."""
     learning_rate: float = 1e-3
-    """Peak, of AdamW."""
+    """Peak."""
     final_learning_rate: float = 1e-6
-    """At the last step."""
+    """At the last step of the cosine."""
     warmup_steps: int = 200
     """Steps over which the learning rate rises from 0."""
     weight_decay: float = 1e-4
-    """Of AdamW (decoupled)."""
+    """Of the optimiser."""
     gradient_clip: float = 1.0
     """Largest norm of the whole gradient."""
     ema_decay: float = 0.999
-    """Of the averaged weights, which are validated and exported."""
+    """Of the averaged weights, which are validated and exported; 0 takes the last ones."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """What is minimised."""
     charbonnier_epsilon: float = 1e-3
     """ε of the loss √(d² + ε²), in units of the [0, 1] range."""
     seed: int = 0
@@ -120,7 +228,8 @@ class TrainConfig:
     workers: int = 1
     """Processes that make crops beside the training loop; 0 makes them inside it."""
     precision: str = "auto"
-    """``fp32``, ``bf16`` (autocast), or ``auto``: bf16 where the processor computes in it."""
+    """``fp32``, ``bf16`` or ``fp16`` (autocast; fp16 on a GPU only), or ``auto``: bf16 where the
+    processor computes in it."""
     validate_every: int = 1000
     """Steps between validations."""
     checkpoint_every: int = 500
@@ -143,14 +252,56 @@ def load_config(path: Path) -> TrainConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     config = _build(TrainConfig, table, str(path))
-    if config.network.preset not in PRESETS:
-        raise ConfigError(f"{path}: network.preset must be one of {', '.join(PRESETS)}")
-    if config.precision not in ("auto", "fp32", "bf16"):
-        raise ConfigError(f"{path}: precision must be auto, fp32 or bf16")
-    multiple = 1 << len(config.network.resolved())
-    if config.data.crop_px <= 0 or config.data.crop_px % multiple:
-        raise ConfigError(f"{path}: data.crop_px must be a multiple of {multiple}")
+    for problem in _problems(config):
+        raise ConfigError(f"{path}: {problem}")
     return config
+
+
+def _problems(config: TrainConfig) -> Iterator[str]:
+    """What is wrong with settings whose keys and types are right, one sentence each."""
+    choices = {
+        "network.preset": (config.network.preset, (*PRESETS, PAPER)),
+        "precision": (config.precision, PRECISIONS),
+        "optimiser": (config.optimiser, OPTIMISERS),
+        "schedule": (config.schedule, SCHEDULES),
+        "loss.pixel": (config.loss.pixel, PIXEL_LOSSES),
+        "loss.reduction": (config.loss.reduction, ("mean", "sum")),
+        **{f"{p.folder}: layout": (p.layout, LAYOUTS) for p in config.data.pairs},
+    }
+    for key, (value, known) in choices.items():
+        if value not in known:
+            yield f"{key} must be {', '.join(known[:-1])} or {known[-1]}"
+            return
+    for key in ("steps", "accumulate", "validate_every", "checkpoint_every", "halve_every"):
+        if getattr(config, key) < 1:
+            yield f"{key} must be at least 1"
+    if config.network.is_paper and config.network.levels:
+        yield "network.levels and the preset paper, whose sizes are fixed, exclude each other"
+    starts = [stage.from_step for stage in config.data.stages]
+    if starts != sorted(set(starts)):
+        yield "data.stages must have rising from_step"
+    multiple = config.network.multiple
+    smallest = min(stage.crop_px for stage in config.data.all_stages)
+    if any(s.crop_px <= 0 or s.crop_px % multiple for s in config.data.all_stages):
+        yield f"data.crop_px must be a multiple of {multiple}"
+    if config.loss.adversarial_weight and smallest < DISCRIMINATOR_CROP_PX:
+        yield f"loss.adversarial_weight needs crops of {DISCRIMINATOR_CROP_PX} pixels or more"
+    if config.loss.perceptual_weight and not config.loss.vgg19:
+        yield (
+            "loss.perceptual_weight needs loss.vgg19: a file with VGG19's weights as torchvision "
+            "publishes it (vgg19-dcbb9e9d.pth)"
+        )
+    if config.loss.code_weight and not config.network.is_paper:
+        yield "loss.code_weight is for the preset paper: only its code is an image"
+    if config.optimiser == "schedule-free" and config.schedule != "constant":
+        yield 'optimiser schedule-free needs schedule = "constant"'
+    if config.optimiser == "muon" and config.precision == "fp16":
+        yield "optimiser muon works in fp32 and bf16 only"
+    for item in config.validation:
+        if bool(item.folder) == bool(item.noisy_mat) or bool(item.noisy_mat) != bool(item.gt_mat):
+            yield f"validation set {item.name} needs folder, or noisy_mat and gt_mat"
+        if item.every < 1:
+            yield f"validation set {item.name}: every must be at least 1"
 
 
 def _build(cls: type[T], table: Mapping[str, Any], where: str) -> T:

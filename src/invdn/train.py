@@ -1,38 +1,43 @@
-"""Training: one loop, from a settings file to checkpoints."""
+"""Training: one loop, from a settings file to checkpoints. Its parts are in ``training``."""
 
 from __future__ import annotations
 
 import copy
-import json
 import logging
-import math
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from invdn.config import ConfigError, TrainConfig, load_config
 from invdn.data.batches import Batches
-from invdn.data.pairs import Pair, load_pairs
-from invdn.data.patches import Pixels, to_tensor
-from invdn.metrics import psnr
-from invdn.net.invdn import InvDN
-from invdn.net.losses import charbonnier
+from invdn.training.checkpoint import CHECKPOINT, WEIGHTS, State, save_weights
+from invdn.training.launch import agree, start_fabric, stop_on_signal
+from invdn.training.objective import (
+    Adversary,
+    Network,
+    Objective,
+    Restoration,
+    build_network,
+    draw_z,
+)
+from invdn.training.optimise import copy_averaged_weights, learning_rate, make_optimisers
+from invdn.training.report import Report, open_report
+from invdn.training.validation import load_validation_set, sample_strip, validate
 
 log = logging.getLogger(__name__)
 
-#: Everything that a resumed run needs.
-CHECKPOINT = "checkpoint.pt"
-#: The averaged weights, for ``invdn export``.
-WEIGHTS = "weights.safetensors"
+
+class TrainingError(Exception):
+    """A run cannot go on; the message is one line."""
 
 
 def train_from_config_file(path: Path, resume: bool = False) -> None:
@@ -41,6 +46,7 @@ def train_from_config_file(path: Path, resume: bool = False) -> None:
     Raises:
         ConfigError: where the settings or the data that they name cannot be used, or the run's
             folder already holds a run that is not to be resumed.
+        TrainingError: where the loss or the gradient is not a number any more.
     """
     config = load_config(path)
     base = path.resolve().parent
@@ -50,8 +56,12 @@ def train_from_config_file(path: Path, resume: bool = False) -> None:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def train(config: TrainConfig, base: Path, resume: bool = False) -> InvDN:
+def train(config: TrainConfig, base: Path, resume: bool = False) -> Network:
     """Train a network.
+
+    One process, or many: under ``torchrun --nproc-per-node N`` each process takes every N-th
+    batch, and gradients are averaged. N processes that accumulate one batch each take the same
+    steps as one that accumulates N.
 
     Args:
         config: All settings.
@@ -62,146 +72,149 @@ def train(config: TrainConfig, base: Path, resume: bool = False) -> InvDN:
         The network with averaged weights.
     """
     run = base / config.run
-    run.mkdir(parents=True, exist_ok=True)
     checkpoint = run / CHECKPOINT
     if checkpoint.exists() and not resume:
         raise ConfigError(f"{run} holds a run already: resume it, or name another folder")
+    run.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    root = base / config.data.root
-    batches = Batches(config.data, root, config.seed)
-    validation = {
-        v.name: load_pairs(root / v.folder, crop_px=v.crop_px, sigma_8bit=v.sigma_8bit)
-        for v in config.validation
-    }
-    state = _start(config, device)
-    if checkpoint.exists():
-        state.load(checkpoint, device)
-        log.info("resumed after step %d", state.step)
+    fabric = start_fabric(config.precision)
+    with open_report(run, enabled=fabric.is_global_zero) as report:
+        return _train(config, base, fabric, report)
 
-    use_bf16 = _use_bf16(config.precision, device)
-    loader = DataLoader(
+
+def _train(config: TrainConfig, base: Path, fabric: Fabric, report: Report | None) -> Network:
+    """The run of one process; the one with a report validates and saves."""
+    run, root = base / config.run, base / config.data.root
+    checkpoint = run / CHECKPOINT
+    per_step = config.accumulate * fabric.world_size
+    cache = base / config.data.cache if config.data.cache else None
+    batches = Batches(config.data, root, config.seed, per_step=per_step, cache=cache)
+    validation = {v.name: load_validation_set(v, root) for v in config.validation}
+    objective = Objective(config, base, fabric.device)
+    state = _start(config, fabric)
+    if checkpoint.exists():
+        state.load(checkpoint, fabric.device)
+        log.info("resumed after step %d", state.step)
+        fabric.strategy.precision.load_state_dict(state.scaler)
+    net = fabric.setup(Restoration(state.net), move_to_device=False)
+    steppers: list[Any] = [fabric.setup_optimizers(o.inner) for o in state.optimisers]
+    if report is not None:
+        report.start(config, state.step, _device_name(fabric))
+        batches.fill_cache()
+    fabric.barrier()
+    loader = iter(_loader(batches, config, fabric, state.step, per_step))
+
+    started, seen = time.monotonic(), defaultdict[str, list[float]](list)
+    with stop_on_signal() as stop:
+        while state.step < config.steps:
+            # Gradients of as many batches as make a step.
+            step_batches = []
+            net.zero_grad(set_to_none=True)
+            for number in range(config.accumulate):
+                noisy, target = (_to_device(part, fabric) for part in next(loader))
+                index = (state.step * config.accumulate + number) * fabric.world_size
+                z = draw_z(state.net, noisy, _seed(config.seed, index + fabric.global_rank))
+                with fabric.no_backward_sync(net, enabled=number + 1 < config.accumulate):
+                    restored, code = net(noisy, z)
+                    terms = objective.terms(restored, code, target, state.adversary)
+                    loss = torch.stack(list(terms.values())).sum()
+                    fabric.backward(loss / config.accumulate)
+                step_batches.append((noisy, target, restored.detach(), loss.detach()))
+
+            # Is everything a number? Do all processes go on?
+            losses = torch.stack([part[3] for part in step_batches])
+            values = torch.stack([losses.mean(), *(term.detach() for term in terms.values())])
+            values, stopping = agree(fabric, values, stop.requested)
+            for optimiser in state.optimisers:
+                fabric.strategy.precision.unscale_gradients(optimiser.inner)
+            norm = nn.utils.clip_grad_norm_(state.net.parameters(), config.gradient_clip)
+            # In fp16 an infinite gradient only means a smaller loss scale for the next step.
+            if not values[0].isfinite() or not (norm.isfinite() or state.scaler):
+                raise TrainingError(_save_bad_batch(run, state, fabric, step_batches))
+
+            # The step.
+            rate = learning_rate(state.step, config)
+            for optimiser, stepper in zip(state.optimisers, steppers, strict=True):
+                for group in optimiser.inner.param_groups:
+                    group["lr"] = rate
+                stepper.step()
+            state.step += 1
+            state.scaler = fabric.strategy.precision.state_dict()
+            _average(state.average, state.net, min(config.ema_decay, state.step / (state.step + 9)))
+            if state.adversary is not None:
+                for _, target, restored, _ in step_batches:
+                    seen["discriminator"].append(state.adversary.learn(target, restored))
+            for name, value in zip(("loss", *terms), values.tolist(), strict=True):
+                seen[name].append(value)
+            seen["gradient_norm"].append(float(norm))
+
+            # Validate and save.
+            done = stopping or state.step == config.steps
+            validating = state.step % config.validate_every == 0 or done
+            saving = state.step % config.checkpoint_every == 0 or done
+            if report is not None and (validating or saving):
+                copy_averaged_weights(state.optimisers, state.net, state.average)
+            if report is not None and saving:
+                # Before validation, which may be long: who asks for an end may not wait.
+                state.save(checkpoint)
+                save_weights(state.average, run / WEIGHTS, state.step)
+            if report is not None and validating:
+                scalars = {name: float(np.mean(values)) for name, values in seen.items()}
+                scalars["learning_rate"] = rate
+                scalars["seconds_per_step"] = (time.monotonic() - started) / len(seen["loss"])
+                scores = {k: validate(state.average, pairs) for k, pairs in validation.items()}
+                samples = {k: sample_strip(state.average, p[0]) for k, p in validation.items()}
+                report.validation(state.step, scalars, scores, samples)
+            if validating:
+                started, seen = time.monotonic(), defaultdict(list)
+            if stopping:
+                log.warning("stopped after step %d; the checkpoint is complete", state.step)
+                break
+    return state.average
+
+
+def _start(config: TrainConfig, fabric: Fabric) -> State:
+    """A fresh network, the same in every process."""
+    torch.manual_seed(config.seed)
+    net = build_network(config.network)
+    net.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(net).requires_grad_(False)
+    adversary = Adversary(config.loss, fabric) if config.loss.adversarial_weight else None
+    return State(net, average, make_optimisers(net, config), adversary)
+
+
+def _loader(
+    batches: Batches, config: TrainConfig, fabric: Fabric, step: int, per_step: int
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """This process's batches from a step on."""
+    first = step * per_step + fabric.global_rank
+    return DataLoader(
         batches,
         batch_size=None,
-        sampler=range(state.step, config.steps),
+        sampler=range(first, config.steps * per_step, fabric.world_size),
         num_workers=config.workers,
         prefetch_factor=16 if config.workers else None,
         # A fork would copy libvips without its threads, and hang.
         multiprocessing_context="spawn" if config.workers else None,
         worker_init_fn=_prepare_worker,
     )
-    started, losses = time.monotonic(), []
-    with _stop_on_signal() as stop:
-        for noisy, target in loader:
-            noisy = _to_device(noisy, device)
-            target = _to_device(target, device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=use_bf16):
-                restored = state.net.denoise(noisy)
-            loss = charbonnier(restored.float(), target, config.charbonnier_epsilon)
-            state.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(state.net.parameters(), config.gradient_clip)
-            for group in state.optimiser.param_groups:
-                group["lr"] = learning_rate(state.step, config)
-            state.optimiser.step()
-            state.step += 1
-            _average(state.average, state.net, min(config.ema_decay, state.step / (state.step + 9)))
-            losses.append(loss.item())
-
-            done = stop.requested or state.step == config.steps
-            if state.step % config.validate_every == 0 or done:
-                scores = {k: validate(state.average, pairs) for k, pairs in validation.items()}
-                seconds = (time.monotonic() - started) / len(losses)
-                _report(run, state.step, float(np.mean(losses)), seconds, scores)
-                started, losses = time.monotonic(), []
-            if state.step % config.checkpoint_every == 0 or done:
-                state.save(checkpoint)
-                save_weights(state.average, run / WEIGHTS, state.step)
-            if stop.requested:
-                log.warning("stopped after step %d; the checkpoint is complete", state.step)
-                break
-    return state.average
 
 
-@dataclass
-class _State:
-    """What changes during a run."""
-
-    net: InvDN
-    average: InvDN
-    optimiser: torch.optim.Optimizer
-    step: int = 0
-
-    def save(self, path: Path) -> None:
-        temporary = path.with_suffix(".tmp")
-        torch.save(
-            {
-                "step": self.step,
-                "net": self.net.state_dict(),
-                "average": self.average.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-            },
-            temporary,
-        )
-        temporary.replace(path)
-
-    def load(self, path: Path, device: torch.device) -> None:
-        content = torch.load(path, map_location=device, weights_only=True)
-        self.step = content["step"]
-        self.net.load_state_dict(content["net"])
-        self.average.load_state_dict(content["average"])
-        self.optimiser.load_state_dict(content["optimiser"])
+def _prepare_worker(_: int) -> None:
+    torch.set_num_threads(1)
+    # They may reach the whole process group; only the training loop is to act on them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def _start(config: TrainConfig, device: torch.device) -> _State:
-    net = InvDN(config.network.resolved())
-    net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(
-        net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
-    return _State(net, copy.deepcopy(net).requires_grad_(False), optimiser)
+def _to_device(batch: Tensor, fabric: Fabric) -> Tensor:
+    return batch.to(fabric.device, memory_format=torch.channels_last, non_blocking=True)
 
 
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """The learning rate of a step: a linear warm-up, then half a cosine to the end."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    span = config.learning_rate - config.final_learning_rate
-    return config.final_learning_rate + span * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-
-
-def validate(net: InvDN, pairs: list[Pair]) -> dict[str, float]:
-    """Mean PSNR of the network's 8-bit output, the input's, and the least gain of any pair, dB."""
-    before = np.array([psnr(p.noisy, p.clean) for p in pairs])
-    after = np.array([psnr(denoise_8bit(net, p.noisy), p.clean) for p in pairs])
-    return {
-        "psnr": float(after.mean()),
-        "noisy": float(before.mean()),
-        "least_gain": float((after - before).min()),
-    }
-
-
-@torch.inference_mode()
-def denoise_8bit(net: InvDN, pixels: Pixels) -> Pixels:
-    """Restore ``[H, W, 3]`` of 8 bits in one piece, padded by reflection to the net's multiple."""
-    height, width = pixels.shape[:2]
-    pad = [(0, -height % net.multiple), (0, -width % net.multiple), (0, 0)]
-    device = next(net.parameters()).device
-    noisy = _to_device(to_tensor([np.pad(pixels, pad, mode="reflect")]), device)
-    restored = net.denoise(noisy)[0, :, :height, :width]
-    rounded = (restored.clamp(0.0, 1.0) * 255.0).round().byte()
-    return rounded.permute(1, 2, 0).cpu().numpy()
-
-
-def save_weights(net: InvDN, path: Path, step: int) -> None:
-    """Write a network's weights as safetensors, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    tensors = {k: v.cpu().contiguous() for k, v in net.state_dict().items()}
-    save_file(tensors, temporary, metadata={"step": str(step)})
-    temporary.replace(path)
+def _seed(seed: int, index: int) -> int:
+    """One seed of two numbers, for what is drawn beside a batch."""
+    return int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0] >> 1)
 
 
 @torch.no_grad()
@@ -210,53 +223,23 @@ def _average(average: nn.Module, net: nn.Module, decay: float) -> None:
         mean.lerp_(value, 1.0 - decay)
 
 
-def _prepare_worker(_: int) -> None:
-    torch.set_num_threads(1)
-    # Ctrl-C reaches the whole process group; only the training loop is to act on it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _device_name(fabric: Fabric) -> str:
+    device = fabric.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    return f"{fabric.world_size} × {name}"
 
 
-def _to_device(batch: Tensor, device: torch.device) -> Tensor:
-    return batch.to(device, memory_format=torch.channels_last, non_blocking=True)
-
-
-def _use_bf16(precision: str, device: torch.device) -> bool:
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    # Elsewhere bf16 convolutions are emulated, and slower than fp32.
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def _report(
-    run: Path, step: int, loss: float, seconds: float, scores: dict[str, dict[str, float]]
-) -> None:
-    table = "  ".join(
-        f"{name} {s['psnr']:.2f} (worst gain {s['least_gain']:+.2f})" for name, s in scores.items()
+def _save_bad_batch(
+    run: Path, state: State, fabric: Fabric, step_batches: Sequence[tuple[Tensor, ...]]
+) -> str:
+    """Keep what led to a loss or gradient that is no number; returns the message about it."""
+    path = run / f"bad-batch-{fabric.global_rank}.pt"
+    noisy, target, _, losses = (list(part) for part in zip(*step_batches, strict=True))
+    content = {"step": state.step, "noisy": noisy, "target": target, "losses": losses}
+    torch.save({**content, "net": state.net.state_dict()}, path)
+    return (
+        f"the loss or its gradient is not a number after step {state.step} (losses "
+        f"{[round(loss.item(), 5) for loss in losses]}): the batch and the weights are in {path}; "
+        f"the last checkpoint is as it was. A lower learning_rate or gradient_clip, or precision "
+        f"fp32, may help"
     )
-    log.info("step %d  loss %.5f  %.3f s/step  %s", step, loss, seconds, table)
-    entry = {"step": step, "loss": loss, "seconds_per_step": seconds, "scores": scores}
-    with (run / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
-
-
-class _Stop:
-    requested = False
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[_Stop]:
-    """Turn the first SIGINT or SIGTERM into a request to finish the step and save."""
-    stop = _Stop()
-
-    def request(number: int, frame: object) -> None:
-        stop.requested = True
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    previous = {s: signal.signal(s, request) for s in signals}
-    try:
-        yield stop
-    finally:
-        for s, handler in previous.items():
-            signal.signal(s, handler)

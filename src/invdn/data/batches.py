@@ -1,11 +1,13 @@
 """Training batches: real pairs, white Gaussian noise and simulated cameras.
 
-Batch ``step`` is a function of the seed and ``step`` alone, whatever was asked before. So a run
+Batch ``index`` is a function of the seed and ``index`` alone, whatever was asked before. So a run
 that is resumed sees what it would have seen, with any number of workers.
 """
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -15,100 +17,164 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from invdn.config import DataConfig
+from invdn.config import DataConfig, PairFolder
 from invdn.data.camera import MARGIN_PX, camera_pair, gaussian_pair
-from invdn.data.pairs import Pair, load_pairs
+from invdn.data.pairs import Pair, load_pair_files, load_pairs
 from invdn.data.patches import (
     Pixels,
     dihedral,
     find_images,
     random_window,
     read_rgb8,
+    read_rgb8_cached,
     to_tensor,
 )
+from invdn.data.sidd import find_training_frames
+
+log = logging.getLogger(__name__)
 
 
 class Batches(Dataset[tuple[Tensor, Tensor]]):
-    """``batches[step]`` → (noisy, target), each ``[N, 3, crop, crop]`` float32 in [0, 1].
+    """``batches[index]`` → (noisy, target), each ``[N, 3, crop, crop]`` float32 in [0, 1].
 
-    All photos are read into memory (8 bits each; 3 bytes a pixel) when the first batch is asked
-    for: so a process that only hands this on to its workers holds none, and never starts
-    libvips, whose threads do not survive a fork.
+    All photos are read into memory (8 bits each; 3 bytes a pixel), or mapped from the cache, when
+    the first batch is asked for: so a process that only hands this on to its workers holds none,
+    and never starts libvips, whose threads do not survive a fork.
+
+    Args:
+        config: What to draw.
+        root: Folder that the settings' folders are relative to.
+        seed: Of everything that is drawn.
+        per_step: Batches that make one training step, which decides on the stage of progressive
+            crop sizes: batch ``index`` belongs to step ``index // per_step``.
+        cache: Folder for decoded photos; None holds them in memory.
 
     Raises:
         FileNotFoundError: where a folder is missing or empty; with the first batch, where a
             pair's counterpart is.
-        ValueError: where the batch would be empty; with the first batch, where no photo is
-            large enough for a crop.
+        ValueError: where a batch would be empty; with the first batch, where no photo is large
+            enough for a crop of some stage.
     """
 
-    def __init__(self, config: DataConfig, root: Path, seed: int) -> None:
-        if not config.real_crops + config.gaussian_crops + config.camera_crops:
-            raise ValueError("a batch needs at least one crop")
-        if config.real_crops and not config.pairs:
-            raise ValueError("data.real_crops needs data.pairs")
-        if config.gaussian_crops + config.camera_crops and not config.clean:
-            raise ValueError("data.gaussian_crops and data.camera_crops need data.clean")
+    def __init__(
+        self,
+        config: DataConfig,
+        root: Path,
+        seed: int,
+        *,
+        per_step: int = 1,
+        cache: Path | None = None,
+    ) -> None:
+        for stage in config.all_stages:
+            if not stage.real_crops + stage.gaussian_crops + stage.camera_crops:
+                raise ValueError("a batch needs at least one crop")
+            if stage.real_crops and not stage.pairs:
+                raise ValueError("data.real_crops needs data.pairs")
+            if stage.gaussian_crops + stage.camera_crops and not stage.clean:
+                raise ValueError("data.gaussian_crops and data.camera_crops need data.clean")
         self.config = config
         self.root = root
         self.seed = seed
+        self.per_step = per_step
+        self.cache = cache
         for entry in config.pairs:
-            find_images(root / entry.folder / "clean")
-            find_images(root / entry.folder / "noisy")
+            if entry.layout == "sidd":
+                find_training_frames(root / entry.folder)
+            else:
+                find_images(root / entry.folder / "clean")
+                find_images(root / entry.folder / "noisy")
         for folder in config.clean:
             find_images(root / folder)
 
-    @cached_property
-    def _pairs(self) -> list[list[Pair]]:
-        """Pairs large enough for a crop, a list for each folder."""
-        folders = []
-        for entry in self.config.pairs:
-            pairs = load_pairs(self.root / entry.folder)
-            pairs = [p for p in pairs if min(p.clean.shape[:2]) >= self.config.crop_px]
-            if not pairs:
-                raise ValueError(f"no photo in {entry.folder} is larger than a crop")
-            folders.append(pairs)
-        return folders
+    def fill_cache(self) -> None:
+        """Decode all photos into the cache, so that no worker has to; without a cache, nothing."""
+        if self.cache is None:
+            return
+        paths = [path for entry in self.config.pairs for path in self._paths(entry)]
+        paths += [path for folder in self.config.clean for path in find_images(self.root / folder)]
+        for number, path in enumerate(paths, 1):
+            self._read(path)
+            if number % 50 == 0 or number == len(paths):
+                log.info("photos in the cache: %d of %d", number, len(paths))
 
-    @cached_property
-    def _photos(self) -> list[Pixels]:
-        """Clean photos large enough for a crop and its margin."""
-        side = self.config.crop_px + MARGIN_PX
-        paths = [p for folder in self.config.clean for p in find_images(self.root / folder)]
-        photos = [photo for photo in map(read_rgb8, paths) if min(photo.shape[:2]) >= side]
-        if not photos:
-            raise ValueError(f"no photo in data.clean is larger than {side}×{side}")
-        return photos
-
-    @cached_property
-    def _photo_shares(self) -> npt.NDArray[np.float64]:
-        """By area, so that each pixel of the collection is as likely as any other."""
-        areas = np.array([p.shape[0] * p.shape[1] for p in self._photos], dtype=np.float64)
-        shares: npt.NDArray[np.float64] = areas / areas.sum()
-        return shares
-
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        rng = np.random.default_rng((self.seed, step))
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng((self.seed, index))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        config = self.config
+        stage = self._stages[self.config.at(index // self.per_step)]
+        config = stage.config
         parts = []
         if config.real_crops:
-            parts.append(self._real(config.real_crops, rng))
+            parts.append(stage.real(config.real_crops, rng))
         if config.gaussian_crops:
-            clean = self._clean(config.gaussian_crops, config.crop_px, rng)
+            clean = stage.clean(config.gaussian_crops, config.crop_px, rng)
             parts.append(gaussian_pair(clean, generator, config.gaussian_max_sigma_8bit))
         if config.camera_crops:
-            clean = self._clean(config.camera_crops, config.crop_px + MARGIN_PX, rng)
+            clean = stage.clean(config.camera_crops, config.crop_px + MARGIN_PX, rng)
             parts.append(camera_pair(clean, config.crop_px, generator, config.camera))
         noisy, target = zip(*parts, strict=True)
         return torch.cat(noisy), torch.cat(target)
 
-    def _real(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    @cached_property
+    def _stages(self) -> dict[DataConfig, _Stage]:
+        """The photos that each stage draws from, by its settings."""
+        pairs = [self._load_pairs(entry) for entry in self.config.pairs]
+        paths = [p for folder in self.config.clean for p in find_images(self.root / folder)]
+        photos = [self._read(path) for path in paths]
+        return {stage: _Stage.of(stage, pairs, photos) for stage in self.config.all_stages}
+
+    def _load_pairs(self, entry: PairFolder) -> list[Pair]:
+        folder = self.root / entry.folder
+        if entry.layout == "sidd":
+            return load_pair_files(find_training_frames(folder), self._read)
+        return load_pairs(folder, read=self._read)
+
+    def _paths(self, entry: PairFolder) -> list[Path]:
+        folder = self.root / entry.folder
+        if entry.layout == "sidd":
+            return [path for pair in find_training_frames(folder) for path in pair]
+        return find_images(folder / "noisy") + find_images(folder / "clean")
+
+    def _read(self, path: Path) -> Pixels:
+        return read_rgb8(path) if self.cache is None else read_rgb8_cached(path, self.cache)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What batches of one crop size are drawn from: pictures that are large enough."""
+
+    config: DataConfig
+    pairs: list[list[Pair]]
+    """A list for each folder of pairs."""
+    photos: list[Pixels]
+    """Large enough for a crop and the simulation's margin."""
+    photo_shares: npt.NDArray[np.float64]
+    """By area, so that each pixel of the collection is as likely as any other."""
+
+    @staticmethod
+    def of(config: DataConfig, pairs: list[list[Pair]], photos: list[Pixels]) -> _Stage:
+        """Keep what is large enough."""
+        large_pairs = [
+            [p for p in folder if min(p.clean.shape[:2]) >= config.crop_px] for folder in pairs
+        ]
+        for entry, folder in zip(config.pairs, large_pairs, strict=True):
+            if config.real_crops and not folder:
+                raise ValueError(
+                    f"no photo in {entry.folder} is larger than a crop of {config.crop_px}"
+                )
+        side = config.crop_px + MARGIN_PX
+        large_photos = [photo for photo in photos if min(photo.shape[:2]) >= side]
+        if config.gaussian_crops + config.camera_crops and not large_photos:
+            raise ValueError(f"no photo in data.clean is larger than {side}×{side}")
+        areas = np.array([p.shape[0] * p.shape[1] for p in large_photos], dtype=np.float64)
+        return _Stage(config, large_pairs, large_photos, areas / max(1.0, areas.sum()))
+
+    def real(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Crops of real pairs: (noisy, clean)."""
         weights = np.array([entry.weight for entry in self.config.pairs])
         shares = weights / weights.sum()
         noisy, clean = [], []
         for _ in range(count):
-            pairs = self._pairs[rng.choice(len(shares), p=shares)]
+            pairs = self.pairs[rng.choice(len(shares), p=shares)]
             pair = pairs[rng.integers(len(pairs))]
             window = random_window(pair.clean.shape, self.config.crop_px, rng)
             turn = int(rng.integers(8))
@@ -116,10 +182,11 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
             clean.append(dihedral(pair.clean[window], turn))
         return to_tensor(noisy), to_tensor(clean)
 
-    def _clean(self, count: int, size_px: int, rng: np.random.Generator) -> Tensor:
+    def clean(self, count: int, size_px: int, rng: np.random.Generator) -> Tensor:
+        """Patches of clean photos."""
         patches = []
         for _ in range(count):
-            photo = self._photos[rng.choice(len(self._photos), p=self._photo_shares)]
+            photo = self.photos[rng.choice(len(self.photos), p=self.photo_shares)]
             window = random_window(photo.shape, size_px, rng)
             patches.append(dihedral(photo[window], int(rng.integers(8))))
         return to_tensor(patches)

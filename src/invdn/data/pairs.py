@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,12 @@ class Pair:
 
 
 def load_pairs(
-    folder: Path, *, crop_px: int | None = None, sigma_8bit: float | None = None, seed: int = 0
+    folder: Path,
+    *,
+    crop_px: int | None = None,
+    sigma_8bit: float | None = None,
+    seed: int = 0,
+    read: Callable[[Path], Pixels] = read_rgb8,
 ) -> list[Pair]:
     """Read pairs.
 
@@ -31,6 +37,7 @@ def load_pairs(
         sigma_8bit: Make the noisy ones: white Gaussian noise of this σ in grey levels,
             rounded and clipped to 8 bits.
         seed: Of that noise, together with the image's position in the folder.
+        read: Reads an image file.
 
     Raises:
         FileNotFoundError: where a folder or a counterpart is missing.
@@ -39,20 +46,40 @@ def load_pairs(
     clean_folder = folder / "clean" if (folder / "clean").is_dir() else folder
     pairs = []
     for index, path in enumerate(find_images(clean_folder)):
-        clean = _centre(read_rgb8(path), crop_px)
+        clean = _centre(read(path), crop_px)
         if sigma_8bit is None:
             noisy_path = folder / "noisy" / path.relative_to(clean_folder)
             if not noisy_path.is_file():
                 raise FileNotFoundError(f"{noisy_path} is missing: each clean image needs one")
-            noisy = _centre(read_rgb8(noisy_path), crop_px)
-            if noisy.shape != clean.shape:
-                raise ValueError(f"{noisy_path} and {path} differ in size")
+            noisy = _centre(read(noisy_path), crop_px)
+            _check_sizes(noisy_path, noisy, path, clean)
         else:
             rng = np.random.default_rng((seed, index))
             noise = sigma_8bit * rng.standard_normal(clean.shape)
             noisy = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
         pairs.append(Pair(path.stem, noisy, clean))
     return pairs
+
+
+def load_pair_files(
+    files: Iterable[tuple[Path, Path]], read: Callable[[Path], Pixels] = read_rgb8
+) -> list[Pair]:
+    """Read pairs of (noisy, clean) files.
+
+    Raises:
+        ValueError: where the two pictures of a pair differ in size.
+    """
+    pairs = []
+    for noisy_path, path in files:
+        noisy, clean = read(noisy_path), read(path)
+        _check_sizes(noisy_path, noisy, path, clean)
+        pairs.append(Pair(noisy_path.stem, noisy, clean))
+    return pairs
+
+
+def _check_sizes(noisy_path: Path, noisy: Pixels, path: Path, clean: Pixels) -> None:
+    if noisy.shape != clean.shape:
+        raise ValueError(f"{noisy_path} and {path} differ in size")
 
 
 def _centre(pixels: Pixels, crop_px: int | None) -> Pixels:

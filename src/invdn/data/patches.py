@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,6 +42,26 @@ def read_rgb8(path: Path) -> Pixels:
         image = image.cast("uchar")
     pixels: Pixels = np.ascontiguousarray(image.numpy())
     return pixels
+
+
+def read_rgb8_cached(path: Path, cache: Path) -> Pixels:
+    """As :func:`read_rgb8`, decoded only once: mapped from a file in ``cache``, not held in memory.
+
+    The cache knows the picture by its path, size and time of change.
+    """
+    status = path.stat()
+    identity = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    decoded = cache / f"{path.stem}-{digest}.npy"
+    if not decoded.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        # Several processes may decode the same picture at once; each writes its own file.
+        temporary = decoded.with_suffix(f".{os.getpid()}.tmp")
+        with temporary.open("wb") as file:
+            np.save(file, read_rgb8(path))
+        temporary.replace(decoded)
+    mapped: Pixels = np.load(decoded, mmap_mode="r")
+    return mapped
 
 
 def to_tensor(pixels: Sequence[Pixels]) -> Tensor:

@@ -1,0 +1,1 @@
+"""The parts of training beside the loop, which is :mod:`invdn.train`."""

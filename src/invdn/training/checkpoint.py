@@ -1,0 +1,134 @@
+"""What changes during a run, and how it is kept: checkpoints to resume, weights to export."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from invdn.training.objective import Adversary, Network
+from invdn.training.optimise import Optimiser
+
+log = logging.getLogger(__name__)
+
+#: Everything that a resumed run needs.
+CHECKPOINT = "checkpoint.pt"
+#: The averaged weights, for ``invdn export``.
+WEIGHTS = "weights.safetensors"
+
+#: What an optimiser's groups take from the settings rather than from a checkpoint.
+_FROM_SETTINGS = ("lr", "betas", "weight_decay", "eps", "momentum", "nesterov", "adjust_lr_fn")
+
+
+@dataclass
+class State:
+    """What changes during a run.
+
+    There is no random state: all that is drawn is a function of the seed and the step.
+    """
+
+    net: Network
+    average: Network
+    """Its averaged weights, which are validated and exported."""
+    optimisers: list[Optimiser]
+    adversary: Adversary | None = None
+    step: int = 0
+    """Optimiser steps done."""
+    scaler: dict[str, Any] = field(default_factory=dict)
+    """Of fp16's loss scale; empty in other precisions."""
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        content: dict[str, Any] = {
+            "step": self.step,
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": {
+                o.kind: {"state": o.inner.state_dict(), "parameters": list(o.parameters)}
+                for o in self.optimisers
+            },
+            "scaler": self.scaler,
+        }
+        if self.adversary is not None:
+            content["discriminator"] = self.adversary.net.state_dict()
+            content["discriminator_optimiser"] = self.adversary.optimiser.state_dict()
+        temporary = path.with_suffix(".tmp")
+        torch.save(content, temporary)
+        temporary.replace(path)
+
+    def load(self, path: Path, device: torch.device) -> None:
+        """Go on from a checkpoint; what it does not hold starts afresh, and the log says so.
+
+        Checkpoints of the first format (one AdamW, key ``optimiser``) are read as well. A network
+        that has gained parts since is resumed too: only the new parts start afresh.
+
+        Raises:
+            ValueError: where the file is no checkpoint, or one of another network.
+        """
+        try:
+            content = torch.load(path, map_location=device, weights_only=True)
+            saved_names = list(content["net"])
+            fresh = _load_network(self.net, content["net"])
+            _load_network(self.average, content["average"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{path} is not a checkpoint of this network: {error}") from None
+        if fresh:
+            log.warning("not in the checkpoint, so they start afresh: %s", ", ".join(fresh))
+        self.step = content["step"]
+        self.scaler = content.get("scaler", {})
+        saved = content.get("optimisers") or {
+            "adamw": {"state": content["optimiser"], "parameters": saved_names}
+        }
+        for optimiser in self.optimisers:
+            if optimiser.kind in saved:
+                _load_optimiser(optimiser, **saved[optimiser.kind])
+            else:
+                kinds = " and ".join(saved)
+                log.warning("the checkpoint has %s: %s starts afresh", kinds, optimiser.kind)
+        if self.adversary is not None:
+            if "discriminator" in content:
+                self.adversary.net.load_state_dict(content["discriminator"])
+                self.adversary.optimiser.load_state_dict(content["discriminator_optimiser"])
+            else:
+                log.warning("the checkpoint has no discriminator: it starts afresh")
+
+
+def _load_network(net: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
+    """Load a state dict that may lack parts of the network; returns the keys that it lacks."""
+    missing, unexpected = net.load_state_dict(state, strict=False)
+    if unexpected or len(missing) == len(net.state_dict()):
+        keys = ", ".join((unexpected or missing)[:3])
+        raise RuntimeError(f"it has other parts, such as {keys}")
+    return list(missing)
+
+
+def _load_optimiser(
+    optimiser: Optimiser, state: Mapping[str, Any], parameters: Sequence[str]
+) -> None:
+    """Load an optimiser's state, found by the parameters' names rather than by their order."""
+    numbers = {name: number for number, name in enumerate(parameters)}
+    found = {
+        number: state["state"][numbers[name]]
+        for number, name in enumerate(optimiser.parameters)
+        if numbers.get(name) in state["state"]
+    }
+    (group,) = optimiser.inner.state_dict()["param_groups"]
+    (saved_group,) = state["param_groups"]
+    kept = {key: group[key] for key in (*_FROM_SETTINGS, "params") if key in group}
+    optimiser.inner.load_state_dict(
+        {"state": found, "param_groups": [{**group, **saved_group, **kept}]}
+    )
+
+
+def save_weights(net: nn.Module, path: Path, step: int) -> None:
+    """Write a network's weights as safetensors, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    tensors = {k: v.cpu().contiguous() for k, v in net.state_dict().items()}
+    save_file(tensors, temporary, metadata={"step": str(step)})
+    temporary.replace(path)
