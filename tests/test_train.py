@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import pyvips
+import scipy.io
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from invdn.config import ConfigError, DataConfig, PairFolder, TrainConfig, load_config
+from invdn.config import (
+    ConfigError,
+    CropStage,
+    DataConfig,
+    LossConfig,
+    NetworkConfig,
+    PairFolder,
+    TrainConfig,
+    load_config,
+)
 from invdn.data.batches import Batches
 from invdn.data.pairs import load_pairs
 from invdn.data.patches import dihedral
 from invdn.metrics import psnr
 from invdn.net.invdn import InvDN, LevelConfig, infer_levels
-from invdn.train import train, train_from_config_file
+from invdn.net.paper import PaperInvDN
+from invdn.train import TrainingError, train, train_from_config_file
 from invdn.training.checkpoint import CHECKPOINT, WEIGHTS
 from invdn.training.objective import Network
 from invdn.training.optimise import learning_rate
 
 CROP_PX = 16
+CONFIGS = Path(__file__).parents[1] / "configs"
 SETTINGS = """
 run = "run"
 steps = 6
@@ -126,11 +141,11 @@ def test_missing_data_is_named(folder: Path) -> None:
 
 
 def test_training_learns_saves_and_refuses_to_overwrite(folder: Path) -> None:
-    text = SETTINGS.replace("steps = 6", "steps = 120").replace("= 3\n", "= 60\n")
+    text = SETTINGS.replace("steps = 6", "steps = 80").replace("= 3\n", "= 40\n")
     (folder / "settings.toml").write_text(text, encoding="utf-8")
     train_from_config_file(folder / "settings.toml")
     entries = [json.loads(s) for s in (folder / "run/log.jsonl").read_text().splitlines()]
-    assert [e["step"] for e in entries] == [60, 120]
+    assert [e["step"] for e in entries] == [40, 80]
     scores = entries[-1]["scores"]
     assert scores["gaussian"]["psnr"] > scores["gaussian"]["noisy"] + 1.0
     assert scores["pairs"]["psnr"] > entries[0]["scores"]["pairs"]["psnr"]
@@ -177,20 +192,205 @@ def assert_equal(first: Network, second: Network) -> None:
 def test_a_resumed_run_ends_where_an_undisturbed_one_does(
     folder: Path, number: signal.Signals
 ) -> None:
-    config = replace(load_config(folder / "settings.toml"), validate_every=1)
+    config = load_config(folder / "settings.toml")
     whole = train(replace(config, run="whole"), folder)
     resumed = stop_and_resume(replace(config, run="parts"), folder, number)
     assert_equal(whole, resumed)
     assert losses(folder / "whole") == losses(folder / "parts")
 
 
-def test_learning_rate_rises_then_falls_to_its_end() -> None:
-    config = TrainConfig(run="x", steps=100, warmup_steps=10)
-    rates = [learning_rate(step, config) for step in range(101)]
-    assert rates[0] == pytest.approx(config.learning_rate / 10)
-    assert rates[10] == config.learning_rate == max(rates)
-    assert rates[100] == pytest.approx(config.final_learning_rate)
-    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
+ADVERSARIAL = LossConfig(adversarial_weight=0.01, adversarial_width=2)
+VARIANTS: dict[str, dict[str, Any]] = {
+    "accumulation": {"accumulate": 2},
+    "muon": {"optimiser": "muon"},
+    "schedule-free": {"optimiser": "schedule-free", "schedule": "constant"},
+    "paper": {"network": NetworkConfig("paper"), "optimiser": "adam", "ema_decay": 0.0},
+    "adversary": {"loss": ADVERSARIAL, "steps": 4},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_kind_of_run_is_resumed_exactly(folder: Path, variant: str) -> None:
+    config = load_config(folder / "settings.toml")
+    config = replace(config, validation=(), **VARIANTS[variant])
+    if variant == "adversary":
+        for kind in ("clean", "noisy"):
+            pixels = pyvips.Image.new_from_file(str(folder / f"data/pairs/{kind}/0.png")).numpy()
+            write(folder / f"data/large/{kind}/0.png", np.tile(pixels, (3, 3, 1)))
+        pairs = (PairFolder("large"),)
+        data = replace(config.data, pairs=pairs, crop_px=128, gaussian_crops=0, camera_crops=0)
+        config = replace(config, data=data)
+    whole = train(replace(config, run="whole"), folder)
+    resumed = stop_and_resume(replace(config, run="parts"), folder)
+    assert_equal(whole, resumed)
+    assert losses(folder / "whole")[config.steps] == losses(folder / "parts")[config.steps]
+
+
+def test_stages_change_the_crops_and_resume_in_their_middle(folder: Path) -> None:
+    config = load_config(folder / "settings.toml")
+    stages = (CropStage(2, 24, real_crops=2, camera_crops=0), CropStage(4, 20))
+    config = replace(config, accumulate=2, data=replace(config.data, stages=stages))
+    batches = Batches(config.data, folder / "data", seed=1, per_step=2)
+    shapes = [batches[index][0].shape for index in (0, 3, 4, 7, 8, 99)]
+    assert shapes == [(3, 3, 16, 16)] * 2 + [(3, 3, 24, 24)] * 2 + [(3, 3, 20, 20)] * 2
+    whole = train(replace(config, run="whole"), folder)
+    assert_equal(whole, stop_and_resume(replace(config, run="parts"), folder))
+
+
+def test_two_processes_take_the_steps_of_one_that_accumulates_two_batches(folder: Path) -> None:
+    config = load_config(folder / "settings.toml")
+    expected = train(replace(config, run="one", accumulate=2, steps=3), folder)
+    text = SETTINGS.replace("steps = 6", "steps = 3").replace('run = "run"', 'run = "two"')
+    (folder / "two.toml").write_text(text, encoding="utf-8")
+    launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, "-m", *launch, "-m", "invdn.cli", "train", str(folder / "two.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    weights = load_file(folder / "two" / WEIGHTS)
+    for key, value in expected.state_dict().items():
+        assert torch.allclose(weights[key], value, atol=2e-5), key
+    assert losses(folder / "two")[3] == pytest.approx(losses(folder / "one")[3], rel=1e-5)
+    assert json.loads((folder / "two/starts.jsonl").read_text())["device"] == "2 × CPU"
+
+
+def test_a_checkpoint_of_the_first_format_is_resumed_exactly(folder: Path) -> None:
+    config = replace(load_config(folder / "settings.toml"), validation=())
+    whole = train(replace(config, run="whole"), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("invdn.train.learning_rate", stopped_by(signal.SIGTERM, 1))
+        train(config, folder)
+    checkpoint = folder / "run" / CHECKPOINT
+    content = torch.load(checkpoint, weights_only=True)
+    first_format = {key: content[key] for key in ("step", "net", "average")}
+    first_format["optimiser"] = content["optimisers"]["adamw"]["state"]
+    torch.save(first_format, checkpoint)
+    assert_equal(whole, train(config, folder, resume=True))
+
+
+def test_a_network_that_has_grown_is_resumed(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(load_config(folder / "settings.toml"), validation=(), steps=3)
+    small = train(config, folder)
+    levels = tuple(replace(level, blocks=2) for level in config.network.levels)
+    grown = replace(config, steps=4, warmup_steps=10**9, network=NetworkConfig(levels=levels))
+    net = train(grown, folder, resume=True)
+    assert "levels.0.couplings.1.f.0.weight" in caplog.text
+    assert "start afresh" in caplog.text
+    for key, value in small.state_dict().items():  # one step at a vanishing learning rate
+        assert torch.allclose(net.state_dict()[key], value, atol=1e-3), key
+    state = torch.load(folder / "run" / CHECKPOINT, weights_only=True)["optimisers"]["adamw"]
+    steps = {
+        name: state["state"]["state"][number]["step"].item()
+        for number, name in enumerate(state["parameters"])
+    }
+    assert steps["levels.0.couplings.0.f.0.weight"] == 4
+    assert steps["levels.0.couplings.1.f.0.weight"] == 1
+
+
+def test_another_networks_checkpoint_is_refused(folder: Path) -> None:
+    config = replace(load_config(folder / "settings.toml"), validation=(), steps=1)
+    train(config, folder)
+    for network in (NetworkConfig("paper"), NetworkConfig("fast")):
+        with pytest.raises(ValueError, match="not a checkpoint of this network"):
+            train(replace(config, network=network), folder, resume=True)
+
+
+def test_another_optimiser_starts_afresh_and_says_so(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(load_config(folder / "settings.toml"), validation=(), steps=2)
+    train(config, folder)
+    train(replace(config, optimiser="adam", steps=3), folder, resume=True)
+    assert "the checkpoint has adamw: adam starts afresh" in caplog.text
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch(folder: Path) -> None:
+    config = replace(
+        load_config(folder / "settings.toml"),
+        validation=(),
+        checkpoint_every=1,
+        warmup_steps=0,
+        learning_rate=1e30,
+    )
+    with pytest.raises(TrainingError, match=r"not a number after step 1 .*bad-batch-0\.pt"):
+        train(config, folder)
+    bad = torch.load(folder / "run/bad-batch-0.pt", weights_only=True)
+    noisy, target = Batches(config.data, folder / "data", config.seed)[1]
+    assert torch.equal(bad["noisy"][0], noisy)
+    assert torch.equal(bad["target"][0], target)
+    assert bad["step"] == 1
+    assert not bad["losses"][0].isfinite()
+    assert torch.load(folder / "run" / CHECKPOINT, weights_only=True)["step"] == 1
+
+
+def test_a_run_folder_tells_what_was_done(folder: Path) -> None:
+    config = load_config(folder / "settings.toml")
+    stop_and_resume(config, folder)
+    run = folder / "run"
+    settings = json.loads((run / "settings.json").read_text(encoding="utf-8"))
+    assert settings["steps"] == 6
+    assert settings["data"]["camera"]["shot_range"] == [1e-4, 3e-2]
+    starts = [json.loads(s) for s in (run / "starts.jsonl").read_text().splitlines()]
+    assert [start["step"] for start in starts] == [0, 3]
+    assert starts[0]["versions"]["torch"] == torch.__version__
+    assert "stopped after step 3" in (run / "messages.log").read_text(encoding="utf-8")
+    curves = pyvips.Image.new_from_file(str(run / "curves.png"))
+    assert (curves.width, curves.height) == (800, 900)
+    board = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert [e.step for e in board.Scalars("gaussian/psnr")] == [3, 6]
+    assert [e.value for e in board.Scalars("train/loss")] == pytest.approx(
+        list(losses(run).values())
+    )
+    assert {f"{name}/noisy, restored, clean" for name in ("pairs", "gaussian")} == set(
+        board.Tags()["images"]
+    )
+    picture = board.Images("pairs/noisy, restored, clean")[0]
+    assert (picture.width, picture.height) == (72, 24)
+    assert "validation/text_summary" in board.Tags()["tensors"]
+
+
+def test_a_log_that_is_ahead_of_the_checkpoint_is_cut_and_changes_are_told(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(load_config(folder / "settings.toml"), steps=3)
+    train(config, folder)
+    with (folder / "run/log.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"step": 5, "loss": 1.0, "scores": {}}\n{"step": 6, "lo')
+    caplog.set_level("INFO", "invdn")
+    train(replace(config, steps=6), folder, resume=True)
+    assert list(losses(folder / "run")) == [3, 6]
+    assert "changed setting: steps = 6, was 3" in caplog.text
+
+
+def test_the_published_recipe_trains_from_sidds_own_layout(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for scene in ("0001_001_S6_00100_00060_3200_L", "0002_001_S6_00100_00020_3200_N"):
+        for frame in ("010", "011"):
+            clean = np.full((40, 48, 3), 100, np.uint8)
+            noisy = np.clip(clean + rng.normal(0, 20, clean.shape), 0, 255).astype(np.uint8)
+            scene_folder = tmp_path / "data/SIDD_Medium_Srgb/Data" / scene
+            write(scene_folder / f"{scene[:4]}_GT_SRGB_{frame}.PNG", clean)
+            write(scene_folder / f"{scene[:4]}_NOISY_SRGB_{frame}.PNG", noisy)
+    for kind in ("Noisy", "Gt"):
+        blocks = rng.integers(90, 110, (2, 3, 16, 16, 3), dtype=np.uint8)
+        name = f"Validation{kind}BlocksSrgb"
+        scipy.io.savemat(tmp_path / f"data/{name}.mat", {name: blocks})
+    config = load_config(CONFIGS / "paper-sidd.toml")
+    assert config.data.crop_px == 144
+    data = replace(config.data, root="data", cache="cache", crop_px=16, real_crops=4)
+    config = replace(config, run="run", data=data, steps=8, workers=0, threads=1, validate_every=4)
+    net = train(config, tmp_path)
+    assert isinstance(net, PaperInvDN)
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 8
+    entries = [json.loads(s) for s in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert set(entries[0]) >= {"loss", "pixel", "code", "gradient", "ssim"}
+    # Sums: 768 numbers a crop, each at least ε.
+    assert entries[0]["pixel"] > 768 * config.charbonnier_epsilon
+    total = sum(entries[0][name] for name in ("pixel", "code", "gradient", "ssim"))
+    assert entries[0]["loss"] == pytest.approx(total, rel=1e-5)
+    assert entries[-1]["loss"] < 0.9 * entries[0]["loss"]
+    assert entries[-1]["scores"]["sidd-val"]["noisy"] == pytest.approx(29.9, abs=0.5)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +402,32 @@ def test_learning_rate_rises_then_falls_to_its_end() -> None:
         (('run = "run"', ""), "'run' is missing"),
         (("crop_px = 16", "crop_px = 18"), "multiple of 4"),
         (("crop_px = 16", "crop_pixels = 16"), "did you mean 'crop_px'"),
-        (('precision = "fp32"', 'precision = "fp8"'), "precision must be"),
+        (('precision = "fp32"', 'precision = "fp8"'), "precision must be auto, fp32, bf16 or fp16"),
+        (('precision = "fp32"', 'precision = "fp16"'), "fp16 needs a GPU"),
+        (("steps = 6", 'steps = 6\noptimiser = "adamm"'), "optimiser must be"),
+        (("steps = 6", 'steps = 6\noptimiser = "schedule-free"'), 'schedule = "constant"'),
+        (("steps = 6", "steps = 6\naccumulate = 0"), "accumulate must be at least 1"),
+        (("[data]", '[loss]\npixel = "l3"\n[data]'), "loss.pixel must be"),
+        (("[data]", "[loss]\ncode_weight = 1.0\n[data]"), "code_weight is for the preset paper"),
+        (("[data]", "[loss]\nperceptual_weight = 1.0\n[data]"), r"needs loss\.vgg19"),
+        (
+            ("[data]", '[loss]\nperceptual_weight = 1.0\nvgg19 = "no.pth"\n[data]'),
+            r"no\.pth.*vgg19-dcbb9e9d\.pth",
+        ),
+        (("[data]", "[loss]\nadversarial_weight = 1.0\n[data]"), "crops of 128 pixels"),
+        (
+            ("crop_px = 16\n", "crop_px = 16\nstages = [{ from_step = 2, crop_px = 18 }]\n"),
+            "multiple",
+        ),
+        (
+            ("crop_px = 16\n", "crop_px = 16\nstages = [{ from_step = 2, crop_px = 64 }]\n"),
+            "crop of 64",
+        ),
+        (
+            ('pairs = [{ folder = "pairs" }]', 'pairs = [{ folder = "pairs", layout = "sidd" }]'),
+            "SIDD",
+        ),
+        (('folder = "clean"\n', 'noisy_mat = "a.mat"\n'), "needs folder, or noisy_mat and gt_mat"),
         (("[data]", "[data"), "not valid TOML"),
         (('pairs = [{ folder = "pairs" }]', "pairs = 3"), "must be a list"),
         (('clean = ["clean"]', 'clean = ["nowhere"]'), "nowhere is not a folder"),
@@ -224,7 +449,7 @@ def test_settings_are_read_into_dataclasses(folder: Path) -> None:
 
 
 def test_shipped_settings_are_valid() -> None:
-    for path in (Path(__file__).parents[1] / "configs").glob("*.toml"):
+    for path in CONFIGS.glob("*.toml"):
         load_config(path)
 
 

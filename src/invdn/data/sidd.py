@@ -98,5 +98,5 @@ def _read_mat(path: Path, key: str) -> npt.NDArray[Any]:
         return found
     except KeyError:
         raise ValueError(f"{path} holds no array {key}") from None
-    except (OSError, ValueError, NotImplementedError) as error:
+    except Exception as error:  # SciPy has errors of its own for damaged files
         raise ValueError(f"{path} is not a readable MATLAB file: {error}") from None
