@@ -296,6 +296,19 @@ def test_another_networks_checkpoint_is_refused(folder: Path) -> None:
             train(replace(config, network=network), folder, resume=True)
 
 
+def test_a_network_whose_definition_changed_is_told_apart(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(load_config(folder / "settings.toml"), validation=(), steps=1)
+    train(config, folder)
+    train(replace(config, steps=2), folder, resume=True)
+    assert "computes something else" not in caplog.text
+    denoise = InvDN.denoise
+    monkeypatch.setattr(InvDN, "denoise", lambda net, y: 0.9 * denoise(net, y))
+    train(replace(config, steps=3), folder, resume=True)
+    assert "computes something else" in caplog.text
+
+
 def test_another_optimiser_starts_afresh_and_says_so(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

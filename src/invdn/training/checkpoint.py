@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from invdn.training.objective import Adversary, Network
+from invdn.training.objective import Adversary, Network, Restoration, draw_z
 from invdn.training.optimise import Optimiser
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
 #: The averaged weights, for ``invdn export``.
 WEIGHTS = "weights.safetensors"
+
+#: Largest difference between devices and PyTorch's versions in what a network makes of an image.
+PROBE_TOLERANCE = 1e-2
 
 #: What an optimiser's groups take from the settings rather than from a checkpoint.
 _FROM_SETTINGS = ("lr", "betas", "weight_decay", "eps", "momentum", "nesterov", "adjust_lr_fn")
@@ -54,6 +57,7 @@ class State:
                 for o in self.optimisers
             },
             "scaler": self.scaler,
+            "probe": _probe(self.average),
         }
         if self.adversary is not None:
             content["discriminator"] = self.adversary.net.state_dict()
@@ -80,6 +84,13 @@ class State:
             raise ValueError(f"{path} is not a checkpoint of this network: {error}") from None
         if fresh:
             log.warning("not in the checkpoint, so they start afresh: %s", ", ".join(fresh))
+        elif "probe" in content and not torch.allclose(
+            _probe(self.average), content["probe"].cpu(), atol=PROBE_TOLERANCE
+        ):
+            log.warning(
+                "the network computes something else than when the checkpoint was written: "
+                "its weights are a start only, and the run is not the one it was"
+            )
         self.step = content["step"]
         self.scaler = content.get("scaler", {})
         saved = content.get("optimisers") or {
@@ -97,6 +108,16 @@ class State:
                 self.adversary.optimiser.load_state_dict(content["discriminator_optimiser"])
             else:
                 log.warning("the checkpoint has no discriminator: it starts afresh")
+
+
+@torch.no_grad()
+def _probe(net: Network) -> Tensor:
+    """What a network makes of a fixed picture: tells whether its definition has changed."""
+    side = 4 * net.multiple
+    noisy = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    noisy = noisy.to(next(net.parameters()).device)
+    restored: Tensor = Restoration(net)(noisy, draw_z(net, noisy, seed=0))[0]
+    return restored.cpu()
 
 
 def _load_network(net: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
