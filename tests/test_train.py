@@ -267,6 +267,21 @@ def test_a_checkpoint_of_the_first_format_is_resumed_exactly(folder: Path) -> No
     assert_equal(whole, train(config, folder, resume=True))
 
 
+def test_an_unknown_optimiser_of_the_first_format_starts_afresh(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(load_config(folder / "settings.toml"), validation=(), steps=1)
+    train(config, folder)
+    checkpoint = folder / "run" / CHECKPOINT
+    content = torch.load(checkpoint, weights_only=True)
+    del content["optimisers"]
+    groups = [{"params": [0], "lr": 1.0}, {"params": [1], "lr": 1.0}]
+    content["optimiser"] = {"state": {0: {"m": torch.zeros(1)}}, "param_groups": groups}
+    torch.save(content, checkpoint)
+    train(replace(config, steps=2), folder, resume=True)
+    assert "the checkpoint has another optimiser: adamw starts afresh" in caplog.text
+
+
 def test_a_network_that_has_grown_is_resumed(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

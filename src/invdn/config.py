@@ -295,8 +295,6 @@ def _problems(config: TrainConfig) -> Iterator[str]:
         yield "loss.code_weight is for the preset paper: only its code is an image"
     if config.optimiser == "schedule-free" and config.schedule != "constant":
         yield 'optimiser schedule-free needs schedule = "constant"'
-    if config.optimiser == "muon" and config.precision == "fp16":
-        yield "optimiser muon works in fp32 and bf16 only"
     for item in config.validation:
         if bool(item.folder) == bool(item.noisy_mat) or bool(item.noisy_mat) != bool(item.gt_mat):
             yield f"validation set {item.name} needs folder, or noisy_mat and gt_mat"

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from invdn.config import ConfigError, TrainConfig
+from invdn.training.muon import ConvMuon, orthogonal
 from invdn.training.optimise import (
-    conv_muon,
     copy_averaged_weights,
     learning_rate,
     make_optimisers,
@@ -71,28 +71,35 @@ def test_every_optimiser_learns(kind: str) -> None:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_muon_sees_a_convolution_as_a_matrix(layout: torch.memory_format) -> None:
+def test_muon_takes_the_steps_of_pytorchs_on_matrices(layout: torch.memory_format) -> None:
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip("this PyTorch has no Muon to compare with")
     torch.manual_seed(0)
-    start, gradient = torch.randn(8, 4, 3, 3), torch.randn(8, 4, 3, 3)
+    start = torch.randn(8, 4, 3, 3)
     weight = nn.Parameter(start.clone(memory_format=layout))
     matrix = nn.Parameter(start.flatten(1).clone())
-    weight.grad, matrix.grad = gradient.clone(memory_format=layout), gradient.flatten(1).clone()
-    conv_muon([weight], 0.1, 0.01).step()
-    expected = torch.optim.Muon([matrix], 0.1, 0.01, adjust_lr_fn="match_rms_adamw")
-    expected.step()
-    # Muon orthogonalises in bfloat16, where the order of columns is felt.
-    assert torch.allclose(weight.detach().flatten(1), matrix.detach(), atol=2e-3)
-    assert (weight - start).abs().max() > 0.01
+    ours = ConvMuon([weight], 0.1, 0.01)
+    reference = torch.optim.Muon([matrix], 0.1, 0.01, adjust_lr_fn="match_rms_adamw")
+    for _ in range(3):
+        gradient = torch.randn(8, 4, 3, 3)
+        weight.grad = gradient.clone(memory_format=layout)
+        matrix.grad = gradient.flatten(1).clone()
+        ours.step()
+        reference.step()
+    # PyTorch's orthogonalises in bfloat16.
+    assert torch.allclose(weight.detach().flatten(1), matrix.detach(), atol=5e-3)
+    assert (weight - start).abs().max() > 0.05
 
 
-def test_what_is_not_installed_is_said(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.delattr(torch.optim, "Muon")
-    config = TrainConfig(run="x", optimiser="muon")
-    (optimiser,) = make_optimisers(convs(), config)
-    assert optimiser.kind == "adamw"
-    assert "has no Muon" in caplog.text
+@pytest.mark.parametrize("shape", [(6, 20), (20, 6)])
+def test_orthogonal_evens_out_singular_values(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "schedulefree", None)
     with pytest.raises(ConfigError, match="pip install schedulefree"):
         make_optimisers(convs(), TrainConfig(run="x", optimiser="schedule-free"))

@@ -26,7 +26,7 @@ WEIGHTS = "weights.safetensors"
 PROBE_TOLERANCE = 1e-2
 
 #: What an optimiser's groups take from the settings rather than from a checkpoint.
-_FROM_SETTINGS = ("lr", "betas", "weight_decay", "eps", "momentum", "nesterov", "adjust_lr_fn")
+_FROM_SETTINGS = ("lr", "betas", "weight_decay", "eps", "momentum")
 
 
 @dataclass
@@ -93,9 +93,7 @@ class State:
             )
         self.step = content["step"]
         self.scaler = content.get("scaler", {})
-        saved = content.get("optimisers") or {
-            "adamw": {"state": content["optimiser"], "parameters": saved_names}
-        }
+        saved = content.get("optimisers") or _first_format(content["optimiser"], saved_names)
         for optimiser in self.optimisers:
             if optimiser.kind in saved:
                 _load_optimiser(optimiser, **saved[optimiser.kind])
@@ -127,6 +125,13 @@ def _load_network(net: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
         keys = ", ".join((unexpected or missing)[:3])
         raise RuntimeError(f"it has other parts, such as {keys}")
     return list(missing)
+
+
+def _first_format(state: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The optimisers of a checkpoint of the first format, whose one optimiser has no name."""
+    is_adamw = all("exp_avg_sq" in moments for moments in state["state"].values())
+    kind = "adamw" if is_adamw and len(state["param_groups"]) == 1 else "another optimiser"
+    return {kind: {"state": state, "parameters": names}}
 
 
 def _load_optimiser(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from invdn.config import ConfigError, TrainConfig
-
-log = logging.getLogger(__name__)
+from invdn.training.muon import ConvMuon
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -55,13 +52,11 @@ def make_optimisers(net: nn.Module, config: TrainConfig) -> list[Optimiser]:
         return [Optimiser("adam", inner, tuple(named))]
     if config.optimiser == "schedule-free":
         return [Optimiser("schedule-free", _schedule_free(named, rate, decay), tuple(named))]
-    if config.optimiser == "muon" and hasattr(torch.optim, "Muon"):
+    if config.optimiser == "muon":
         weights = {name: p for name, p in named.items() if p.ndim == 4}
         rest = {name: p for name, p in named.items() if p.ndim != 4}
-        muon = conv_muon(list(weights.values()), rate, decay)
+        muon = ConvMuon(weights.values(), rate, decay)
         return [Optimiser("muon", muon, tuple(weights)), adamw(rest)]
-    if config.optimiser == "muon":
-        log.warning("PyTorch %s has no Muon: AdamW takes its place", torch.__version__)
     return [adamw(named)]
 
 
@@ -83,43 +78,6 @@ def _schedule_free(
     )
     optimiser.train()  # type: ignore[attr-defined]
     return optimiser
-
-
-def conv_muon(weights: list[nn.Parameter], rate: float, decay: float) -> torch.optim.Optimizer:
-    """Muon for convolutions: each weight ``[O, I, k, k]`` as a matrix ``[O, I·k·k]``.
-
-    Muon takes matrices only, so it gets views of the weights; what it does to a view it does to
-    the weight. The weights must stay where they are (on their device, in their memory format).
-
-    Source: K. Jordan et al., *Muon: An optimizer for hidden layers in neural networks*, 2024;
-    its updates are scaled to AdamW's size (J. Liu et al., *Muon is Scalable for LLM Training*,
-    2025), so that learning rate and weight decay mean the same.
-    """
-    matrices = [nn.Parameter(_as_matrix(weight.detach())) for weight in weights]
-    for matrix, weight in zip(matrices, weights, strict=True):
-        assert matrix.data_ptr() == weight.data_ptr(), "a copy would be trained in vain"
-    optimiser = torch.optim.Muon(
-        matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
-    )
-
-    def lend_gradients(*_: Any) -> None:
-        for matrix, weight in zip(matrices, weights, strict=True):
-            matrix.grad = None if weight.grad is None else _as_matrix(weight.grad, like=weight)
-
-    optimiser.register_step_pre_hook(lend_gradients)
-    return optimiser
-
-
-def _as_matrix(weight: Tensor, like: Tensor | None = None) -> Tensor:
-    """``[O, I, k, k]`` → ``[O, I·k·k]`` without a copy, columns in the order of memory.
-
-    With ``like``: in the order of that tensor's memory instead.
-    """
-    like = weight if like is None else like
-    if like.is_contiguous():
-        return weight.reshape(len(weight), -1)
-    # channels_last: [O, k, k, I] lies contiguous in memory.
-    return weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
 
 
 @torch.no_grad()
