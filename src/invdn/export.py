@@ -237,7 +237,7 @@ def receptive_radius(net: Network) -> int:
     """How far a pixel of the input can reach in the output at all, pixels: an upper bound.
 
     Found by putting a not-a-number in and looking where it comes out, which is right for any
-    architecture.
+    architecture, if a few pixels too far where kernels hold zeros.
     """
     multiple = net.multiple
     # The fast convolutions of float32 may mix neighbours (Winograd) and would reach too far.

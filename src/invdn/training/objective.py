@@ -32,7 +32,9 @@ Network = InvDN | PaperInvDN
 
 def build_network(config: NetworkConfig) -> Network:
     """A fresh network."""
-    return PaperInvDN() if config.is_paper else InvDN(config.resolved())
+    if config.is_paper:
+        return PaperInvDN(reversible=config.reversible)
+    return InvDN(config.resolved(), reversible=config.reversible)
 
 
 class Restoration(nn.Module):
