@@ -473,7 +473,7 @@ def test_settings_are_read_into_dataclasses(folder: Path) -> None:
     config = load_config(folder / "settings.toml")
     assert config.network.resolved()[1] == LevelConfig(1, 4, 8, 8, 1)
     assert config.validation[1].sigma_8bit == 25.0
-    assert config.data.camera.shot_range == (1e-4, 3e-2)
+    assert config.data.camera.shot_range == (3e-4, 3e-2)
 
 
 def test_shipped_settings_are_valid() -> None:

@@ -37,7 +37,7 @@ _BORDER_PX = 8  # what the filters below can reach, all together, at ordinary st
 class CameraNoiseConfig:
     """Ranges from which a camera is drawn for each patch."""
 
-    shot_range: tuple[float, float] = (1e-4, 3e-2)
+    shot_range: tuple[float, float] = (3e-4, 3e-2)
     """λs, log-uniform: variance of the raw signal is λs·raw + λr, raw in [0, 1]."""
     read_log_slope: float = 2.18
     """log λr = slope · log λs + offset + N(0, spread²)."""
@@ -54,7 +54,10 @@ class CameraNoiseConfig:
     at full size; without it demosaicing fills the target with false colour."""
     edge_directed_probability: float = 0.75
     """How often demosaicing is edge-directed rather than linear."""
-    processing_probability: float = 0.6
+    black_clip_probability: float = 0.25
+    """How often what the read noise puts below black is cut off before demosaicing. Where it is
+    not, strong noise darkens the shadows, as it does in phones' pictures."""
+    processing_probability: float = 0.45
     """How often the camera smooths chroma and luma, sharpens, and bends the tone curve."""
     jpeg_probability: float = 0.6
     """How often the noisy picture is JPEG compressed."""
@@ -321,7 +324,7 @@ def camera_pair(
     read = torch.exp(config.read_log_slope * torch.log(shot) + config.read_log_offset + spread)
     masks = bayer_masks(height, width, int(torch.randint(4, (1,), generator=generator)))
     processing = _draw_processing(n, config.processing_probability, generator)
-    clip_at_zero = torch.rand(n, 1, 1, 1, generator=generator) < 0.7
+    clip_at_zero = torch.rand(n, 1, 1, 1, generator=generator) < config.black_clip_probability
     edge_directed = torch.rand(1, generator=generator) < config.edge_directed_probability
     demosaic = demosaic_hamilton_adams if edge_directed else demosaic_malvar
     lens_blur = _uniform(n, *config.lens_blur_range_px, generator)
@@ -330,7 +333,6 @@ def camera_pair(
     camera = _apply_matrices(light, matrices) / gains
     raw = (camera * masks).sum(1, keepdim=True)
     noisy_raw = add_raw_noise(raw, shot * noise**2, read * noise**2, generator)
-    # Some makers clip at the black level, others keep what the read noise puts below it.
     noisy_raw = torch.where(clip_at_zero, noisy_raw.clamp_min(0.0), noisy_raw).clamp_max(1.0)
 
     def render(mosaic: Tensor) -> Tensor:
