@@ -116,6 +116,51 @@ def plan(
     return found
 
 
+def find(inputs: Sequence[Path], *, recursive: bool = True) -> Plan:
+    """Find the photos as `plan` does, where it is not yet known what the results will be called.
+
+    The plan's outputs mean nothing; `place` names them later.
+    """
+    return _plan_folder(inputs, Path(os.devnull), recursive, None)
+
+
+BESIDE = "-denoised"
+"""What `place` appends to the name of a result that lies beside its photo."""
+
+
+def place(
+    photos: Iterable[Path],
+    folder: Path | None,
+    *,
+    format: str | None = None,
+    number: bool = True,
+) -> tuple[Job, ...]:
+    """Name an output for each photo of a list, wherever the photos come from.
+
+    folder: where the results go, without subfolders; None for beside each photo, under its name
+    with `BESIDE` appended.
+    format: as in `plan`.
+    number: whether a name that a file has already gets a number ("a-2.jpg"). Otherwise the job
+    keeps that name, and `run` skips it. Two photos never get the same output, nor one of the
+    photos' own names.
+    """
+    photos = tuple(photos)
+    taken = {_identity(photo) for photo in photos}
+    jobs = []
+    for photo in photos:
+        name = Path(_renamed(photo.name, format))
+        if folder is None:
+            name = Path(name.stem + BESIDE + name.suffix)
+        target = (folder or photo.parent) / name
+        count = 1
+        while _identity(target) in taken or (number and os.path.lexists(target)):
+            count += 1
+            target = target.with_name(f"{name.stem}-{count}{name.suffix}")
+        taken.add(_identity(target))
+        jobs.append(Job(photo, target))
+    return tuple(jobs)
+
+
 def _single_output(inputs: Sequence[Path], output: Path, format: str | None) -> Path | None:
     """The output if it is meant as a file, None if it is meant as a folder."""
     if output.is_dir():
@@ -230,6 +275,7 @@ def run(
     *,
     strength: float = 1.0,
     quality: int | None = None,
+    metadata: bool = True,
     overwrite: bool = False,
     progress: Callable[[Job, float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -237,6 +283,7 @@ def run(
     """Do jobs one after the other, yielding what became of each.
 
     strength, quality: as in `invdn.Denoiser` and `invdn.images.write`.
+    metadata: whether results keep what `invdn.images.without_metadata` would take away.
     progress: called with a job and how much of it is done, 0–1, from the thread that runs this.
     cancelled: asked before each photo and at each progress; once it says yes, this ends, and the
     photo in work leaves no trace.
@@ -258,6 +305,7 @@ def run(
                 denoiser,
                 strength=strength,
                 quality=quality,
+                metadata=metadata,
                 overwrite=overwrite,
                 progress=report,
             )
@@ -272,6 +320,7 @@ def run_one(
     *,
     strength: float = 1.0,
     quality: int | None = None,
+    metadata: bool = True,
     overwrite: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> Result:
@@ -289,9 +338,10 @@ def run_one(
         result = replace(result, width=photo.width, height=photo.height, notices=photo.notices)
         clean = denoiser(photo.pixels, strength=strength, progress=progress)
         job.output.parent.mkdir(parents=True, exist_ok=True)
-        written = images.write(
-            replace(photo, pixels=clean), job.output, quality=quality, overwrite=overwrite
-        )
+        restored = replace(photo, pixels=clean)
+        if not metadata:
+            restored = images.without_metadata(restored)
+        written = images.write(restored, job.output, quality=quality, overwrite=overwrite)
         result = replace(result, notices=(*result.notices, *written))
     except Cancelled:
         raise
@@ -300,11 +350,11 @@ def run_one(
     except images.ExistsError as error:
         result = replace(result, status="skipped", reason=str(error))
     except Exception as error:  # one photo must not cost the others theirs
-        result = replace(result, status="failed", reason=_reason(error))
+        result = replace(result, status="failed", reason=reason_of(error))
     return replace(result, seconds=time.monotonic() - start)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Why a photo failed, in one line."""
     if isinstance(error, images.PhotoError | ModelError | ValueError):
         text = str(error)

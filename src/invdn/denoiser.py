@@ -191,6 +191,41 @@ class Denoiser:
             write(window.rows.done, window.columns.done, _to_pixels(complete, region, window))
             report(1.0)
 
+    def restore_crop(
+        self,
+        image: NDArray[Any],
+        rows: slice,
+        columns: slice,
+        *,
+        strength: float = 1.0,
+        progress: Progress | None = None,
+    ) -> NDArray[Any]:
+        """Restore a part of an image, with the work that this part takes.
+
+        The result is ``den(image)[rows, columns]``, within one 8-bit grey level: what lies around
+        the part is looked at as far as the network sees. ``rows`` and ``columns`` are slices with
+        a start and a stop inside the image, and without a step; the rest is as in
+        :meth:`__call__`.
+        """
+        image = np.asarray(image)
+        _check_layout(image)
+        seen_rows = self._context(rows, image.shape[0])
+        seen_columns = self._context(columns, image.shape[1])
+        seen = self(image[seen_rows, seen_columns], strength=strength, progress=progress)
+        return seen[
+            rows.start - seen_rows.start : rows.stop - seen_rows.start,
+            columns.start - seen_columns.start : columns.stop - seen_columns.start,
+        ]
+
+    def _context(self, part: slice, size: int) -> slice:
+        """The part and a halo around it, from one multiple of the network's to another."""
+        if not 0 <= part.start < part.stop <= size:
+            raise ValueError(f"{part.start} to {part.stop} is not a part of {size} pixels")
+        halo, multiple = self.info.halo, self.info.multiple
+        start = max(0, part.start - halo) // multiple * multiple
+        stop = -(-(part.stop + halo) // multiple) * multiple
+        return slice(start, min(stop, size))
+
     def _plan(self, height: int, width: int) -> list[Window]:
         info = self.info
         return list(windows(height, width, tile=self._tile, halo=info.halo, multiple=info.multiple))

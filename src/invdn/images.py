@@ -333,6 +333,55 @@ def _detail(error: Exception) -> str:
     return lines[0].split(": ", 1)[-1] if lines else "no reason given"
 
 
+def read_small(path: Path, side_px: int) -> tuple[Pixels, bytes | None, float]:
+    """A photo shrunk so that its longer side is `side_px`, upright, fast.
+
+    Returns the pixels, the ICC profile that they are in, and the megapixels of the whole photo.
+    """
+    with _opened(path) as file:
+        format = _sniff(file.read(32), path)
+        vips = _vips()
+        try:
+            whole = _load(vips, file, format)
+            megapixels = whole.width * whole.height / 1e6
+            file.seek(0)
+            source = vips.Source.new_from_descriptor(file.fileno())
+            image, _ = _to_rgb(vips, vips.Image.thumbnail_source(source, side_px, height=side_px))
+            pixels = image.numpy()
+        except vips.Error as error:
+            raise PhotoError(_reading_failed(error, format)) from error
+        has_profile = image.get_typeof("icc-profile-data")
+        return pixels, image.get("icc-profile-data") if has_profile else None, megapixels
+
+
+def to_srgb(pixels: Pixels, profile: bytes) -> Pixels:
+    """8-bit RGB pixels ``[H, W, 3]`` from the colour space of an ICC profile to sRGB.
+
+    Raises `PhotoError` where the profile cannot be used.
+    """
+    vips = _vips()
+    pixels = np.ascontiguousarray(pixels)
+    height, width = pixels.shape[:2]
+    image = vips.Image.new_from_memory(pixels.data, width, height, 3, "uchar")
+    image = image.copy(interpretation="srgb")
+    image.set_type(vips.GValue.blob_type, "icc-profile-data", profile)
+    try:
+        converted: Pixels = image.icc_transform("srgb", embedded=True).numpy()
+    except vips.Error as error:
+        raise PhotoError(f"the colour profile cannot be used ({_detail(error)})") from error
+    return converted
+
+
+def without_metadata(photo: Photo) -> Photo:
+    """The photo without what tells of its camera, place, time and owner.
+
+    The ICC profile stays, without which the colours would change, and so does the resolution; the
+    orientation stays as well, and with no EXIF to carry it the pixels are turned on writing.
+    """
+    fields = {name: photo.fields[name] for name in photo.fields if name == "icc-profile-data"}
+    return replace(photo, exif=None, fields=fields)
+
+
 # --- JPEG's settings -----------------------------------------------------------------------------
 
 # The luminance quantisation table of the JPEG standard (annex K.1), row by row, and the zigzag
@@ -467,7 +516,7 @@ def _fit(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
     if format != photo.format or photo.exif is None:  # without EXIF nothing could carry the tag
         photo = _upright(photo)
     if format == "jpeg" and photo.has_alpha:
-        photo = replace(photo, pixels=_on_white(photo.pixels))
+        photo = replace(photo, pixels=on_white(photo.pixels))
         notices.append("JPEG holds no transparency: the background is white now")
     depths = _DEPTHS[format]
     if photo.pixels.dtype.name not in depths:
@@ -521,7 +570,7 @@ def to_depth(pixels: Pixels, dtype: str) -> Pixels:
     raise ValueError(f"no way from {pixels.dtype} to {dtype}")
 
 
-def _on_white(pixels: Pixels) -> Pixels:
+def on_white(pixels: Pixels) -> Pixels:
     """Pixels without alpha, blended over white: grey H×W×1 or RGB H×W×3, same type."""
     top = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
     alpha = pixels[..., -1:].astype(np.float32) / np.float32(top)

@@ -1,0 +1,28 @@
+"""What happened, line by line, each with its time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from PySide6.QtGui import QFontDatabase
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
+
+_MOST_LINES = 5000
+
+
+class LogPane(QPlainTextEdit):
+    """A read-only text that grows at its end."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setReadOnly(True)
+        self.setTabChangesFocus(True)
+        self.setMaximumBlockCount(_MOST_LINES)
+        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
+        font = QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont)
+        font.setPointSizeF(font.pointSizeF() * 0.92)
+        self.setFont(font)
+
+    def say(self, sentence: str) -> None:
+        """Add a line."""
+        self.appendPlainText(f"{datetime.now():%H:%M:%S}  {sentence}")

@@ -1,0 +1,160 @@
+"""A batch in a thread of its own: pause, go on, cancel, and how long it still takes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QObject, Signal
+
+from invdn import batch
+from invdn.batch import Denoises, Job
+
+
+class Clock:
+    """How long a batch still takes, from what it has done; pauses do not count.
+
+    sizes: of each photo in megapixels, where known; 0 where not, which counts as the mean.
+    """
+
+    def __init__(
+        self, sizes: Sequence[float], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        known = [size for size in sizes if size > 0]
+        mean = sum(known) / len(known) if known else 1.0
+        self._sizes = [size if size > 0 else mean for size in sizes]
+        self._done = 0.0
+        self._skipped = 0.0
+        self._now = now
+        self._start = now()
+        self._paused_at: float | None = None
+
+    @property
+    def total(self) -> float:
+        return sum(self._sizes)
+
+    def at(self, number: int, fraction: float) -> float:
+        """Note that so much of a photo is done; returns how much of all is, 0–1."""
+        self._done = sum(self._sizes[:number]) + fraction * self._sizes[number]
+        return self._done / self.total
+
+    def skip(self, number: int) -> None:
+        """A photo was not worked on: it must not make the others look quick."""
+        self._skipped += self._sizes[number]
+
+    def pause(self) -> None:
+        self._paused_at = self._now()
+
+    def resume(self) -> None:
+        if self._paused_at is not None:
+            self._start += self._now() - self._paused_at
+            self._paused_at = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None until something is done."""
+        worked = self._done - self._skipped
+        if worked <= 0:
+            return None
+        now = self._paused_at if self._paused_at is not None else self._now()
+        return (now - self._start) * (self.total - self._done) / worked
+
+
+class Runner(QObject):
+    """Runs one batch at a time."""
+
+    started = Signal(object)
+    """The jobs, a tuple."""
+    progressed = Signal(object, float)
+    """A job, and how much of it is done, 0–1."""
+    photo_done = Signal(object)
+    """A `Result`."""
+    finished = Signal(bool)
+    """The thread is about to end; whether it was cancelled."""
+    failed = Signal(str)
+    """Nothing could be done at all: why."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._thread: threading.Thread | None = None
+        self._cancelled = threading.Event()
+        self._going = threading.Event()
+        self._busy = False
+        self.finished.connect(self._on_finished)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is under way, paused or not."""
+        return self._busy
+
+    @property
+    def paused(self) -> bool:
+        return self._busy and not self._going.is_set()
+
+    def start(
+        self,
+        jobs: Callable[[], Sequence[Job]],
+        denoiser: Denoises,
+        *,
+        strength: float,
+        quality: int | None,
+        metadata: bool,
+        overwrite: bool = False,
+    ) -> bool:
+        """Begin a batch, unless one is under way: then False. `jobs` is called in the thread."""
+        if self._busy:
+            return False
+        self._busy = True
+        self._cancelled.clear()
+        self._going.set()
+
+        def work() -> None:
+            try:
+                found = tuple(jobs())
+                self.started.emit(found)
+                for result in batch.run(
+                    found,
+                    denoiser,
+                    strength=strength,
+                    quality=quality,
+                    metadata=metadata,
+                    overwrite=overwrite,
+                    progress=self.progressed.emit,
+                    cancelled=self._is_cancelled,
+                ):
+                    self.photo_done.emit(result)
+            except Exception as error:  # no mishap in a thread may end the program
+                self.failed.emit(batch.reason_of(error))
+            self.finished.emit(self._cancelled.is_set())
+
+        self._thread = threading.Thread(target=work, name="batch", daemon=True)
+        self._thread.start()
+        return True
+
+    def pause(self) -> None:
+        """Stop after the tile in work, until `resume`."""
+        if self._busy:
+            self._going.clear()
+
+    def resume(self) -> None:
+        self._going.set()
+
+    def cancel(self) -> None:
+        """Stop after the tile in work; the photo in work leaves no trace."""
+        self._cancelled.set()
+        self._going.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread to end, for so long at most."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _is_cancelled(self) -> bool:
+        self._going.wait()
+        return self._cancelled.is_set()
+
+    def _on_finished(self) -> None:
+        self._busy = False
+
+
