@@ -234,6 +234,23 @@ def export(
             _fail(str(error))
 
 
+@app.command()
+def gui(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILES]", help="Photos, or folders of photos.")
+    ] = None,
+) -> None:
+    """Open the desktop window."""
+    with _expected_errors():
+        try:
+            from invdn.gui.app import run
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] == "invdn":
+                raise
+            _fail(_gui_missing(error))
+        raise typer.Exit(run(files or []))
+
+
 # --- what is said --------------------------------------------------------------------------------
 
 
@@ -337,6 +354,12 @@ def _progress_bar(jobs: Sequence[Job]) -> Iterator[Callable[[Job, float], None] 
         yield lambda job, fraction: bar.update(
             task, completed=order[job] + fraction, description=job.input.name
         )
+
+
+def _gui_missing(error: ImportError) -> str:
+    if error.name is None:  # PySide6 is there, and a library of the system is not
+        return f"the window cannot be opened: {error}"
+    return "gui needs PySide6: pip install 'invdn[gui]'"
 
 
 # --- what may go wrong ---------------------------------------------------------------------------

@@ -212,7 +212,7 @@ class View:
             )
 
     def missing(self, box: Box) -> Box | None:
-        """The smallest stored box around what of a stored box is not up to date; None if nothing."""
+        """The smallest stored box around what is not up to date of one; None if all is."""
         first_row, first_column = box.top // BLOCK_PX, box.left // BLOCK_PX
         with self._lock:
             stale = ~self._fresh[

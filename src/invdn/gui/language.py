@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import (
     QT_TRANSLATE_NOOP,
@@ -52,7 +53,7 @@ def apply(language: str) -> str:
 
 
 # What the engine says, as patterns, and what the window says for it. The engine speaks English.
-_REASONS: tuple[tuple[str, str], ...] = (
+_REASONS: tuple[tuple[str, Any], ...] = (
     (r"no such file", QT_TRANSLATE_NOOP("Reasons", "the file is not there any more")),
     (r"the file is empty", QT_TRANSLATE_NOOP("Reasons", "the file is empty")),
     (
@@ -65,7 +66,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"is not a (.+) file, nor any other picture that can be read",
-        QT_TRANSLATE_NOOP("Reasons", "this is not a {0} file, nor any other picture that can be read"),
+        QT_TRANSLATE_NOOP("Reasons", "this is neither a {0} file nor another picture"),
     ),
     (
         r"is not a picture that can be read \((.+)\)",
@@ -96,7 +97,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"(.+) is not supported: convert it to .+ first",
-        QT_TRANSLATE_NOOP("Reasons", "{0} cannot be read: convert it to JPEG, PNG, TIFF or WebP first"),
+        QT_TRANSLATE_NOOP("Reasons", "{0} cannot be read: convert it to JPEG or TIFF first"),
     ),
     (
         r"there is no model '(.+)': .*",
@@ -107,7 +108,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
         r"JPEG holds no transparency: .*",
         QT_TRANSLATE_NOOP("Reasons", "JPEG holds no transparency: the background is white now"),
     ),
-    (r"(.+) holds 8 bits a channel", QT_TRANSLATE_NOOP("Reasons", "{0} holds 8 bits a channel only")),
+    (r"(.+) holds 8 bits a channel", QT_TRANSLATE_NOOP("Reasons", "{0} holds 8 bits a channel")),
     (r"this is really a (.+) file", QT_TRANSLATE_NOOP("Reasons", "this is really a {0} file")),
 )  # fmt: skip
 

@@ -22,6 +22,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from invdn.gui.theme import named
+
 Where = Literal["beside", "folder", "ask"]
 
 MAX_STRENGTH_PERCENT = 150
@@ -128,7 +130,8 @@ class OptionsPanel(QWidget):
 
     def _lay_out(self) -> None:
         self._removal_group, self._saving_group = QGroupBox(), QGroupBox()
-        self._labels = {name: QLabel() for name in ("strength", "model", "where", "folder", "format", "quality")}  # fmt: skip
+        names = ("strength", "model", "where", "folder", "format", "quality")
+        self._labels = {name: QLabel() for name in names}
         removal = QVBoxLayout(self._removal_group)
         row = QHBoxLayout()
         row.addWidget(self._labels["strength"])
@@ -136,7 +139,7 @@ class OptionsPanel(QWidget):
         row.addWidget(self.strength_box)
         removal.addLayout(row)
         removal.addWidget(self.strength_slider)
-        self._strength_hint = QLabel(objectName="hint")
+        self._strength_hint = named(QLabel(), "hint")
         self._strength_hint.setWordWrap(True)
         removal.addWidget(self._strength_hint)
         form = QFormLayout()
@@ -279,9 +282,7 @@ class OptionsPanel(QWidget):
         self._labels["folder"].setText(self.tr("Fold&er"))
         self.folder_button.setAccessibleName(self.tr("Choose a folder for the results"))
         self._labels["format"].setText(self.tr("For&mat"))
-        for row, text in enumerate(
-            (self.tr("As the original"), "JPEG", "PNG", "TIFF", "WebP")
-        ):
+        for row, text in enumerate((self.tr("As the original"), "JPEG", "PNG", "TIFF", "WebP")):
             self.format_box.setItemText(row, text)
         self._labels["quality"].setText(self.tr("&Quality"))
         self.quality_box.setSpecialValueText(self.tr("Automatic"))

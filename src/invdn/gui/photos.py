@@ -196,7 +196,9 @@ class PhotoDelegate(QStyledItemDelegate):
         )
         selected = bool(option.state & QStyle.StateFlag.State_Selected)
         area = option.rect.adjusted(_MARGIN_PX, _MARGIN_PX, -_MARGIN_PX, -_MARGIN_PX)
-        self._paint_picture(painter, QRect(area.topLeft(), QSize(THUMBNAIL_PX, THUMBNAIL_PX)), image)
+        self._paint_picture(
+            painter, QRect(area.topLeft(), QSize(THUMBNAIL_PX, THUMBNAIL_PX)), image
+        )
         text = area.adjusted(THUMBNAIL_PX + 10, 0, 0, 0)
         model = index.model()
         assert isinstance(model, PhotoList)

@@ -18,9 +18,7 @@ class Clock:
     sizes: of each photo in megapixels, where known; 0 where not, which counts as the mean.
     """
 
-    def __init__(
-        self, sizes: Sequence[float], now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, sizes: Sequence[float], now: Callable[[], float] = time.monotonic) -> None:
         known = [size for size in sizes if size > 0]
         mean = sum(known) / len(known) if known else 1.0
         self._sizes = [size if size > 0 else mean for size in sizes]
@@ -156,5 +154,3 @@ class Runner(QObject):
 
     def _on_finished(self) -> None:
         self._busy = False
-
-

@@ -288,7 +288,9 @@ class Session(QObject):
             return
         self._finished.emit(token, (view, generation, strength, result))
 
-    def _on_finished(self, token: Token, outcome: tuple[preview.View, int, float, images.Pixels]) -> None:
+    def _on_finished(
+        self, token: Token, outcome: tuple[preview.View, int, float, images.Pixels]
+    ) -> None:
         view, generation, strength, result = outcome
         if token.stopped or view is not self.view or generation != view.generation:
             return

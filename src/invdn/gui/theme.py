@@ -1,12 +1,15 @@
-"""Light and dark: neutral greys around the photo, because colours next to it change how it looks."""
+"""Light and dark: neutral greys around the photo, as colours next to it change its own."""
 
 from __future__ import annotations
 
 import sys
+from typing import TypeVar
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
+
+_Widget = TypeVar("_Widget", bound=QWidget)
 
 THEMES = ("system", "light", "dark")
 
@@ -119,6 +122,12 @@ def _style_sheet(dark: bool) -> str:
         QLabel#hint {{ color: palette(placeholder-text); }}
         QLabel#headline {{ font-size: 17px; font-weight: 600; }}
     """
+
+
+def named(widget: _Widget, name: str) -> _Widget:
+    """The widget, with the name by which the style sheet knows it: primary, hint or headline."""
+    widget.setObjectName(name)
+    return widget
 
 
 def icon() -> QIcon:

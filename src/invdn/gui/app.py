@@ -1,0 +1,81 @@
+"""Starts the window."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import QSettings, QTimer
+from PySide6.QtWidgets import QApplication
+
+from invdn.gui import language, theme
+from invdn.gui.window import MainWindow
+
+
+def application(arguments: Sequence[str]) -> QApplication:
+    """The Qt application, with the program's name and icon."""
+    existing = QApplication.instance()
+    app = existing if isinstance(existing, QApplication) else QApplication(list(arguments))
+    app.setApplicationName("invdn")
+    app.setDesktopFileName("invdn")
+    app.setWindowIcon(theme.icon())
+    font = app.font()
+    font.setFamilies(theme.ui_fonts())
+    app.setFont(font)
+    return app
+
+
+def run(files: Sequence[Path]) -> int:
+    """Open the window on these files and stay until it is closed; the exit status."""
+    app = application(["invdn"])
+    _load_libraries()
+    settings = QSettings("invdn", "invdn")
+    language.apply(str(settings.value("language", "system")))
+    chosen = str(settings.value("theme", "system"))
+    theme.apply(chosen if chosen in theme.THEMES else "system")
+    app.styleHints().colorSchemeChanged.connect(lambda _: _follow_system(settings))
+    window = MainWindow(settings)
+    _report_errors_in(window)
+    _stop_politely(window)
+    if files:
+        window.add_photos(files)
+    window.show()
+    status = app.exec()
+    window.join()
+    return status
+
+
+def _load_libraries() -> None:
+    """Before the window is there: loading them later, in a thread, would make it stutter."""
+    import onnxruntime  # noqa: F401
+    import pyvips  # noqa: F401
+
+
+def _follow_system(settings: QSettings) -> None:
+    if settings.value("theme", "system") == "system":
+        theme.apply("system")
+
+
+def _report_errors_in(window: MainWindow) -> None:
+    """A mistake of ours becomes a line in the log; the window stays."""
+
+    def report(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        sys.__excepthook__(kind, error, trace)
+        if not issubclass(kind, KeyboardInterrupt):
+            window._on_unexpected(f"{kind.__name__}: {error}")
+
+    sys.excepthook = report
+
+
+def _stop_politely(window: MainWindow) -> None:
+    """Ctrl-C in the terminal, and being ended, close the window: nothing half written stays."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: window.stop_and_close())
+    timer = QTimer(window)  # Python handles signals only while Python code runs
+    timer.timeout.connect(lambda: None)
+    timer.start(250)

@@ -1,0 +1,284 @@
+"""The noise tab: a clean picture gets the noise of a level, or of another photo.
+
+Noise is made by the command `invdn noise` in a process of its own: that needs PyTorch, whose
+loading would stop the window for seconds, and whose memory is given back this way.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, QProcess, QSettings, Signal
+from PySide6.QtWidgets import (
+    QDoubleSpinBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QRadioButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from invdn import batch, images, preview
+from invdn.gui.compare import CompareView
+from invdn.gui.language import translated_reason
+from invdn.gui.tasks import Lane, Token
+from invdn.gui.theme import named
+
+PICTURES = "*.jpg *.jpeg *.jpe *.jfif *.png *.tif *.tiff *.webp"
+
+
+class NoiseTab(QWidget):
+    """Makes a noisy version of the photo that is open."""
+
+    said = Signal(str)
+    """A sentence for the log."""
+    _made = Signal(object, object)
+    _could_not = Signal(str)
+
+    def __init__(self, settings: QSettings, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._settings = settings
+        self._path: Path | None = None
+        self._like: Path | None = None
+        self._result: Path | None = None
+        self._source: Path | None = None  # what the result was made from
+        self._folder = Path(tempfile.mkdtemp(prefix="invdn-noise-"))
+        self._number = 0
+        self._process: QProcess | None = None
+        self.lane = Lane("noise tab", self)
+        self._make_controls()
+        self._lay_out()
+        self._connect()
+        self.retranslate()
+        self._enable()
+
+    @staticmethod
+    def command() -> list[str]:
+        """The program that makes noise, and its first arguments."""
+        return [sys.executable, "-m", "invdn.cli", "noise"]
+
+    @staticmethod
+    def available() -> bool:
+        """Whether what it needs is installed."""
+        return find_spec("torch") is not None
+
+    @property
+    def busy(self) -> bool:
+        return self._process is not None
+
+    def set_photo(self, path: Path | None) -> None:
+        """The clean picture."""
+        self._path = path
+        self._enable()
+
+    def set_like(self, path: Path) -> None:
+        """The photo whose noise is wanted."""
+        self._like = path
+        self.like_radio.setChecked(True)
+        self.like_button.setText(path.name)
+        self.like_button.setToolTip(str(path))
+        self._enable()
+
+    def close_down(self) -> None:
+        """Stop everything and remove what was made and not saved."""
+        if self._process is not None:
+            self._process.finished.disconnect()
+            self._process.kill()
+            self._process.waitForFinished(1000)
+            self._process = None
+        self.lane.close()
+        self.lane.join(2)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # --- building --------------------------------------------------------------------------------
+
+    def _make_controls(self) -> None:
+        self.compare = CompareView()
+        self.level_radio, self.like_radio = QRadioButton(), QRadioButton()
+        self.level_radio.setChecked(True)
+        self.level_box = QDoubleSpinBox()
+        self.level_box.setRange(0.0, 4.0)
+        self.level_box.setSingleStep(0.1)
+        self.level_box.setValue(1.0)
+        self.like_button = QPushButton()
+        self.seed_label = QLabel()
+        self.seed_box = QSpinBox()
+        self.seed_box.setRange(0, 2**31 - 1)
+        self.seed_label.setBuddy(self.seed_box)
+        self.make_button = named(QPushButton(), "primary")
+        self.save_button = QPushButton()
+        self.hint = named(QLabel(), "hint")
+        self.hint.setWordWrap(True)
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        for widget in (self.level_radio, self.level_box, self.like_radio, self.like_button):
+            row.addWidget(widget)
+        row.addSpacing(12)
+        row.addWidget(self.seed_label)
+        row.addWidget(self.seed_box)
+        row.addStretch()
+        row.addWidget(self.make_button)
+        row.addWidget(self.save_button)
+        layout = QVBoxLayout(self)
+        layout.addLayout(row)
+        layout.addWidget(self.hint)
+        layout.addWidget(self.compare, 1)
+
+    def _connect(self) -> None:
+        self.make_button.clicked.connect(self.make)
+        self.save_button.clicked.connect(self._save)
+        self.like_button.clicked.connect(self._choose_like)
+        self.level_radio.toggled.connect(self._enable)
+        self._made.connect(self._on_made)
+        self._could_not.connect(self._on_failed)
+
+    def _enable(self) -> None:
+        ready = self.available() and self._path is not None and not self.busy
+        ready = ready and (self.level_radio.isChecked() or self._like is not None)
+        self.make_button.setEnabled(ready)
+        self.save_button.setEnabled(self._result is not None and not self.busy)
+        self.level_box.setEnabled(self.level_radio.isChecked())
+        if not self.available():
+            text = self.tr("Adding noise needs PyTorch: pip install 'invdn[train]'")
+        elif self.busy:
+            text = self.tr("Making noise…")
+        elif self._path is None:
+            text = self.tr("Choose a clean photo in the list first.")
+        else:
+            text = self.tr("Adds noise like a camera's to {0}, to test or train with.").format(
+                self._path.name
+            )
+        self.hint.setText(text)
+
+    def _choose_like(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, self.tr("Choose a noisy photo"), "", self.tr("Photos ({0})").format(PICTURES)
+        )
+        if chosen:
+            self.set_like(Path(chosen))
+
+    # --- making ----------------------------------------------------------------------------------
+
+    def make(self) -> None:
+        """Start the command."""
+        if self._path is None or self.busy:
+            return
+        self._source = self._path
+        self._number += 1
+        output = self._folder / f"{self._number}.png"
+        arguments = [*self.command(), str(self._source), "-o", str(output)]
+        if self.level_radio.isChecked():
+            arguments += ["--level", f"{self.level_box.value():g}"]
+        else:
+            arguments += ["--like", str(self._like)]
+        arguments += ["--seed", str(self.seed_box.value())]
+        process = QProcess(self)
+        process.finished.connect(lambda code, _: self._on_finished(process, code, output))
+        process.errorOccurred.connect(self._on_process_error)
+        self._process = process
+        self._enable()
+        process.start(arguments[0], arguments[1:])
+
+    def _on_process_error(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            self._process = None
+            self._on_failed(self.tr("the command could not be started"))
+
+    def _on_finished(self, process: QProcess, code: int, output: Path) -> None:
+        said = bytes(process.readAllStandardError().data()).decode("utf-8", "replace")
+        self._process = None
+        source = self._source
+        if code != 0 or source is None:
+            lines = [line.strip() for line in said.splitlines() if line.strip(" │╭╮╰╯─")]
+            self._on_failed((lines[-1] if lines else str(code)).removeprefix("invdn: "))
+            return
+
+        def work(token: Token) -> None:
+            try:
+                clean, noisy = images.read(source), images.read(output)
+                view = preview.View(clean)
+                token.check()
+                # The result is a PNG, which is stored upright.
+                stored = preview.to_screen(noisy.pixels, noisy.fields)
+                view.after.put(preview.Box(0, 0, view.after.height, view.after.width), stored)
+            except (images.PhotoError, OSError, MemoryError, ValueError) as error:
+                self._could_not.emit(batch.reason_of(error))
+                return
+            self._made.emit(view, output)
+
+        self.lane.add(work)
+
+    def _on_made(self, view: preview.View, output: Path) -> None:
+        self._result = output
+        self.compare.set_view(view)
+        assert self._source is not None
+        self.said.emit(self.tr("{0}: a noisy version is made").format(self._source.name))
+        self._enable()
+
+    def _on_failed(self, reason: str) -> None:
+        name = self._source.name if self._source else ""
+        self.said.emit(
+            self.tr("{0}: no noise was made: {1}").format(name, translated_reason(reason))
+        )
+        self._enable()
+
+    def _save(self) -> None:
+        if self._result is None or self._source is None:
+            return
+        proposal = self._source.with_name(f"{self._source.stem}-noisy.png")
+        chosen, _ = QFileDialog.getSaveFileName(
+            self, self.tr("Save the noisy picture"), str(proposal), "PNG (*.png)"
+        )
+        if chosen:
+            self.save(Path(chosen))
+
+    def save(self, target: Path) -> None:
+        """Copy the result there; never over the clean picture."""
+        result, source = self._result, self._source
+        if result is None or source is None:
+            return
+
+        def work(token: Token) -> None:
+            try:
+                batch.plan([source], target)  # refuses what would replace the picture
+                with images.atomically(target, overwrite=True) as file, result.open("rb") as made:
+                    shutil.copyfileobj(made, file)
+            except (batch.UsageError, OSError) as error:
+                self._could_not.emit(
+                    str(error) if isinstance(error, batch.UsageError) else batch.reason_of(error)
+                )
+                return
+            self.said.emit(self.tr("saved: {0}").format(target))
+
+        self.lane.add(work)
+
+    # --- words -----------------------------------------------------------------------------------
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.LanguageChange:
+            self.retranslate()
+        super().changeEvent(event)
+
+    def retranslate(self) -> None:
+        self.level_radio.setText(self.tr("&Level"))
+        self.level_box.setAccessibleName(self.tr("Noise level, 1 is usual"))
+        self.level_box.setToolTip(self.tr("Noise level, 1 is usual"))
+        self.like_radio.setText(self.tr("Like &another photo"))
+        if self._like is None:
+            self.like_button.setText(self.tr("Choose…"))
+        self.like_button.setAccessibleName(self.tr("Choose a noisy photo"))
+        self.seed_label.setText(self.tr("See&d"))
+        self.seed_box.setToolTip(self.tr("Another seed makes other noise of the same kind."))
+        self.make_button.setText(self.tr("&Make noisy"))
+        self.save_button.setText(self.tr("Sa&ve…"))
+        self.compare.set_titles(self.tr("Clean"), self.tr("Noisy"), "")
+        self.compare.setAccessibleName(self.tr("Clean and noisy picture"))
+        self._enable()

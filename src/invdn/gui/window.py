@@ -1,0 +1,1004 @@
+"""The main window: puts the parts together, and lets each do what it is for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QEvent, QSettings, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import (
+    QAction,
+    QActionGroup,
+    QCloseEvent,
+    QDesktopServices,
+    QDragEnterEvent,
+    QDropEvent,
+    QKeySequence,
+)
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QProgressBar,
+    QPushButton,
+    QSplitter,
+    QStackedWidget,
+    QTabWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from invdn import batch, images
+from invdn._version import __version__
+from invdn.batch import Job, Plan, Result
+from invdn.denoiser import Denoiser, load_denoiser
+from invdn.gui import language, theme
+from invdn.gui.compare import CompareView, Mode
+from invdn.gui.language import translated_reason
+from invdn.gui.log import LogPane
+from invdn.gui.noise_tab import PICTURES, NoiseTab
+from invdn.gui.options import OptionsPanel
+from invdn.gui.photos import PhotoList, PhotoListView
+from invdn.gui.runner import Clock, Runner
+from invdn.gui.session import Session
+from invdn.gui.tasks import Lane, Token
+from invdn.gui.theme import named
+from invdn.preview import NOISE_GAIN
+from invdn.runtime import ModelError, shipped_models
+
+MOST_RECENT = 10
+MODES: tuple[Mode, ...] = ("side", "wipe", "single")
+
+
+class AlreadyDone:
+    """A denoiser for a photo whose result is there; for another, the one that it was made with."""
+
+    def __init__(self, before: images.Pixels, after: images.Pixels, denoiser: Denoiser) -> None:
+        self._before, self._after, self._denoiser = before, after, denoiser
+
+    def __call__(
+        self,
+        image: images.Pixels,
+        *,
+        strength: float = 1.0,
+        progress: Callable[[float], None] | None = None,
+    ) -> images.Pixels:
+        # The file may have changed since it was opened.
+        before = self._before
+        if image.dtype == before.dtype and np.array_equal(image, before):
+            return self._after
+        return self._denoiser(image, strength=strength, progress=progress)
+
+
+class MainWindow(QMainWindow):
+    """The window. `load` makes a denoiser from a model's name; it is called in a thread."""
+
+    denoiser_loaded = Signal(object)
+    closed = Signal()
+    _found = Signal(object)
+    _load_failed = Signal(str)
+
+    def __init__(
+        self, settings: QSettings, load: Callable[[str], Denoiser] = load_denoiser
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._load = load
+        self._denoiser: Denoiser | None = None
+        self._wants_start = False  # Start was pressed before the model was there
+        self._closing = False
+        self._clock: Clock | None = None
+        self._rows: dict[Path, int] = {}  # place of a photo in the batch
+        self._counts = {"done": 0, "skipped": 0, "failed": 0}
+        self.setAcceptDrops(True)
+        self.photos = PhotoList(self)
+        self.session = Session(self)
+        self.runner = Runner(self)
+        self._finder = Lane("find", self)
+        self._model_lane = Lane("model", self)
+        self._make_widgets()
+        self._lay_out()
+        self._make_actions()
+        self._make_menus()
+        self._connect()
+        self.retranslate()
+        self._restore_layout()
+        self._enable()
+        self._load_model(self.options.model)
+
+    # --- building --------------------------------------------------------------------------------
+
+    def _make_widgets(self) -> None:
+        try:
+            models = sorted(shipped_models(), key=lambda name: (name != "photo", name))
+        except ModelError:
+            models = []  # loading one says what is wrong
+        self.list_view = PhotoListView(self.photos)
+        self.compare = CompareView()
+        self.options = OptionsPanel(self._settings, models or ["photo"])
+        self.noise_tab = NoiseTab(self._settings)
+        self.log = LogPane()
+        self.mode_buttons = {mode: QToolButton() for mode in MODES}
+        self.zoom_buttons = {name: QToolButton() for name in ("fit", "100", "200")}
+        self.zoom_label = QLabel()
+        self.noise_button, self.hold_button = QToolButton(), QToolButton()
+        self.photo_state = named(QLabel(), "hint")
+        self.choose_button = QPushButton()
+        self.start_button = named(QPushButton(), "primary")
+        self.pause_button, self.cancel_button = QPushButton(), QPushButton()
+        self.save_button, self.quit_button = QPushButton(), QPushButton()
+        self.progress_bar = QProgressBar()
+        self.progress_bar.setRange(0, 1000)
+        self.progress_bar.setTextVisible(False)
+        self.progress_label = QLabel()
+
+    def _lay_out(self) -> None:
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self._invitation())
+        self.stack.addWidget(self.compare)
+        self.stack.addWidget(self._message_page())
+        denoise_page = QWidget()
+        page = QVBoxLayout(denoise_page)
+        page.setContentsMargins(0, 6, 0, 0)
+        page.addLayout(self._view_bar())
+        page.addWidget(self.stack, 1)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(denoise_page, "")
+        self.tabs.addTab(self.noise_tab, "")
+        self.middle = QSplitter(Qt.Orientation.Vertical)
+        self.middle.addWidget(self.tabs)
+        self.middle.addWidget(self.log)
+        self.middle.setStretchFactor(0, 1)
+        self.middle.setSizes([560, 110])
+        self.middle.setCollapsible(0, False)
+        self.options.setFixedWidth(270)
+        self.columns = QSplitter(Qt.Orientation.Horizontal)
+        self.columns.addWidget(self.list_view)
+        self.columns.addWidget(self.middle)
+        self.columns.addWidget(self.options)
+        self.columns.setStretchFactor(1, 1)
+        self.columns.setSizes([230, 760, 270])
+        self.columns.setCollapsible(1, False)
+        self.columns.setCollapsible(2, False)
+        for splitter in (self.columns, self.middle):
+            splitter.setHandleWidth(8)
+        centre = QWidget()
+        layout = QVBoxLayout(centre)
+        layout.addWidget(self.columns, 1)
+        layout.addLayout(self._button_row())
+        self.setCentralWidget(centre)
+        self.setMinimumSize(960, 600)
+        self.resize(1280, 800)
+
+    def _invitation(self) -> QWidget:
+        """What the empty window shows."""
+        page = QWidget()
+        self._invitation_title = named(QLabel(), "headline")
+        self._invitation_text = named(QLabel(), "hint")
+        self.invitation_button = named(QPushButton(), "primary")
+        layout = QVBoxLayout(page)
+        layout.addStretch()
+        for widget in (self._invitation_title, self._invitation_text, self.invitation_button):
+            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignHCenter)
+            layout.addSpacing(6)
+        layout.addStretch()
+        return page
+
+    def _message_page(self) -> QWidget:
+        """Shown instead of a photo that is being opened or cannot be."""
+        page = QWidget()
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        layout = QVBoxLayout(page)
+        layout.addWidget(self.message)
+        return page
+
+    def _view_bar(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        for button in self.mode_buttons.values():
+            row.addWidget(button)
+        row.addSpacing(10)
+        for zoom_button in self.zoom_buttons.values():
+            row.addWidget(zoom_button)
+        self.zoom_label.setMinimumWidth(52)
+        row.addWidget(self.zoom_label)
+        row.addSpacing(6)
+        row.addWidget(self.noise_button)
+        row.addWidget(self.hold_button)
+        row.addStretch()
+        row.addWidget(self.photo_state)
+        return row
+
+    def _button_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.addWidget(self.choose_button)
+        row.addWidget(self.start_button)
+        row.addWidget(self.pause_button)
+        row.addWidget(self.cancel_button)
+        row.addSpacing(8)
+        row.addWidget(self.progress_bar, 1)
+        row.addWidget(self.progress_label)
+        row.addSpacing(8)
+        row.addWidget(self.save_button)
+        row.addWidget(self.quit_button)
+        return row
+
+    def _make_actions(self) -> None:
+        def action(slot: Callable[[], object], *keys: Any, checkable: bool = False) -> QAction:
+            made = QAction(self)
+            made.setShortcuts([QKeySequence(key) for key in keys])
+            made.setCheckable(checkable)
+            made.triggered.connect(lambda _=False: slot())
+            return made
+
+        keys = QKeySequence.StandardKey
+        self.choose_action = action(self.choose_files, keys.Open)
+        self.choose_folder_action = action(self.choose_folder, "Ctrl+Shift+O")
+        self.save_action = action(self.save_result, keys.Save)
+        self.remove_action = action(self.remove_selected)
+        self.clear_action = action(self.clear_list)
+        self.reveal_action = action(self.reveal_result, "Ctrl+Shift+R")
+        self.quit_action = action(self.close, "Ctrl+Q")
+        self.start_action = action(self.start, "Ctrl+Return", "Ctrl+Enter")
+        self.pause_action = action(self.pause_or_resume, "Ctrl+P")
+        self.cancel_action = action(self.cancel, "Ctrl+Backspace")
+        self.next_action = action(lambda: self._step_photo(1), "Ctrl+PgDown")
+        self.previous_action = action(lambda: self._step_photo(-1), "Ctrl+PgUp")
+        self.stronger_action = action(lambda: self.options.add_strength(5), "Ctrl+Up")
+        self.weaker_action = action(lambda: self.options.add_strength(-5), "Ctrl+Down")
+        self.fit_action = action(self.compare.fit, "Ctrl+0")
+        self.full_size_action = action(lambda: self.compare.set_zoom(1.0), "Ctrl+1")
+        self.double_size_action = action(lambda: self.compare.set_zoom(2.0), "Ctrl+2")
+        self.zoom_in_action = action(self.compare.zoom_in, keys.ZoomIn, "Ctrl+=")
+        self.zoom_out_action = action(self.compare.zoom_out, keys.ZoomOut)
+        self.noise_action = action(self._on_noise, "Ctrl+R", checkable=True)
+        self.focus_action = action(self.compare.setFocus, "F6")
+        self.help_action = action(self.show_help, keys.HelpContents)
+        self.about_action = action(self.show_about)
+        self.mode_actions: dict[Mode, QAction] = {}
+        group = QActionGroup(self)
+        for mode, key in zip(MODES, ("Ctrl+D", "Ctrl+T", "Ctrl+E"), strict=True):
+            self.mode_actions[mode] = action(partial(self._set_mode, mode), key, checkable=True)
+            group.addAction(self.mode_actions[mode])
+            self.mode_buttons[mode].setDefaultAction(self.mode_actions[mode])
+        for name, zoom_action in (
+            ("fit", self.fit_action),
+            ("100", self.full_size_action),
+            ("200", self.double_size_action),
+        ):
+            self.zoom_buttons[name].setDefaultAction(zoom_action)
+        self.noise_button.setDefaultAction(self.noise_action)
+        buttons = [*self.mode_buttons.values(), *self.zoom_buttons.values()]
+        for button in (*buttons, self.noise_button, self.hold_button):
+            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def _make_menus(self) -> None:
+        bar = self.menuBar()
+        self.file_menu, self.view_menu = bar.addMenu(""), bar.addMenu("")
+        self.work_menu, self.settings_menu = bar.addMenu(""), bar.addMenu("")
+        self.help_menu = bar.addMenu("")
+        self.file_menu.addActions([self.choose_action, self.choose_folder_action])
+        self.recent_menu = self.file_menu.addMenu("")
+        self.file_menu.addSeparator()
+        self.file_menu.addActions([self.save_action, self.reveal_action])
+        self.file_menu.addSeparator()
+        self.file_menu.addActions([self.remove_action, self.clear_action])
+        self.file_menu.addSeparator()
+        self.file_menu.addAction(self.quit_action)
+        self.view_menu.addActions(list(self.mode_actions.values()))
+        self.view_menu.addActions([self.noise_action])
+        self.view_menu.addSeparator()
+        self.view_menu.addActions([self.fit_action, self.full_size_action, self.double_size_action])
+        self.view_menu.addActions([self.zoom_in_action, self.zoom_out_action])
+        self.view_menu.addSeparator()
+        self.view_menu.addActions([self.previous_action, self.next_action, self.focus_action])
+        self.work_menu.addActions([self.start_action, self.pause_action, self.cancel_action])
+        self.work_menu.addSeparator()
+        self.work_menu.addActions([self.stronger_action, self.weaker_action])
+        self.language_menu = self.settings_menu.addMenu("")
+        self.language_actions = self._choices(
+            self.language_menu, ("system", *language.LANGUAGES), "language", self.set_language
+        )
+        for name, shown in language.LANGUAGES.items():
+            self.language_actions[name].setText(shown)
+        self.theme_menu = self.settings_menu.addMenu("")
+        self.theme_actions = self._choices(self.theme_menu, theme.THEMES, "theme", self.set_theme)
+        self.help_menu.addActions([self.help_action, self.about_action])
+        self.recent_menu.aboutToShow.connect(self._fill_recent)
+        self.list_view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        self.list_view.addActions([self.save_action, self.reveal_action, self.remove_action])
+
+    def _choices(
+        self, menu: QMenu, names: Sequence[str], key: str, slot: Callable[[str], None]
+    ) -> dict[str, QAction]:
+        group = QActionGroup(self)
+        chosen = str(self._settings.value(key, "system"))
+        actions = {}
+        for name in names:
+            actions[name] = menu.addAction("")
+            actions[name].setCheckable(True)
+            actions[name].setChecked(name == chosen)
+            actions[name].triggered.connect(lambda _=False, name=name: slot(name))
+            group.addAction(actions[name])
+        return actions
+
+    def _connect(self) -> None:
+        self.list_view.selectionModel().currentChanged.connect(self._on_current)
+        self.list_view.selectionModel().selectionChanged.connect(self._enable)
+        self.list_view.remove_wanted.connect(self.remove_selected)
+        self.photos.rowsInserted.connect(self._enable)
+        self.photos.rowsRemoved.connect(self._enable)
+        self._found.connect(self._on_found)
+        self.compare.visible_changed.connect(self.session.set_visible)
+        self.compare.zoom_changed.connect(self._on_zoom)
+        self.session.opened.connect(self._on_opened)
+        self.session.changed.connect(self.compare.update)
+        self.session.failed.connect(self._on_session_failed)
+        self.session.progressed.connect(self._on_session_progress)
+        self.session.completed.connect(self._on_session_completed)
+        self.options.strength_changed.connect(self._on_strength)
+        self.options.model_changed.connect(self._on_model)
+        self.options.saving_changed.connect(self._on_saving)
+        self.runner.started.connect(self._on_batch_started)
+        self.runner.progressed.connect(self._on_batch_progress)
+        self.runner.photo_done.connect(self._on_photo_done)
+        self.runner.finished.connect(self._on_batch_finished)
+        self.runner.failed.connect(lambda reason: self.log.say(translated_reason(reason)))
+        self.denoiser_loaded.connect(self._on_denoiser)
+        self._load_failed.connect(self._on_load_failed)
+        self.noise_tab.said.connect(self.log.say)
+        for lane in (self._finder, self._model_lane, self.photos.lane, self.noise_tab.lane):
+            lane.failed.connect(self._on_unexpected)
+        self.choose_button.clicked.connect(self.choose_files)
+        self.invitation_button.clicked.connect(self.choose_files)
+        self.start_button.clicked.connect(self.start)
+        self.pause_button.clicked.connect(self.pause_or_resume)
+        self.cancel_button.clicked.connect(self.cancel)
+        self.save_button.clicked.connect(self.save_result)
+        self.quit_button.clicked.connect(self.close)
+        self.hold_button.pressed.connect(lambda: self.compare.hold_original(True))
+        self.hold_button.released.connect(lambda: self.compare.hold_original(False))
+        self._ticker = QTimer(self)
+        self._ticker.setInterval(1000)
+        self._ticker.timeout.connect(self._show_progress)
+        self.session.set_strength(self.options.strength)
+
+    def _restore_layout(self) -> None:
+        for name, restore in (
+            ("window/geometry", self.restoreGeometry),
+            ("window/columns", self.columns.restoreState),
+            ("window/middle", self.middle.restoreState),
+        ):
+            stored = self._settings.value(name)
+            if stored is not None:
+                restore(stored)
+        mode = str(self._settings.value("view/mode", "side"))
+        self._set_mode(mode if mode in MODES else "side")
+
+    # --- photos in and out of the list -----------------------------------------------------------
+
+    def add_photos(self, paths: Sequence[Path]) -> None:
+        """Put files, and the photos in folders, into the list. They are looked for in a thread."""
+        inputs = tuple(paths)
+        self._remember_recent(inputs)
+
+        def work(token: Token) -> None:
+            self._found.emit(batch.find([path.absolute() for path in inputs]))
+
+        self._finder.add(work)
+
+    def choose_files(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileNames(
+            self,
+            self.tr("Choose photos"),
+            str(self._settings.value("folder", "")),
+            f"{self.tr('Photos ({0})').format(PICTURES)};;{self.tr('All files (*)')}",
+        )
+        if chosen:
+            self._settings.setValue("folder", str(Path(chosen[0]).parent))
+            self.add_photos([Path(name) for name in chosen])
+
+    def choose_folder(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(
+            self, self.tr("Choose a folder of photos"), str(self._settings.value("folder", ""))
+        )
+        if chosen:
+            self._settings.setValue("folder", chosen)
+            self.add_photos([Path(chosen)])
+
+    def remove_selected(self) -> None:
+        if not self.runner.busy:
+            self.photos.remove(self.list_view.selected_rows())
+
+    def clear_list(self) -> None:
+        if not self.runner.busy:
+            self.photos.remove(range(len(self.photos)))
+
+    def reveal_result(self) -> None:
+        """Open the folder in which the result of the current photo lies, or the photo."""
+        entry = self._current_entry()
+        if entry is not None:
+            folder = (entry.output or entry.path).parent
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        names = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if names:
+            event.acceptProposedAction()
+            self.add_photos([Path(name) for name in names])
+
+    def _on_found(self, plan: Plan) -> None:
+        added = self.photos.add(job.input for job in plan.jobs)
+        for folder, reason in plan.unreadable:
+            self.log.say(f"{folder}: {translated_reason(reason)}")
+        if plan.left_out:
+            counted = ", ".join(f"{n} {suffix}" for suffix, n in sorted(plan.left_out.items()))
+            self.log.say(self.tr("left out, because these cannot be read: {0}").format(counted))
+        if added:
+            self.log.say(self.tr("%n photo(s) added", "", added))
+        elif plan.jobs:
+            self.log.say(self.tr("these photos are in the list already"))
+        else:
+            self.log.say(self.tr("no photos found"))
+        if added and not self.list_view.currentIndex().isValid():
+            self.list_view.setCurrentIndex(self.photos.index(0))
+
+    def _remember_recent(self, paths: Sequence[Path]) -> None:
+        recent = [str(path.absolute()) for path in paths[:MOST_RECENT]] + self._recent()
+        self._settings.setValue("recent", list(dict.fromkeys(recent))[:MOST_RECENT])
+
+    def _recent(self) -> list[str]:
+        stored = self._settings.value("recent")
+        return [stored] if isinstance(stored, str) else list(stored or [])
+
+    def _fill_recent(self) -> None:
+        self.recent_menu.clear()
+        for name in self._recent():
+            action = self.recent_menu.addAction(name.replace("&", "&&"))
+            action.triggered.connect(lambda _=False, name=name: self.add_photos([Path(name)]))
+        if self.recent_menu.isEmpty():
+            self.recent_menu.addAction(self.tr("nothing yet")).setEnabled(False)
+
+    def _current_entry(self) -> Any:
+        index = self.list_view.currentIndex()
+        return self.photos[index.row()] if index.isValid() else None
+
+    def _step_photo(self, step: int) -> None:
+        row = self.list_view.currentIndex().row() + step
+        if 0 <= row < len(self.photos):
+            self.list_view.setCurrentIndex(self.photos.index(row))
+
+    # --- the photo that is looked at -------------------------------------------------------------
+
+    def _on_current(self) -> None:
+        entry = self._current_entry()
+        self.compare.set_view(None)
+        self.session.open(entry.path if entry else None)
+        self.noise_tab.set_photo(entry.path if entry else None)
+        self.photo_state.setText("")
+        if entry is None:
+            self.stack.setCurrentIndex(0)
+        else:
+            self.message.setText(self.tr("Opening {0}…").format(entry.path.name))
+            self.stack.setCurrentIndex(2)
+        self._enable()
+
+    def _on_opened(self) -> None:
+        self.stack.setCurrentIndex(1)
+        self.compare.set_view(self.session.view)
+        self._enable()
+
+    def _on_session_failed(self, reason: str) -> None:
+        name = self.session.path.name if self.session.path else ""
+        sentence = f"{name}: {translated_reason(reason)}"
+        self.log.say(sentence)
+        self.photo_state.setText("")
+        if self.session.view is None:
+            self.message.setText(sentence)
+            self.stack.setCurrentIndex(2)
+
+    def _on_session_progress(self, fraction: float) -> None:
+        if self.session.view is not None and self._denoiser is not None:
+            self.photo_state.setText(self.tr("Removing noise: {0} %").format(round(100 * fraction)))
+
+    def _on_session_completed(self) -> None:
+        self.photo_state.setText(
+            self.tr("Done at {0} %").format(round(100 * self.options.strength))
+        )
+        self._enable()
+
+    def _on_zoom(self, zoom: float) -> None:
+        percent = f"{100 * zoom:.0f} %" if zoom >= 0.1 else f"{100 * zoom:.1f} %"
+        self.zoom_label.setText(percent)
+        self._describe_compare()
+
+    def _set_mode(self, mode: Mode) -> None:
+        self.mode_actions[mode].setChecked(True)
+        self.compare.set_mode(mode)
+        self._settings.setValue("view/mode", mode)
+        self._describe_compare()
+
+    def _on_noise(self) -> None:
+        shown = self.noise_action.isChecked()
+        self.session.set_noise_wanted(shown)
+        self.compare.set_noise_shown(shown)
+
+    def _describe_compare(self) -> None:
+        """For screen readers."""
+        mode = self.mode_actions[self.compare.mode].text().replace("&", "")
+        self.compare.setAccessibleDescription(f"{mode}, {self.zoom_label.text()}")
+
+    # --- model and settings ----------------------------------------------------------------------
+
+    def _load_model(self, name: str) -> None:
+        def work(token: Token) -> None:
+            try:
+                denoiser = self._load(name)
+            except (ModelError, ValueError) as error:
+                token.check()
+                self._load_failed.emit(str(error))
+                return
+            token.check()
+            self.denoiser_loaded.emit(denoiser)
+
+        self._denoiser = None
+        self.session.set_denoiser(None)
+        self._model_lane.replace(work)
+
+    def _on_denoiser(self, denoiser: Denoiser) -> None:
+        self._denoiser = denoiser
+        self.session.set_denoiser(denoiser)
+        info = denoiser.info
+        self.log.say(
+            self.tr("model {0} {1} on {2}, %n thread(s)", "", info.threads).format(
+                info.name, info.version, info.device
+            )
+        )
+        self._enable()
+        if self._wants_start:
+            self._wants_start = False
+            self.start()
+
+    def _on_load_failed(self, reason: str) -> None:
+        self._wants_start = False
+        self.log.say(translated_reason(reason))
+        self.photo_state.setText(self.tr("no model"))
+        self._enable()
+
+    def _on_model(self, name: str) -> None:
+        self._outdate_results()
+        self._load_model(name)
+
+    def _on_strength(self, strength: float) -> None:
+        self.session.set_strength(strength)
+        self._outdate_results()
+
+    def _on_saving(self) -> None:
+        self._outdate_results()
+
+    def _outdate_results(self) -> None:
+        """With other settings the photos that are done may be wanted once more."""
+        if not self.runner.busy and any(entry.state != "waiting" for entry in self.photos.entries):
+            self.photos.update_all(state="waiting", reason="", fraction=0.0)
+            self._enable()
+
+    def set_language(self, name: str) -> None:
+        """Speak another language, now and from now on."""
+        self._settings.setValue("language", name)
+        language.apply(name)
+
+    def set_theme(self, name: str) -> None:
+        """Look different, now and from now on."""
+        self._settings.setValue("theme", name)
+        theme.apply(name)
+
+    # --- the batch -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Restore and save all photos of the list that are not done."""
+        if self.runner.busy:
+            return
+        waiting = [entry.path for entry in self.photos.entries if entry.state != "done"]
+        if not waiting:
+            self.log.say(self.tr("nothing to do: all photos are done"))
+            return
+        if self._denoiser is None:
+            if self._model_lane.busy:
+                self._wants_start = True
+            else:
+                self.log.say(self.tr("no model is loaded: choose one"))
+            return
+        saving = self.options.saving
+        folder = None if saving.where == "beside" else saving.folder
+        if saving.where == "ask":
+            chosen = QFileDialog.getExistingDirectory(
+                self, self.tr("Choose a folder for the results"), str(saving.folder)
+            )
+            if not chosen:
+                return
+            folder = Path(chosen)
+        self._run(
+            lambda: batch.place(waiting, folder, format=saving.format, number=saving.number),
+            self._denoiser,
+        )
+
+    def save_result(self) -> None:
+        """Ask for a name, and save the current photo's result there."""
+        entry = self._current_entry()
+        if entry is None or self.runner.busy or self._denoiser is None:
+            return
+        saving = self.options.saving
+        folder = saving.folder if saving.where == "folder" else None
+        (proposal,) = batch.place([entry.path], folder, format=saving.format)
+        chosen, _ = QFileDialog.getSaveFileName(
+            self,
+            self.tr("Save the result"),
+            str(proposal.output),
+            f"{self.tr('Photos ({0})').format(PICTURES)}",
+        )
+        if chosen:
+            self.save_as(Path(chosen))
+
+    def save_as(self, target: Path) -> None:
+        """Save the current photo's result under a name that the user has chosen.
+
+        A file that is there is replaced: the user was asked. The original never is.
+        """
+        entry, denoiser = self._current_entry(), self._denoiser
+        if entry is None or denoiser is None:
+            return
+        if not target.suffix:
+            target = target.with_suffix(entry.path.suffix)
+        source, session = entry.path, self.session
+        done: Denoiser | AlreadyDone = denoiser
+        if session.view is not None and session.result is not None:
+            done = AlreadyDone(session.view.photo.pixels, session.result, denoiser)
+
+        def jobs() -> tuple[Job, ...]:
+            # Refuses what would replace the original.
+            batch.plan([source], target)
+            return (Job(source, target),)
+
+        self._run(jobs, done, overwrite=True)
+
+    def pause_or_resume(self) -> None:
+        if self.runner.paused:
+            self.runner.resume()
+            if self._clock is not None:
+                self._clock.resume()
+            self.log.say(self.tr("going on"))
+        elif self.runner.busy:
+            self.runner.pause()
+            if self._clock is not None:
+                self._clock.pause()
+            self.log.say(self.tr("paused"))
+        self._enable()
+        self._show_progress()
+
+    def cancel(self) -> None:
+        """Stop the batch; what is saved stays, what is in work leaves nothing."""
+        if self.runner.busy:
+            self.runner.cancel()
+
+    def _run(
+        self,
+        jobs: Callable[[], Sequence[Job]],
+        denoiser: Denoiser | AlreadyDone,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        saving = self.options.saving
+        self.session.set_whole_allowed(False)
+        self._counts = {"done": 0, "skipped": 0, "failed": 0}
+        self.runner.start(
+            jobs,
+            denoiser,
+            strength=self.options.strength,
+            quality=saving.quality,
+            metadata=saving.metadata,
+            overwrite=overwrite,
+        )
+        self._ticker.start()
+        self._enable()
+
+    def _on_batch_started(self, jobs: Sequence[Job]) -> None:
+        self._rows = {job.input: number for number, job in enumerate(jobs)}
+        sizes = []
+        for job in jobs:
+            row = self.photos.row_of(job.input)
+            sizes.append(self.photos[row].megapixels if row is not None else 0.0)
+            self.photos.update(job.input, state="waiting", reason="", fraction=0.0)
+        self._clock = Clock(sizes) if sizes else None
+        self.log.say(self.tr("%n photo(s) to do", "", len(jobs)))
+        self.progress_bar.setValue(0)
+        self._show_progress()
+
+    def _on_batch_progress(self, job: Job, fraction: float) -> None:
+        self.photos.update(job.input, state="working", fraction=fraction)
+        if self._clock is not None:
+            done = self._clock.at(self._rows[job.input], fraction)
+            self.progress_bar.setValue(round(1000 * done))
+        self._show_progress()
+
+    def _on_photo_done(self, result: Result) -> None:
+        output = result.output if result.status == "done" else None
+        self.photos.update(
+            result.input, state=result.status, reason=result.reason or "", output=output
+        )
+        self._counts[result.status] += 1
+        if self._clock is not None:
+            self._clock.at(self._rows[result.input], 1.0)
+            if result.status != "done":
+                self._clock.skip(self._rows[result.input])
+        name = result.input.name
+        for notice in result.notices:
+            self.log.say(f"{name}: {translated_reason(notice)}")
+        if result.status == "done":
+            size, seconds = f"{result.megapixels:.1f}", f"{result.seconds:.1f}"
+            said = self.tr("{0}: {1} MP in {2} s, saved as {3}")
+            self.log.say(said.format(name, size, seconds, result.output))
+        elif result.status == "skipped":
+            reason = translated_reason(result.reason or "")
+            self.log.say(self.tr("{0}: skipped: {1}").format(name, reason))
+        else:
+            reason = translated_reason(result.reason or "")
+            self.log.say(self.tr("{0}: failed: {1}").format(name, reason))
+
+    def _on_batch_finished(self, cancelled: bool) -> None:
+        self._ticker.stop()
+        for entry in self.photos.entries:
+            if entry.state == "working":
+                self.photos.update(entry.path, state="waiting", fraction=0.0)
+        counts = self._counts
+        said = self.tr("cancelled") if cancelled else self.tr("finished")
+        parts = [self.tr("%n done", "", counts["done"])]
+        if counts["skipped"]:
+            parts.append(self.tr("%n skipped", "", counts["skipped"]))
+        if counts["failed"]:
+            parts.append(self.tr("%n failed", "", counts["failed"]))
+        self.log.say(f"{said}: {', '.join(parts)}")
+        self.progress_bar.setValue(0 if cancelled else 1000)
+        self.progress_label.setText(said)
+        self._clock = None
+        self._enable()
+        if self._closing:
+            self.close()
+        else:
+            self.session.set_whole_allowed(True)
+
+    def _show_progress(self) -> None:
+        """How many are done, and how long it still takes."""
+        if not self.runner.busy:
+            return
+        parts = [self.tr("{0} of {1}").format(sum(self._counts.values()), len(self._rows))]
+        if self.runner.paused:
+            parts.append(self.tr("paused"))
+        elif self._clock is not None and self._clock.seconds_left is not None:
+            parts.append(self._duration(self._clock.seconds_left))
+        self.progress_label.setText(" · ".join(parts))
+
+    def _duration(self, seconds: float) -> str:
+        if seconds < 60:
+            return self.tr("%n second(s) left", "", max(1, math.ceil(seconds)))
+        if seconds < 5400:
+            return self.tr("%n minute(s) left", "", math.ceil(seconds / 60))
+        return self.tr("%n hour(s) left", "", round(seconds / 3600))
+
+    def _enable(self) -> None:
+        """What can be done now."""
+        busy, paused = self.runner.busy, self.runner.paused
+        some = len(self.photos) > 0
+        current = self._current_entry() is not None
+        opened = self.session.view is not None
+        ready = self._denoiser is not None or self._model_lane.busy
+        for start in (self.start_action, self.start_button):
+            start.setEnabled(some and ready and not busy)
+        for pause in (self.pause_action, self.pause_button):
+            pause.setEnabled(busy)
+            pause.setText(self.tr("&Go on") if paused else self.tr("&Pause"))
+        for cancel in (self.cancel_action, self.cancel_button):
+            cancel.setEnabled(busy)
+        for save in (self.save_action, self.save_button):
+            save.setEnabled(opened and self._denoiser is not None and not busy)
+        self.reveal_action.setEnabled(current)
+        self.remove_action.setEnabled(current and not busy)
+        self.clear_action.setEnabled(some and not busy)
+        self.hold_button.setEnabled(opened)
+        for view in (
+            *self.mode_actions.values(),
+            self.fit_action,
+            self.full_size_action,
+            self.double_size_action,
+            self.zoom_in_action,
+            self.zoom_out_action,
+            self.noise_action,
+        ):
+            view.setEnabled(opened)
+        self.zoom_label.setEnabled(opened)
+        self.options.set_locked(busy)
+        if not some and not busy:
+            self.progress_label.setText("")
+            self.progress_bar.setValue(0)
+
+    def _on_unexpected(self, what: str) -> None:
+        self.log.say(self.tr("unexpected error, please report it: {0}").format(what))
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if self.runner.busy:
+            event.ignore()
+            if self._closing or not self._really_stop():
+                return
+            self._closing = True
+            self.setEnabled(False)
+            self.runner.cancel()  # once it has stopped, this window closes
+            return
+        self._settings.setValue("window/geometry", self.saveGeometry())
+        self._settings.setValue("window/columns", self.columns.saveState())
+        self._settings.setValue("window/middle", self.middle.saveState())
+        self.session.close()
+        self.photos.close()
+        self._finder.close()
+        self._model_lane.close()
+        event.accept()
+        self.closed.emit()
+
+    def stop_and_close(self) -> None:
+        """Close without asking: the system or the terminal wants it."""
+        if self.runner.busy:
+            self._closing = True
+            self.runner.cancel()
+        else:
+            self.close()
+
+    def join(self) -> None:
+        """After closing: wait for the threads, which end with the tile that they are at."""
+        self.noise_tab.close_down()
+        self.runner.join(10)
+        self.session.join(10)
+        for lane in (self.photos.lane, self._finder, self._model_lane):
+            lane.join(10)
+
+    def _really_stop(self) -> bool:
+        box = QMessageBox(self)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setText(self.tr("Photos are still being worked on."))
+        box.setInformativeText(
+            self.tr("What is saved already stays. The photo in work leaves nothing behind.")
+        )
+        stop = box.addButton(self.tr("&Stop and quit"), QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton(self.tr("&Keep working"), QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(stay)
+        box.setEscapeButton(stay)
+        box.exec()
+        return box.clickedButton() is stop
+
+    # --- words -----------------------------------------------------------------------------------
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.LanguageChange:
+            self.retranslate()
+        super().changeEvent(event)
+
+    def show_about(self) -> None:
+        QMessageBox.about(
+            self,
+            self.tr("About invdn"),
+            self.tr(
+                "<b>invdn {0}</b><p>Takes the noise out of photographs, on this computer: no photo"
+                " ever leaves it.</p><p>Apache License 2.0. The window uses Qt (LGPL) through"
+                " PySide6.</p>"
+            ).format(__version__),
+        )
+
+    def show_help(self) -> None:
+        QMessageBox.information(
+            self,
+            self.tr("Keyboard and mouse"),
+            self.tr(
+                "<table cellspacing=6>"
+                "<tr><td>Mouse wheel</td><td>zoom</td></tr>"
+                "<tr><td>Drag, arrow keys</td><td>move over the photo</td></tr>"
+                "<tr><td>Space or right button, held</td><td>see the original</td></tr>"
+                "<tr><td>Double click</td><td>whole photo or 100 %</td></tr>"
+                "<tr><td>[ and ]</td><td>move the divider of the wipe view</td></tr>"
+                "<tr><td>F6</td><td>go to the photo</td></tr>"
+                "<tr><td>Ctrl+Page Up, Ctrl+Page Down</td><td>other photo</td></tr>"
+                "<tr><td>Ctrl+Up, Ctrl+Down</td><td>more or less strength</td></tr>"
+                "</table>"
+            ),
+        )
+
+    def retranslate(self) -> None:
+        """Say everything in the language of now."""
+        self.setWindowTitle("invdn")
+        self._retranslate_actions()
+        self._retranslate_menus()
+        self.tabs.setTabText(0, self.tr("Remove noise"))
+        self.tabs.setTabText(1, self.tr("Add noise"))
+        self._invitation_title.setText(self.tr("Drop photos or folders here"))
+        self._invitation_text.setText(
+            self.tr("JPEG, PNG, TIFF and WebP. Originals are never changed.")
+        )
+        self.invitation_button.setText(self.tr("Choose photos…"))
+        self.choose_button.setText(self.tr("&Choose photos…"))
+        self.start_button.setText(self.tr("&Start"))
+        self.cancel_button.setText(self.tr("C&ancel"))
+        self.save_button.setText(self.tr("Save &as…"))
+        self.quit_button.setText(self.tr("Qu&it"))
+        self.hold_button.setText(self.tr("Hold: original"))
+        self.hold_button.setToolTip(self.tr("Shows the original while it is held (Space)"))
+        self.log.setAccessibleName(self.tr("Log"))
+        self.list_view.setAccessibleName(self.tr("Photos"))
+        self.compare.setAccessibleName(self.tr("Original and result"))
+        self.progress_bar.setAccessibleName(self.tr("Progress of all photos"))
+        self.compare.set_titles(
+            self.tr("Original"),
+            self.tr("Denoised"),
+            self.tr("Removed noise ×{0}").format(NOISE_GAIN),
+        )
+        self._enable()
+        self._describe_compare()
+
+    def _retranslate_actions(self) -> None:
+        self.choose_action.setText(self.tr("&Choose photos…"))
+        self.choose_folder_action.setText(self.tr("Choose a &folder…"))
+        self.save_action.setText(self.tr("&Save result as…"))
+        self.reveal_action.setText(self.tr("Open the result's f&older"))
+        self.remove_action.setText(self.tr("&Remove from the list"))
+        self.clear_action.setText(self.tr("C&lear the list"))
+        self.quit_action.setText(self.tr("&Quit"))
+        self.start_action.setText(self.tr("&Start"))
+        self.cancel_action.setText(self.tr("&Cancel"))
+        self.stronger_action.setText(self.tr("&More strength"))
+        self.weaker_action.setText(self.tr("&Less strength"))
+        self.mode_actions["side"].setText(self.tr("Side by si&de"))
+        self.mode_actions["wipe"].setText(self.tr("&Wipe"))
+        self.mode_actions["single"].setText(self.tr("R&esult only"))
+        self.noise_action.setText(self.tr("Removed &noise"))
+        self.noise_action.setToolTip(
+            self.tr("Shows what is removed, {0} times as strong").format(NOISE_GAIN)
+        )
+        self.fit_action.setText(self.tr("&Fit"))
+        self.full_size_action.setText("&100 %")
+        self.double_size_action.setText("&200 %")
+        self.zoom_in_action.setText(self.tr("Zoom &in"))
+        self.zoom_out_action.setText(self.tr("Zoom &out"))
+        self.next_action.setText(self.tr("Ne&xt photo"))
+        self.previous_action.setText(self.tr("&Previous photo"))
+        self.focus_action.setText(self.tr("&Go to the photo"))
+        self.help_action.setText(self.tr("&Keyboard and mouse"))
+        self.about_action.setText(self.tr("&About invdn"))
+
+    def _retranslate_menus(self) -> None:
+        self.file_menu.setTitle(self.tr("&File"))
+        self.view_menu.setTitle(self.tr("&View"))
+        self.work_menu.setTitle(self.tr("&Work"))
+        self.settings_menu.setTitle(self.tr("Se&ttings"))
+        self.help_menu.setTitle(self.tr("&Help"))
+        self.recent_menu.setTitle(self.tr("&Recent"))
+        self.language_menu.setTitle(self.tr("&Language"))
+        self.theme_menu.setTitle(self.tr("&Appearance"))
+        self.language_actions["system"].setText(self.tr("As the system"))
+        for name, text in (
+            ("system", self.tr("As the system")),
+            ("light", self.tr("Light")),
+            ("dark", self.tr("Dark")),
+        ):
+            self.theme_actions[name].setText(text)
