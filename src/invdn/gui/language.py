@@ -103,6 +103,10 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         r"there is no model '(.+)': .*",
         QT_TRANSLATE_NOOP("Reasons", "there is no model “{0}” here: choose another one"),
     ),
+    (
+        r".+: the output .+ is an input: .*",
+        QT_TRANSLATE_NOOP("Reasons", "an original is never replaced: choose another name"),
+    ),
     (r"there is no model file (.+)", QT_TRANSLATE_NOOP("Reasons", "there is no model file {0}")),
     (
         r"JPEG holds no transparency: .*",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 _MOST_LINES = 5000
@@ -19,9 +18,6 @@ class LogPane(QPlainTextEdit):
         self.setTabChangesFocus(True)
         self.setMaximumBlockCount(_MOST_LINES)
         self.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
-        font = QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont)
-        font.setPointSizeF(font.pointSizeF() * 0.92)
-        self.setFont(font)
 
     def say(self, sentence: str) -> None:
         """Add a line."""

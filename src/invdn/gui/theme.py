@@ -106,6 +106,9 @@ def _palette(dark: bool) -> QPalette:
 def _style_sheet(dark: bool) -> str:
     """Only what a palette cannot say."""
     accent, hover = ("#3d7ee6", "#5590f0") if dark else ("#1f6feb", "#3a82f0")
+    plain, edge, groove = (
+        ("#363636", "#4a4a4a", "#3a3a3a") if dark else ("#fbfbfb", "#c4c4c4", "#dedede")
+    )
     off, off_text = ("#343434", "#757575") if dark else ("#e2e2e2", "#9c9c9c")
     return f"""
         QPushButton {{ padding: 5px 14px; }}
@@ -118,7 +121,18 @@ def _style_sheet(dark: bool) -> str:
         QPushButton#primary:disabled {{
             background: {off}; color: {off_text}; border-color: {off};
         }}
-        QToolButton {{ padding: 4px 9px; }}
+        QToolButton {{
+            padding: 4px 9px; border: 1px solid {edge}; border-radius: 4px; background: {plain};
+        }}
+        QToolButton:hover {{ border-color: {accent}; }}
+        QToolButton:focus {{ border: 1px solid {accent}; }}
+        QToolButton:checked, QToolButton:pressed {{
+            background: {accent}; color: white; border-color: {accent};
+        }}
+        QToolButton:checked:focus {{ border-color: palette(window-text); }}
+        QToolButton:disabled {{ background: {off}; color: {off_text}; border-color: {off}; }}
+        QProgressBar {{ border: none; border-radius: 4px; background: {groove}; height: 8px; }}
+        QProgressBar::chunk {{ border-radius: 4px; background: {accent}; }}
         QLabel#hint {{ color: palette(placeholder-text); }}
         QLabel#headline {{ font-size: 17px; font-weight: 600; }}
     """

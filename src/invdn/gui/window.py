@@ -128,7 +128,7 @@ class MainWindow(QMainWindow):
         self.log = LogPane()
         self.mode_buttons = {mode: QToolButton() for mode in MODES}
         self.zoom_buttons = {name: QToolButton() for name in ("fit", "100", "200")}
-        self.zoom_label = QLabel()
+        self.zoom_label = named(QLabel(), "hint")
         self.noise_button, self.hold_button = QToolButton(), QToolButton()
         self.photo_state = named(QLabel(), "hint")
         self.choose_button = QPushButton()
@@ -138,6 +138,7 @@ class MainWindow(QMainWindow):
         self.progress_bar = QProgressBar()
         self.progress_bar.setRange(0, 1000)
         self.progress_bar.setTextVisible(False)
+        self.progress_bar.setFixedHeight(8)
         self.progress_label = QLabel()
 
     def _lay_out(self) -> None:
@@ -211,13 +212,13 @@ class MainWindow(QMainWindow):
         row.addSpacing(10)
         for zoom_button in self.zoom_buttons.values():
             row.addWidget(zoom_button)
-        self.zoom_label.setMinimumWidth(52)
-        row.addWidget(self.zoom_label)
-        row.addSpacing(6)
+        row.addSpacing(10)
         row.addWidget(self.noise_button)
         row.addWidget(self.hold_button)
         row.addStretch()
         row.addWidget(self.photo_state)
+        row.addSpacing(8)
+        row.addWidget(self.zoom_label)
         return row
 
     def _button_row(self) -> QHBoxLayout:
@@ -403,11 +404,14 @@ class MainWindow(QMainWindow):
             self,
             self.tr("Choose photos"),
             str(self._settings.value("folder", "")),
-            f"{self.tr('Photos ({0})').format(PICTURES)};;{self.tr('All files (*)')}",
+            self._file_filter() + ";;" + self.tr("All files (*)"),
         )
         if chosen:
             self._settings.setValue("folder", str(Path(chosen[0]).parent))
             self.add_photos([Path(name) for name in chosen])
+
+    def _file_filter(self) -> str:
+        return self.tr("Photos ({0})").format(PICTURES)
 
     def choose_folder(self) -> None:
         chosen = QFileDialog.getExistingDirectory(
@@ -517,9 +521,7 @@ class MainWindow(QMainWindow):
             self.photo_state.setText(self.tr("Removing noise: {0} %").format(round(100 * fraction)))
 
     def _on_session_completed(self) -> None:
-        self.photo_state.setText(
-            self.tr("Done at {0} %").format(round(100 * self.options.strength))
-        )
+        self.photo_state.setText(self.tr("Done"))
         self._enable()
 
     def _on_zoom(self, zoom: float) -> None:
@@ -649,7 +651,7 @@ class MainWindow(QMainWindow):
             self,
             self.tr("Save the result"),
             str(proposal.output),
-            f"{self.tr('Photos ({0})').format(PICTURES)}",
+            self._file_filter(),
         )
         if chosen:
             self.save_as(Path(chosen))

@@ -1,0 +1,705 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="zh_CN" sourcelanguage="en">
+<context>
+    <name>MainWindow</name>
+    <message>
+        <source>Choose photos</source>
+        <translation>选择照片</translation>
+    </message>
+    <message>
+        <source>All files (*)</source>
+        <translation>所有文件 (*)</translation>
+    </message>
+    <message>
+        <source>Photos ({0})</source>
+        <translation>照片 ({0})</translation>
+    </message>
+    <message>
+        <source>Choose a folder of photos</source>
+        <translation>选择照片文件夹</translation>
+    </message>
+    <message>
+        <source>left out, because these cannot be read: {0}</source>
+        <translation>已忽略无法读取的文件：{0}</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n photo(s) added</source>
+        <translation>
+            <numerusform>已添加 %n 张照片</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>these photos are in the list already</source>
+        <translation>这些照片已在列表中</translation>
+    </message>
+    <message>
+        <source>no photos found</source>
+        <translation>没有找到照片</translation>
+    </message>
+    <message>
+        <source>nothing yet</source>
+        <translation>暂无</translation>
+    </message>
+    <message>
+        <source>Opening {0}…</source>
+        <translation>正在打开 {0}…</translation>
+    </message>
+    <message>
+        <source>Removing noise: {0} %</source>
+        <translation>正在去噪：{0}%</translation>
+    </message>
+    <message>
+        <source>Done</source>
+        <translation>已完成</translation>
+    </message>
+    <message numerus="yes">
+        <source>model {0} {1} on {2}, %n thread(s)</source>
+        <translation>
+            <numerusform>模型 {0} {1}，运行于 {2}，%n 个线程</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>no model</source>
+        <translation>没有模型</translation>
+    </message>
+    <message>
+        <source>nothing to do: all photos are done</source>
+        <translation>无需处理：所有照片都已完成</translation>
+    </message>
+    <message>
+        <source>no model is loaded: choose one</source>
+        <translation>尚未加载模型：请选择一个</translation>
+    </message>
+    <message>
+        <source>Choose a folder for the results</source>
+        <translation>选择保存结果的文件夹</translation>
+    </message>
+    <message>
+        <source>Save the result</source>
+        <translation>保存结果</translation>
+    </message>
+    <message>
+        <source>going on</source>
+        <translation>继续处理</translation>
+    </message>
+    <message>
+        <source>paused</source>
+        <translation>已暂停</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n photo(s) to do</source>
+        <translation>
+            <numerusform>共 %n 张照片待处理</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{0}: {1} MP in {2} s, saved as {3}</source>
+        <translation>{0}：{1} 百万像素，用时 {2} 秒，已保存为 {3}</translation>
+    </message>
+    <message>
+        <source>{0}: skipped: {1}</source>
+        <translation>{0}：已跳过：{1}</translation>
+    </message>
+    <message>
+        <source>{0}: failed: {1}</source>
+        <translation>{0}：失败：{1}</translation>
+    </message>
+    <message>
+        <source>cancelled</source>
+        <translation>已取消</translation>
+    </message>
+    <message>
+        <source>finished</source>
+        <translation>处理结束</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n done</source>
+        <translation>
+            <numerusform>完成 %n 张</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n skipped</source>
+        <translation>
+            <numerusform>跳过 %n 张</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n failed</source>
+        <translation>
+            <numerusform>失败 %n 张</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{0} of {1}</source>
+        <translation>{0} / {1}</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n second(s) left</source>
+        <translation>
+            <numerusform>剩余 %n 秒</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n minute(s) left</source>
+        <translation>
+            <numerusform>剩余 %n 分钟</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n hour(s) left</source>
+        <translation>
+            <numerusform>剩余 %n 小时</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>&amp;Go on</source>
+        <translation>继续(&amp;G)</translation>
+    </message>
+    <message>
+        <source>&amp;Pause</source>
+        <translation>暂停(&amp;P)</translation>
+    </message>
+    <message>
+        <source>unexpected error, please report it: {0}</source>
+        <translation>意外错误，请反馈：{0}</translation>
+    </message>
+    <message>
+        <source>Photos are still being worked on.</source>
+        <translation>仍有照片正在处理。</translation>
+    </message>
+    <message>
+        <source>What is saved already stays. The photo in work leaves nothing behind.</source>
+        <translation>已保存的结果会保留；正在处理的照片不会留下任何文件。</translation>
+    </message>
+    <message>
+        <source>&amp;Stop and quit</source>
+        <translation>停止并退出(&amp;S)</translation>
+    </message>
+    <message>
+        <source>&amp;Keep working</source>
+        <translation>继续处理(&amp;K)</translation>
+    </message>
+    <message>
+        <source>About invdn</source>
+        <translation>关于 invdn</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;invdn {0}&lt;/b&gt;&lt;p&gt;Takes the noise out of photographs, on this computer: no photo ever leaves it.&lt;/p&gt;&lt;p&gt;Apache License 2.0. The window uses Qt (LGPL) through PySide6.&lt;/p&gt;</source>
+        <translation>&lt;b&gt;invdn {0}&lt;/b&gt;&lt;p&gt;在本机上去除照片噪点，照片不会离开这台电脑。&lt;/p&gt;&lt;p&gt;Apache License 2.0。界面通过 PySide6 使用 Qt（LGPL）。&lt;/p&gt;</translation>
+    </message>
+    <message>
+        <source>Keyboard and mouse</source>
+        <translation>键盘与鼠标</translation>
+    </message>
+    <message>
+        <source>&lt;table cellspacing=6&gt;&lt;tr&gt;&lt;td&gt;Mouse wheel&lt;/td&gt;&lt;td&gt;zoom&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Drag, arrow keys&lt;/td&gt;&lt;td&gt;move over the photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Space or right button, held&lt;/td&gt;&lt;td&gt;see the original&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Double click&lt;/td&gt;&lt;td&gt;whole photo or 100 %&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;[ and ]&lt;/td&gt;&lt;td&gt;move the divider of the wipe view&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;F6&lt;/td&gt;&lt;td&gt;go to the photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Page Up, Ctrl+Page Down&lt;/td&gt;&lt;td&gt;other photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Up, Ctrl+Down&lt;/td&gt;&lt;td&gt;more or less strength&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;</source>
+        <translation>&lt;table cellspacing=6&gt;&lt;tr&gt;&lt;td&gt;鼠标滚轮&lt;/td&gt;&lt;td&gt;缩放&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;拖动、方向键&lt;/td&gt;&lt;td&gt;移动画面&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;按住空格键或鼠标右键&lt;/td&gt;&lt;td&gt;查看原图&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;双击&lt;/td&gt;&lt;td&gt;整张照片或 100%&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;[ 和 ]&lt;/td&gt;&lt;td&gt;移动滑动对比的分隔线&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;F6&lt;/td&gt;&lt;td&gt;转到照片&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Page Up、Ctrl+Page Down&lt;/td&gt;&lt;td&gt;切换照片&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+↑、Ctrl+↓&lt;/td&gt;&lt;td&gt;增大或减小强度&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;</translation>
+    </message>
+    <message>
+        <source>Remove noise</source>
+        <translation>去除噪点</translation>
+    </message>
+    <message>
+        <source>Add noise</source>
+        <translation>添加噪点</translation>
+    </message>
+    <message>
+        <source>Drop photos or folders here</source>
+        <translation>将照片或文件夹拖放到这里</translation>
+    </message>
+    <message>
+        <source>JPEG, PNG, TIFF and WebP. Originals are never changed.</source>
+        <translation>支持 JPEG、PNG、TIFF 和 WebP。原图不会被改动。</translation>
+    </message>
+    <message>
+        <source>Choose photos…</source>
+        <translation>选择文件…</translation>
+    </message>
+    <message>
+        <source>&amp;Choose photos…</source>
+        <translation>选择文件(&amp;C)…</translation>
+    </message>
+    <message>
+        <source>&amp;Start</source>
+        <translation>开始转换(&amp;S)</translation>
+    </message>
+    <message>
+        <source>C&amp;ancel</source>
+        <translation>取消(&amp;A)</translation>
+    </message>
+    <message>
+        <source>Save &amp;as…</source>
+        <translation>另存为(&amp;A)…</translation>
+    </message>
+    <message>
+        <source>Qu&amp;it</source>
+        <translation>退出系统(&amp;I)</translation>
+    </message>
+    <message>
+        <source>Hold: original</source>
+        <translation>按住看原图</translation>
+    </message>
+    <message>
+        <source>Shows the original while it is held (Space)</source>
+        <translation>按住时显示原图（空格键）</translation>
+    </message>
+    <message>
+        <source>Log</source>
+        <translation>日志</translation>
+    </message>
+    <message>
+        <source>Photos</source>
+        <translation>照片</translation>
+    </message>
+    <message>
+        <source>Original and result</source>
+        <translation>原图与结果</translation>
+    </message>
+    <message>
+        <source>Progress of all photos</source>
+        <translation>全部照片的进度</translation>
+    </message>
+    <message>
+        <source>Original</source>
+        <translation>原图</translation>
+    </message>
+    <message>
+        <source>Denoised</source>
+        <translation>去噪后</translation>
+    </message>
+    <message>
+        <source>Removed noise ×{0}</source>
+        <translation>去除的噪点 ×{0}</translation>
+    </message>
+    <message>
+        <source>Choose a &amp;folder…</source>
+        <translation>选择文件夹(&amp;F)…</translation>
+    </message>
+    <message>
+        <source>&amp;Save result as…</source>
+        <translation>结果另存为(&amp;S)…</translation>
+    </message>
+    <message>
+        <source>Open the result&apos;s f&amp;older</source>
+        <translation>打开结果所在文件夹(&amp;O)</translation>
+    </message>
+    <message>
+        <source>&amp;Remove from the list</source>
+        <translation>从列表中移除(&amp;R)</translation>
+    </message>
+    <message>
+        <source>C&amp;lear the list</source>
+        <translation>清空列表(&amp;L)</translation>
+    </message>
+    <message>
+        <source>&amp;Quit</source>
+        <translation>退出(&amp;Q)</translation>
+    </message>
+    <message>
+        <source>&amp;Cancel</source>
+        <translation>取消(&amp;C)</translation>
+    </message>
+    <message>
+        <source>&amp;More strength</source>
+        <translation>增大强度(&amp;M)</translation>
+    </message>
+    <message>
+        <source>&amp;Less strength</source>
+        <translation>减小强度(&amp;L)</translation>
+    </message>
+    <message>
+        <source>Side by si&amp;de</source>
+        <translation>并排(&amp;D)</translation>
+    </message>
+    <message>
+        <source>&amp;Wipe</source>
+        <translation>滑动对比(&amp;W)</translation>
+    </message>
+    <message>
+        <source>R&amp;esult only</source>
+        <translation>仅结果(&amp;E)</translation>
+    </message>
+    <message>
+        <source>Removed &amp;noise</source>
+        <translation>去除的噪点(&amp;N)</translation>
+    </message>
+    <message>
+        <source>Shows what is removed, {0} times as strong</source>
+        <translation>显示被去除的部分，放大 {0} 倍</translation>
+    </message>
+    <message>
+        <source>&amp;Fit</source>
+        <translation>适合窗口(&amp;F)</translation>
+    </message>
+    <message>
+        <source>Zoom &amp;in</source>
+        <translation>放大(&amp;I)</translation>
+    </message>
+    <message>
+        <source>Zoom &amp;out</source>
+        <translation>缩小(&amp;O)</translation>
+    </message>
+    <message>
+        <source>Ne&amp;xt photo</source>
+        <translation>下一张(&amp;X)</translation>
+    </message>
+    <message>
+        <source>&amp;Previous photo</source>
+        <translation>上一张(&amp;P)</translation>
+    </message>
+    <message>
+        <source>&amp;Go to the photo</source>
+        <translation>转到照片(&amp;G)</translation>
+    </message>
+    <message>
+        <source>&amp;Keyboard and mouse</source>
+        <translation>键盘与鼠标(&amp;K)</translation>
+    </message>
+    <message>
+        <source>&amp;About invdn</source>
+        <translation>关于 invdn(&amp;A)</translation>
+    </message>
+    <message>
+        <source>&amp;File</source>
+        <translation>文件(&amp;F)</translation>
+    </message>
+    <message>
+        <source>&amp;View</source>
+        <translation>视图(&amp;V)</translation>
+    </message>
+    <message>
+        <source>&amp;Work</source>
+        <translation>处理(&amp;W)</translation>
+    </message>
+    <message>
+        <source>Se&amp;ttings</source>
+        <translation>设置(&amp;T)</translation>
+    </message>
+    <message>
+        <source>&amp;Help</source>
+        <translation>帮助(&amp;H)</translation>
+    </message>
+    <message>
+        <source>&amp;Recent</source>
+        <translation>最近使用(&amp;R)</translation>
+    </message>
+    <message>
+        <source>&amp;Language</source>
+        <translation>语言(&amp;L)</translation>
+    </message>
+    <message>
+        <source>&amp;Appearance</source>
+        <translation>外观(&amp;A)</translation>
+    </message>
+    <message>
+        <source>As the system</source>
+        <translation>跟随系统</translation>
+    </message>
+    <message>
+        <source>Light</source>
+        <translation>浅色</translation>
+    </message>
+    <message>
+        <source>Dark</source>
+        <translation>深色</translation>
+    </message>
+</context>
+<context>
+    <name>NoiseTab</name>
+    <message>
+        <source>Adding noise needs PyTorch: pip install &apos;invdn[train]&apos;</source>
+        <translation>添加噪点需要 PyTorch：pip install &apos;invdn[train]&apos;</translation>
+    </message>
+    <message>
+        <source>Making noise…</source>
+        <translation>正在生成噪点…</translation>
+    </message>
+    <message>
+        <source>Choose a clean photo in the list first.</source>
+        <translation>请先在列表中选择一张干净的照片。</translation>
+    </message>
+    <message>
+        <source>Adds noise like a camera&apos;s to {0}, to test or train with.</source>
+        <translation>为 {0} 添加相机般的噪点，用于测试或训练。</translation>
+    </message>
+    <message>
+        <source>Choose a noisy photo</source>
+        <translation>选择一张带噪照片</translation>
+    </message>
+    <message>
+        <source>Photos ({0})</source>
+        <translation>照片 ({0})</translation>
+    </message>
+    <message>
+        <source>the command could not be started</source>
+        <translation>无法启动命令</translation>
+    </message>
+    <message>
+        <source>{0}: a noisy version is made</source>
+        <translation>{0}：已生成带噪版本</translation>
+    </message>
+    <message>
+        <source>{0}: no noise was made: {1}</source>
+        <translation>{0}：未能生成噪点：{1}</translation>
+    </message>
+    <message>
+        <source>Save the noisy picture</source>
+        <translation>保存带噪图片</translation>
+    </message>
+    <message>
+        <source>saved: {0}</source>
+        <translation>已保存：{0}</translation>
+    </message>
+    <message>
+        <source>&amp;Level</source>
+        <translation>强度(&amp;L)</translation>
+    </message>
+    <message>
+        <source>Noise level, 1 is usual</source>
+        <translation>噪点强度，1 为常见水平</translation>
+    </message>
+    <message>
+        <source>Like &amp;another photo</source>
+        <translation>仿照另一张照片(&amp;A)</translation>
+    </message>
+    <message>
+        <source>Choose…</source>
+        <translation>选择…</translation>
+    </message>
+    <message>
+        <source>See&amp;d</source>
+        <translation>随机种子(&amp;D)</translation>
+    </message>
+    <message>
+        <source>Another seed makes other noise of the same kind.</source>
+        <translation>不同的种子生成同类的不同噪点。</translation>
+    </message>
+    <message>
+        <source>&amp;Make noisy</source>
+        <translation>生成(&amp;M)</translation>
+    </message>
+    <message>
+        <source>Sa&amp;ve…</source>
+        <translation>保存(&amp;V)…</translation>
+    </message>
+    <message>
+        <source>Clean</source>
+        <translation>干净</translation>
+    </message>
+    <message>
+        <source>Noisy</source>
+        <translation>带噪</translation>
+    </message>
+    <message>
+        <source>Clean and noisy picture</source>
+        <translation>干净与带噪的图片</translation>
+    </message>
+</context>
+<context>
+    <name>OptionsPanel</name>
+    <message>
+        <source>Choose a model</source>
+        <translation>选择模型</translation>
+    </message>
+    <message>
+        <source>Models (*.onnx)</source>
+        <translation>模型 (*.onnx)</translation>
+    </message>
+    <message>
+        <source>Choose a folder for the results</source>
+        <translation>选择保存结果的文件夹</translation>
+    </message>
+    <message>
+        <source>Noise removal</source>
+        <translation>去噪</translation>
+    </message>
+    <message>
+        <source>Saving</source>
+        <translation>保存</translation>
+    </message>
+    <message>
+        <source>S&amp;trength</source>
+        <translation>强度(&amp;T)</translation>
+    </message>
+    <message>
+        <source>Strength, in percent</source>
+        <translation>强度（百分比）</translation>
+    </message>
+    <message>
+        <source>0 % is the original, 100 % removes what looks like noise.</source>
+        <translation>0% 为原图，100% 去除看起来是噪点的部分。</translation>
+    </message>
+    <message>
+        <source>Mo&amp;del</source>
+        <translation>模型(&amp;D)</translation>
+    </message>
+    <message>
+        <source>Other file…</source>
+        <translation>其他文件…</translation>
+    </message>
+    <message>
+        <source>Resu&amp;lts</source>
+        <translation>结果(&amp;L)</translation>
+    </message>
+    <message>
+        <source>Beside the original</source>
+        <translation>与原图同一文件夹</translation>
+    </message>
+    <message>
+        <source>Into a folder</source>
+        <translation>指定文件夹</translation>
+    </message>
+    <message>
+        <source>Ask each time</source>
+        <translation>每次询问</translation>
+    </message>
+    <message>
+        <source>Fold&amp;er</source>
+        <translation>文件夹(&amp;E)</translation>
+    </message>
+    <message>
+        <source>For&amp;mat</source>
+        <translation>格式(&amp;M)</translation>
+    </message>
+    <message>
+        <source>As the original</source>
+        <translation>与原图相同</translation>
+    </message>
+    <message>
+        <source>&amp;Quality</source>
+        <translation>质量(&amp;Q)</translation>
+    </message>
+    <message>
+        <source>Automatic</source>
+        <translation>自动</translation>
+    </message>
+    <message>
+        <source>&amp;Keep camera data and place</source>
+        <translation>保留拍摄信息和位置(&amp;K)</translation>
+    </message>
+    <message>
+        <source>EXIF, XMP and IPTC: camera, time, place, author. Colours are kept either way.</source>
+        <translation>EXIF、XMP 和 IPTC：相机、时间、地点、作者。无论是否保留，颜色都不变。</translation>
+    </message>
+    <message>
+        <source>Ski&amp;p if there is a result already</source>
+        <translation>已有结果时跳过(&amp;P)</translation>
+    </message>
+    <message>
+        <source>Otherwise the new result gets a number. Nothing is ever overwritten.</source>
+        <translation>否则新结果会加上编号，绝不覆盖任何文件。</translation>
+    </message>
+</context>
+<context>
+    <name>PhotoList</name>
+    <message>
+        <source>working, {0} %</source>
+        <translation>处理中，{0}%</translation>
+    </message>
+    <message>
+        <source>done</source>
+        <translation>已完成</translation>
+    </message>
+    <message>
+        <source>skipped: {0}</source>
+        <translation>已跳过：{0}</translation>
+    </message>
+    <message>
+        <source>failed: {0}</source>
+        <translation>失败：{0}</translation>
+    </message>
+    <message>
+        <source>{0} MP</source>
+        <translation>{0} 百万像素</translation>
+    </message>
+</context>
+<context>
+    <name>Reasons</name>
+    <message>
+        <source>the file is not there any more</source>
+        <translation>文件已不存在</translation>
+    </message>
+    <message>
+        <source>the file is empty</source>
+        <translation>文件是空的</translation>
+    </message>
+    <message>
+        <source>there is a result of that name already</source>
+        <translation>已有同名结果</translation>
+    </message>
+    <message>
+        <source>the {0} file is damaged or cut off ({1})</source>
+        <translation>{0} 文件已损坏或不完整（{1}）</translation>
+    </message>
+    <message>
+        <source>this is neither a {0} file nor another picture</source>
+        <translation>这不是 {0} 文件，也不是其他可读取的图片</translation>
+    </message>
+    <message>
+        <source>this is not a picture that can be read ({0})</source>
+        <translation>这不是可读取的图片（{0}）</translation>
+    </message>
+    <message>
+        <source>the disk is full: {0} cannot be written</source>
+        <translation>磁盘已满：无法写入 {0}</translation>
+    </message>
+    <message>
+        <source>{0} cannot be written: it is not allowed there</source>
+        <translation>无法写入 {0}：没有权限</translation>
+    </message>
+    <message>
+        <source>{0} cannot be written: {1}</source>
+        <translation>无法写入 {0}：{1}</translation>
+    </message>
+    <message>
+        <source>the disk is full</source>
+        <translation>磁盘已满</translation>
+    </message>
+    <message>
+        <source>{0}: it is not allowed there</source>
+        <translation>{0}：没有权限</translation>
+    </message>
+    <message>
+        <source>it cannot be read: {0}</source>
+        <translation>无法读取：{0}</translation>
+    </message>
+    <message>
+        <source>it cannot be opened: {0}</source>
+        <translation>无法打开：{0}</translation>
+    </message>
+    <message>
+        <source>there is not enough memory for a picture of this size</source>
+        <translation>内存不足，无法处理这么大的图片</translation>
+    </message>
+    <message>
+        <source>{0} cannot be read: convert it to JPEG or TIFF first</source>
+        <translation>无法读取 {0}：请先转换为 JPEG 或 TIFF</translation>
+    </message>
+    <message>
+        <source>there is no model “{0}” here: choose another one</source>
+        <translation>没有模型“{0}”：请选择其他模型</translation>
+    </message>
+    <message>
+        <source>an original is never replaced: choose another name</source>
+        <translation>不会替换原图：请换一个名称</translation>
+    </message>
+    <message>
+        <source>there is no model file {0}</source>
+        <translation>没有模型文件 {0}</translation>
+    </message>
+    <message>
+        <source>JPEG holds no transparency: the background is white now</source>
+        <translation>JPEG 不支持透明：背景已变为白色</translation>
+    </message>
+    <message>
+        <source>{0} holds 8 bits a channel</source>
+        <translation>{0} 每通道只有 8 位</translation>
+    </message>
+    <message>
+        <source>this is really a {0} file</source>
+        <translation>这其实是 {0} 文件</translation>
+    </message>
+</context>
+</TS>
