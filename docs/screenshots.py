@@ -3,7 +3,7 @@
     python docs/screenshots.py docs/images [--scale 1.0]
 
 The photos are scikit-image's (chelsea and coffee: CC0; astronaut: NASA, public domain), with noise
-of our own: a needs-to-be-looked-at for whoever changes the window. Works without a screen
+of our own. Whoever changes the window looks at them, with --all. Works without a screen
 (QT_QPA_PLATFORM=offscreen, with fonts for Chinese installed) and under Xvfb.
 """
 

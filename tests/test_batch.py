@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from invdn import images
-from invdn.batch import Job, Result, UsageError, plan, run
+from invdn.batch import Job, Result, UsageError, find, place, plan, run
 from invdn.runtime import ModelError
 
 Progress = Callable[[float], None] | None
@@ -279,3 +279,62 @@ def _interrupt_in_second(jobs: tuple[Job, ...]) -> Callable[[Job, float], None]:
             raise KeyboardInterrupt
 
     return progress
+
+
+# --- results without an output folder -------------------------------------------------------------
+
+
+def test_results_lie_beside_their_photos_or_in_one_folder(tmp_path: Path) -> None:
+    photos = named(tmp_path, "a/x.jpg", "b/x.jpg", "b/y.png")
+    beside = outputs(place(photos, None), tmp_path)
+    assert beside == ["a/x-denoised.jpg", "b/x-denoised.jpg", "b/y-denoised.png"]
+    together = outputs(place(photos, tmp_path / "out", format="png"), tmp_path)
+    assert together == ["out/x.png", "out/x-2.png", "out/y.png"]
+
+
+def test_a_name_that_is_taken_gets_a_number_or_the_photo_is_skipped(tmp_path: Path) -> None:
+    (a,) = named(tmp_path, "a.jpg")
+    named(tmp_path, "a-denoised.jpg", "a-denoised-2.jpg")
+    assert outputs(place([a], None), tmp_path) == ["a-denoised-3.jpg"]
+    (kept,) = place([a], None, number=False)
+    assert kept.output == tmp_path / "a-denoised.jpg"
+    assert [r.status for r in do((kept,))] == ["skipped"]
+
+
+def test_a_result_never_takes_the_name_of_a_photo(tmp_path: Path) -> None:
+    photos = named(tmp_path, "a.jpg", "a-denoised.jpg")
+    for number in (True, False):
+        jobs = place(photos, None, number=number)
+        assert outputs(jobs, tmp_path) == ["a-denoised-2.jpg", "a-denoised-denoised.jpg"]
+        assert outputs(place(photos[:1], tmp_path, number=number), tmp_path) == ["a-2.jpg"]
+
+
+def test_photos_are_found_before_their_results_have_names(tmp_path: Path) -> None:
+    named(tmp_path, "in/b.jpg", "in/sub/a.jpg", "c.png")
+    (tmp_path / "in" / "x.gif").write_bytes(b"GIF8")
+    found = find([tmp_path / "c.png", tmp_path / "in"])
+    assert [job.input.name for job in found.jobs] == ["c.png", "b.jpg", "a.jpg"]
+    assert found.left_out == {".gif": 1}
+
+
+def test_metadata_can_be_left_out(tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    fields = {
+        "xmp-data": b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>",
+        "icc-profile-data": _srgb_profile(),
+    }
+    pixels = np.full((6, 8, 3), 100, np.uint8)
+    images.write(images.Photo(pixels, "tiff", fields=fields), source)
+    for metadata in (True, False):
+        jobs = plan([source], tmp_path / str(metadata)).jobs
+        do(jobs, metadata=metadata)
+        kept = images.read(jobs[0].output).fields
+        assert ("xmp-data" in kept) == metadata
+        assert kept["icc-profile-data"] == fields["icc-profile-data"]
+
+
+def _srgb_profile() -> bytes:
+    import pyvips
+
+    profile = pyvips.Operation.call("profile_load", "srgb")
+    return profile if isinstance(profile, bytes) else bytes(profile)

@@ -55,6 +55,7 @@ class CompareView(QWidget):
         self._dragged: QPointF | None = None  # where the mouse was last, while it pans
         self._wiping = False
         self._titles = ("", "", "")
+        self._placeholder = ""
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setMinimumSize(240, 160)
@@ -79,6 +80,11 @@ class CompareView(QWidget):
     def set_titles(self, before: str, after: str, noise: str) -> None:
         """What the sides are called, in the user's language."""
         self._titles = (before, after, noise)
+        self.update()
+
+    def set_placeholder(self, text: str) -> None:
+        """What to say while there is nothing to show."""
+        self._placeholder = text
         self.update()
 
     @property
@@ -241,6 +247,7 @@ class CompareView(QWidget):
         painter.fillRect(self.rect(), self.palette().mid())
         view = self._view
         if view is None:
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self._placeholder)
             return
         before = view.before
         after, title = self._after(view)

@@ -280,5 +280,6 @@ class NoiseTab(QWidget):
         self.make_button.setText(self.tr("&Make noisy"))
         self.save_button.setText(self.tr("Sa&ve…"))
         self.compare.set_titles(self.tr("Clean"), self.tr("Noisy"), "")
+        self.compare.set_placeholder(self.tr("The noisy version will be shown here."))
         self.compare.setAccessibleName(self.tr("Clean and noisy picture"))
         self._enable()

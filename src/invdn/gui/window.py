@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -542,7 +543,7 @@ class MainWindow(QMainWindow):
 
     def _describe_compare(self) -> None:
         """For screen readers."""
-        mode = self.mode_actions[self.compare.mode].text().replace("&", "")
+        mode = self.mode_actions[self.compare.mode].iconText()
         self.compare.setAccessibleDescription(f"{mode}, {self.zoom_label.text()}")
 
     # --- model and settings ----------------------------------------------------------------------
@@ -980,6 +981,9 @@ class MainWindow(QMainWindow):
         self.fit_action.setText(self.tr("&Fit"))
         self.full_size_action.setText("&100 %")
         self.double_size_action.setText("&200 %")
+        for button_action in (*self.mode_actions.values(), self.fit_action, self.noise_action):
+            # Chinese appends the key to the text: right in a menu, odd on a button.
+            button_action.setIconText(re.sub(r"\(&.\)|&", "", button_action.text()))
         self.zoom_in_action.setText(self.tr("Zoom &in"))
         self.zoom_out_action.setText(self.tr("Zoom &out"))
         self.next_action.setText(self.tr("Ne&xt photo"))

@@ -493,6 +493,10 @@
         <translation>带噪</translation>
     </message>
     <message>
+        <source>The noisy version will be shown here.</source>
+        <translation>带噪版本将显示在这里。</translation>
+    </message>
+    <message>
         <source>Clean and noisy picture</source>
         <translation>干净与带噪的图片</translation>
     </message>

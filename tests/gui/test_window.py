@@ -1,0 +1,809 @@
+"""The window, used as somebody in front of it would."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QMimeData, QPointF, QSettings, Qt, QTimer, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QMessageBox,
+    QWidget,
+)
+
+from invdn import images
+from invdn.gui import language, theme
+from invdn.gui.noise_tab import NoiseTab
+from invdn.gui.window import MainWindow
+from invdn.runtime import ModelError
+
+Photo = Callable[..., Path]
+NO_BUTTON, NO_KEYS = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
+
+
+def drop(window: MainWindow, *paths: Path) -> None:
+    """Drag files over the window and let go."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    copy = Qt.DropAction.CopyAction
+    enter = QDragEnterEvent(
+        QPointF(50, 50).toPoint(), copy, data, Qt.MouseButton.LeftButton, NO_KEYS
+    )
+    QApplication.sendEvent(window, enter)
+    assert enter.isAccepted()
+    event = QDropEvent(QPointF(50, 50), copy, data, Qt.MouseButton.LeftButton, NO_KEYS)
+    QApplication.sendEvent(window, event)
+
+
+def states(window: MainWindow) -> list[str]:
+    return [entry.state for entry in window.photos.entries]
+
+
+def log(window: MainWindow) -> str:
+    return window.log.toPlainText()
+
+
+def click(qtbot: Any, button: QWidget) -> None:
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def open_photos(qtbot: Any, window: MainWindow, *paths: Path) -> None:
+    before = len(window.photos)
+    drop(window, *paths)
+    qtbot.waitUntil(lambda: len(window.photos) > before)
+
+
+def wait_restored(qtbot: Any, window: MainWindow) -> None:
+    qtbot.waitUntil(lambda: window.session.result is not None)
+
+
+def run_all(qtbot: Any, window: MainWindow) -> None:
+    """Press Start and wait for the end."""
+    click(qtbot, window.start_button)
+    qtbot.waitUntil(lambda: not window.runner.busy)
+
+
+# --- photos in -----------------------------------------------------------------------------------
+
+
+def test_an_empty_window_invites(window: MainWindow) -> None:
+    assert window.stack.currentIndex() == 0
+    assert window._invitation_title.text() == "Drop photos or folders here"
+    assert window.invitation_button.isVisible()
+    assert window.choose_button.isEnabled()
+    assert not window.start_button.isEnabled()
+    assert not window.save_button.isEnabled()
+
+
+@pytest.mark.parametrize("name", ["图片 测试.jpg", "фото.png", "写真[1] #2%41.tif", "a & b.webp"])
+def test_a_photo_of_any_name_is_opened_restored_and_saved(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, name: str
+) -> None:
+    path = photo(tmp_path / "目录" / name)
+    original = path.read_bytes()
+    open_photos(qtbot, window, path)
+    wait_restored(qtbot, window)
+    assert window.stack.currentWidget() is window.compare
+    run_all(qtbot, window)
+    assert states(window) == ["done"]
+    result = images.read(path.with_name(f"{path.stem}-denoised{path.suffix}"))
+    assert abs(int(result.pixels[50, 50, 0]) - 50) <= 2
+    assert path.read_bytes() == original
+    assert name in log(window)
+
+
+def test_dialogs_choose_files_and_folders(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, _ = photo(tmp_path / "a.png"), photo(tmp_path / "in" / "sub" / "b.jpg")
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: ([str(a)], ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "in"))
+    click(qtbot, window.invitation_button)
+    qtbot.waitUntil(lambda: len(window.photos) == 1)
+    window.choose_folder_action.trigger()
+    qtbot.waitUntil(lambda: len(window.photos) == 2)
+    assert [entry.path.name for entry in window.photos.entries] == ["a.png", "b.jpg"]
+    window._fill_recent()
+    recent = [action.text() for action in window.recent_menu.actions()]
+    assert recent == [str(tmp_path / "in"), str(a)]
+
+
+def test_a_recent_file_is_opened_again(
+    qtbot: Any, make_window: Callable[[], MainWindow], photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, make_window(), photo(tmp_path / "a.png"))
+    second = make_window()
+    second._fill_recent()
+    second.recent_menu.actions()[0].trigger()
+    qtbot.waitUntil(lambda: len(second.photos) == 1)
+
+
+def test_200_files_dropped_at_once(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    paths = [photo(tmp_path / f"{i:03}.png", 16, 16) for i in range(200)]
+    start = time.monotonic()
+    drop(window, *paths)
+    assert time.monotonic() - start < 0.1
+    qtbot.waitUntil(lambda: len(window.photos) == 200)
+    assert "200 photos added" in log(window)
+    qtbot.waitUntil(lambda: window.photos[0].thumbnail is not None)
+    drop(window, *paths[:50])
+    qtbot.waitUntil(lambda: "in the list already" in log(window))
+    assert len(window.photos) == 200
+    run_all(qtbot, window)
+    assert states(window) == ["done"] * 200
+    assert len(list(tmp_path.glob("*-denoised.png"))) == 200
+
+
+def test_files_that_are_no_photos_are_named(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    photo(tmp_path / "in" / "a.png")
+    for name in ("b.psd", "c.psd", "notes.txt"):
+        (tmp_path / "in" / name).write_bytes(b"?")
+    open_photos(qtbot, window, tmp_path / "in")
+    assert len(window.photos) == 1
+    assert "left out, because these cannot be read: 2 .psd" in log(window)
+
+
+def test_removing_takes_photos_from_the_list_only(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    paths = [photo(tmp_path / f"{name}.png") for name in "abc"]
+    open_photos(qtbot, window, *paths)
+    wait_restored(qtbot, window)
+    window.list_view.setFocus()
+    qtbot.keyClick(window.list_view, Qt.Key.Key_Delete)
+    assert [entry.path.name for entry in window.photos.entries] == ["b.png", "c.png"]
+    qtbot.waitUntil(lambda: window.session.path == paths[1])
+    window.clear_action.trigger()
+    assert len(window.photos) == 0
+    qtbot.waitUntil(lambda: window.stack.currentIndex() == 0)
+    assert all(path.exists() for path in paths)
+
+
+# --- the photo that is looked at -----------------------------------------------------------------
+
+
+def test_the_visible_part_is_there_before_the_whole(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    path = photo(tmp_path / "large.png", 1500, 1500)
+    open_photos(qtbot, window, path)
+    qtbot.waitUntil(lambda: window.session.view is not None)
+    view = window.session.view
+    assert view is not None
+    window.full_size_action.trigger()
+    middle = view.after.levels[0][750, 750]
+    qtbot.waitUntil(lambda: view.after.levels[0][750, 750, 0] == 50)
+    assert window.session.result is None
+    assert middle.dtype == np.uint8
+    wait_restored(qtbot, window)
+    assert view.after.levels[0][1499, 1499, 0] == 50
+    assert window.photo_state.text() == "Done"
+
+
+def test_strength_changes_what_is_seen_and_then_the_rest(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 600, 600))
+    wait_restored(qtbot, window)
+    view = window.session.view
+    assert view is not None
+    window.options.strength_slider.setFocus()
+    window.options.strength_slider.setValue(50)
+    assert window.session.result is None
+    qtbot.waitUntil(lambda: view.after.levels[0][300, 300, 0] == 75)
+    wait_restored(qtbot, window)
+    assert window.session.result is not None
+    assert (window.session.result[590, 590] == 75).all()
+    qtbot.keyClick(window.options.strength_slider, Qt.Key.Key_Home)
+    assert window.options.strength == 0
+    wait_restored(qtbot, window)
+    assert (window.session.result == view.photo.pixels).all()
+    qtbot.keyClick(window.options.strength_slider, Qt.Key.Key_End)
+    assert window.options.strength == 1.5
+    wait_restored(qtbot, window)
+
+
+def test_moving_the_slider_fast_ends_at_its_last_place(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 500, 500))
+    qtbot.waitUntil(lambda: window.session.view is not None)
+    for percent in (*range(0, 150, 7), 80):
+        window.options.strength_slider.setValue(percent)
+        qtbot.wait(15)
+    wait_restored(qtbot, window)
+    view = window.session.view
+    assert view is not None
+    assert (view.after.levels[0][200:] == 60).all()
+
+
+def test_a_turned_photo_is_shown_upright_and_saved_as_it_was(
+    qtbot: Any, window: MainWindow, tmp_path: Path
+) -> None:
+    pixels = np.full((80, 120, 3), 100, np.uint8)
+    pixels[:20, :20] = 240
+    path = tmp_path / "a.tif"
+    exif = (
+        b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\0\0\0\0"
+    )  # one entry: Orientation 6
+    images.write(images.Photo(pixels, "tiff", orientation=6, exif=exif), path)
+    open_photos(qtbot, window, path)
+    wait_restored(qtbot, window)
+    view = window.session.view
+    assert view is not None
+    assert view.after.levels[0].shape == (120, 80, 3)
+    assert view.after.levels[0][5, 75, 0] == 120  # the corner went to the top right
+    window.save_as(tmp_path / "b.tif")
+    qtbot.waitUntil(lambda: not window.runner.busy)
+    saved = images.read(tmp_path / "b.tif")
+    assert saved.orientation == 6
+    assert saved.pixels[5, 5, 0] == 120
+
+
+def test_the_removed_noise_can_be_seen(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    click(qtbot, window.noise_button)
+    view = window.session.view
+    assert view is not None
+    qtbot.waitUntil(lambda: view.noise is not None)
+    assert window.noise_action.isChecked()
+    click(qtbot, window.noise_button)
+    qtbot.waitUntil(lambda: view.noise is None)
+
+
+def test_the_original_button_works_while_it_is_held(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    qtbot.mousePress(window.hold_button, Qt.MouseButton.LeftButton)
+    assert window.compare.original_held
+    qtbot.mouseRelease(window.hold_button, Qt.MouseButton.LeftButton)
+    assert not window.compare.original_held
+
+
+def test_views_and_zooms_are_reached_by_keys(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 900, 900), photo(tmp_path / "b.png"))
+    wait_restored(qtbot, window)
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    control = Qt.KeyboardModifier.ControlModifier
+    for key, mode in ((Qt.Key.Key_T, "wipe"), (Qt.Key.Key_E, "single"), (Qt.Key.Key_D, "side")):
+        qtbot.keyClick(window, key, control)
+        assert window.compare.mode == mode
+    qtbot.keyClick(window, Qt.Key.Key_1, control)
+    assert window.compare.zoom == 1.0
+    qtbot.keyClick(window, Qt.Key.Key_2, control)
+    assert window.zoom_label.text() == "200 %"
+    qtbot.keyClick(window, Qt.Key.Key_0, control)
+    assert window.compare.fits
+    qtbot.keyClick(window, Qt.Key.Key_Up, control)
+    assert window.options.strength == 1.05
+    qtbot.keyClick(window, Qt.Key.Key_PageDown, control)
+    assert window.list_view.currentIndex().row() == 1
+    qtbot.keyClick(window, Qt.Key.Key_F6)
+    assert window.compare.hasFocus()
+
+
+# --- what goes wrong -----------------------------------------------------------------------------
+
+
+def test_a_broken_and_a_vanished_photo_cost_only_themselves(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    good, gone = photo(tmp_path / "good.jpg", 400, 400), photo(tmp_path / "gone.jpg")
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(good.read_bytes()[:-300])
+    open_photos(qtbot, window, broken, gone, good)
+    gone.unlink()
+    qtbot.waitUntil(lambda: "broken.jpg: the JPEG file is damaged or cut off" in log(window))
+    assert window.stack.currentIndex() == 2
+    assert "damaged" in window.message.text()
+    window.next_action.trigger()
+    qtbot.waitUntil(lambda: "gone.jpg: the file is not there any more" in log(window))
+    run_all(qtbot, window)
+    assert states(window) == ["failed", "failed", "done"]
+    assert "finished: 1 done, 2 failed" in log(window)
+    window.next_action.trigger()
+    wait_restored(qtbot, window)
+
+
+def test_a_full_disk_is_said(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    run_all(qtbot, window)
+    assert states(window) == ["failed"]
+    assert "a.png: failed: the disk is full" in log(window)
+    assert [path.name for path in tmp_path.iterdir() if "a" in path.stem] == ["a.png"]
+    monkeypatch.undo()
+    run_all(qtbot, window)  # once there is room
+    assert states(window) == ["done"]
+
+
+def test_a_missing_model_is_said_and_another_can_be_chosen(
+    qtbot: Any, make_window: Callable[[], MainWindow], model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    window = make_window()
+    load = window._load
+
+    def missing(name: str) -> Any:
+        raise ModelError(f"there is no model {name!r}: use one of these: x")
+
+    window._load = missing  # type: ignore[method-assign]
+    window._load_model("nonsense")
+    qtbot.waitUntil(lambda: "there is no model “nonsense” here" in log(window))
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    qtbot.waitUntil(lambda: window.session.view is not None)
+    assert not window.start_button.isEnabled()
+    window._load = load  # type: ignore[method-assign]
+    window.options.model_changed.emit("photo")
+    wait_restored(qtbot, window)
+    assert window.start_button.isEnabled()
+
+
+def test_a_mishap_in_the_network_is_a_sentence(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ModelError("halving failed on a tile")
+
+    assert window._denoiser is not None
+    monkeypatch.setattr(window._denoiser, "_model", _Failing(window._denoiser._model, fail))
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    qtbot.waitUntil(lambda: "a.png: halving failed on a tile" in log(window))
+    run_all(qtbot, window)
+    assert states(window) == ["failed"]
+
+
+class _Failing:
+    def __init__(self, model: Any, fail: Callable[..., None]) -> None:
+        self.info, self._fail = model.info, fail
+
+    def __call__(self, *args: object, **kwargs: object) -> None:
+        self._fail(*args, **kwargs)
+
+
+# --- the batch -----------------------------------------------------------------------------------
+
+
+def test_two_starts_in_a_row(qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), photo(tmp_path / "b.png"))
+    window.start()
+    window.start()  # a second press while it runs does nothing
+    qtbot.waitUntil(lambda: not window.runner.busy)
+    window.start()  # and when all is done, it says so
+    assert "nothing to do: all photos are done" in log(window)
+    assert len(list(tmp_path.glob("*-denoised*"))) == 2
+    window.options.strength_slider.setValue(50)  # other settings: other results, beside the first
+    run_all(qtbot, window)
+    names = sorted(path.name for path in tmp_path.glob("a-*"))
+    assert names == ["a-denoised-2.png", "a-denoised.png"]
+    assert images.read(tmp_path / "a-denoised.png").pixels[50, 50, 0] == 50
+    assert images.read(tmp_path / "a-denoised-2.png").pixels[50, 50, 0] == 75
+
+
+def test_pause_stops_the_work_and_going_on_finishes_it(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png", 300, 300) for i in range(3)))
+    wait_restored(qtbot, window)
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    qtbot.waitUntil(lambda: states(window)[0] == "working")
+    click(qtbot, window.pause_button)
+    assert window.pause_button.text() == "&Go on"
+    assert "paused" in window.progress_label.text()
+    model.gate.set()
+    qtbot.wait(100)
+    tiles = len(model.tiles)
+    qtbot.wait(300)
+    assert len(model.tiles) == tiles
+    assert states(window) == ["working", "waiting", "waiting"]
+    click(qtbot, window.pause_button)
+    qtbot.waitUntil(lambda: not window.runner.busy)
+    assert states(window) == ["done"] * 3
+    assert window.progress_bar.value() == 1000
+
+
+def test_cancel_really_stops(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png", 300, 300) for i in range(3)))
+    wait_restored(qtbot, window)
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    qtbot.waitUntil(lambda: states(window)[0] == "working")
+    window.session.set_whole_allowed(False)
+    tiles = len(model.tiles)
+    click(qtbot, window.cancel_button)
+    model.gate.set()
+    qtbot.waitUntil(lambda: not window.runner.busy)
+    assert len(model.tiles) <= tiles + 1
+    assert states(window) == ["waiting"] * 3
+    assert "cancelled: 0 done" in log(window)
+    assert not list(tmp_path.glob("*-denoised*"))
+    assert not list(tmp_path.glob(".invdn-*"))
+    run_all(qtbot, window)
+    assert states(window) == ["done"] * 3
+
+
+def test_closing_while_working_asks(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300))
+    wait_restored(qtbot, window)
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    qtbot.waitUntil(lambda: states(window)[0] == "working")
+
+    def answer(role: QMessageBox.ButtonRole) -> None:
+        (box,) = (w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox))
+        next(b for b in box.buttons() if box.buttonRole(b) == role).click()
+
+    QTimer.singleShot(200, lambda: answer(QMessageBox.ButtonRole.RejectRole))
+    click(qtbot, window.quit_button)
+    assert window.isVisible()
+    assert window.runner.busy
+    QTimer.singleShot(200, lambda: answer(QMessageBox.ButtonRole.DestructiveRole))
+    click(qtbot, window.quit_button)
+    model.gate.set()
+    qtbot.waitUntil(lambda: not window.isVisible())
+    assert not list(tmp_path.glob("*-denoised*"))
+    assert not list(tmp_path.glob(".invdn-*"))
+
+
+def test_closing_an_idle_window_just_closes(window: MainWindow) -> None:
+    window.close()
+    assert not window.isVisible()
+
+
+def test_time_left_is_told(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png", 300, 300) for i in range(3)))
+    wait_restored(qtbot, window)
+    seen: set[str] = set()
+    window.runner.progressed.connect(lambda *_: seen.add(window.progress_label.text()))
+    run_all(qtbot, window)
+    assert any(text.startswith("1 of 3 · ") and text.endswith("left") for text in seen), seen
+
+
+# --- saving --------------------------------------------------------------------------------------
+
+
+def test_results_go_where_and_how_the_settings_say(
+    qtbot: Any, make_window: Callable[[], MainWindow], photo: Photo, tmp_path: Path
+) -> None:
+    window = make_window()
+    options = window.options
+    options.where_box.setCurrentIndex(options.where_box.findData("folder"))
+    options.set_folder(tmp_path / "结果")
+    options.format_box.setCurrentIndex(options.format_box.findData("jpg"))
+    options.quality_box.setValue(77)
+    options.metadata_box.setChecked(False)
+    options.skip_box.setChecked(True)
+    options.strength_slider.setValue(80)
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    run_all(qtbot, window)
+    saved = images.read(tmp_path / "结果" / "a.jpg")
+    assert saved.jpeg is not None
+    assert saved.jpeg.quality == 77
+    window.close()
+    again = make_window()
+    assert again.options.saving == options.saving
+    assert again.options.strength == 0.8
+    open_photos(qtbot, again, tmp_path / "a.png")
+    run_all(qtbot, again)
+    assert states(again) == ["skipped"]
+    assert "a.png: skipped: there is a result of that name already" in log(again)
+
+
+def test_asking_for_a_folder_can_be_answered_with_no(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window.options.where_box.setCurrentIndex(window.options.where_box.findData("ask"))
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
+    click(qtbot, window.start_button)
+    assert not window.runner.busy
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "x"))
+    run_all(qtbot, window)
+    assert (tmp_path / "x" / "a.png").exists()
+
+
+def test_saving_on_request_uses_what_is_there(
+    qtbot: Any,
+    window: MainWindow,
+    model: Any,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300))
+    wait_restored(qtbot, window)
+    tiles = len(model.tiles)
+    proposals: list[str] = []
+
+    def choose(_: object, __: str, proposal: str, *___: str) -> tuple[str, str]:
+        proposals.append(proposal)
+        return str(tmp_path / "mine.tif"), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    click(qtbot, window.save_button)
+    qtbot.waitUntil(lambda: not window.runner.busy)
+    assert proposals == [str(tmp_path / "a-denoised.png")]
+    assert images.read(tmp_path / "mine.tif").pixels[200, 200, 0] == 50
+    assert len(model.tiles) == tiles
+
+
+def test_the_original_is_never_replaced(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    path = photo(tmp_path / "a.png")
+    original = path.read_bytes()
+    open_photos(qtbot, window, path)
+    wait_restored(qtbot, window)
+    window.save_as(path)
+    qtbot.waitUntil(lambda: "an original is never replaced" in log(window))
+    assert path.read_bytes() == original
+    window.options.where_box.setCurrentIndex(window.options.where_box.findData("folder"))
+    window.options.set_folder(tmp_path)
+    run_all(qtbot, window)
+    assert path.read_bytes() == original
+    assert (tmp_path / "a-2.png").exists()
+
+
+# --- the noise tab -------------------------------------------------------------------------------
+
+_NOISE_COMMAND = """
+import sys
+from pathlib import Path
+from invdn import images
+from dataclasses import replace
+source, _, output, *rest = sys.argv[1:]
+if rest[0] == "--like" and "bad" in rest[1]:
+    sys.exit(print("invdn: bad.png: the file is empty", file=sys.stderr) or 1)
+photo = images.read(Path(source))
+images.write(replace(photo, pixels=photo.pixels + 20), Path(output))
+"""
+
+
+@pytest.fixture
+def noise_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of `invdn noise`: 20 grey levels brighter."""
+    command = staticmethod(lambda: [sys.executable, "-c", _NOISE_COMMAND])
+    monkeypatch.setattr(NoiseTab, "command", command)
+    monkeypatch.setattr(NoiseTab, "available", staticmethod(lambda: True))
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_a_noisy_version_is_made_shown_and_saved(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = photo(tmp_path / "干净.png")
+    open_photos(qtbot, window, path)
+    tab = window.noise_tab
+    window.tabs.setCurrentWidget(tab)
+    click(qtbot, tab.make_button)
+    qtbot.waitUntil(lambda: tab.save_button.isEnabled(), timeout=20000)
+    view = tab.compare._view
+    assert view is not None
+    assert view.before.levels[0][50, 50, 0] == 100
+    assert view.after.levels[0][50, 50, 0] == 120
+    target = tmp_path / "noisy.png"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
+    click(qtbot, tab.save_button)
+    qtbot.waitUntil(target.exists)
+    assert images.read(target).pixels[50, 50, 0] == 120
+    tab.save(path)
+    qtbot.waitUntil(lambda: "an original is never replaced" in log(window))
+    assert images.read(path).pixels[50, 50, 0] == 100
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_what_the_noise_command_says_is_in_the_log(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    tab = window.noise_tab
+    window.tabs.setCurrentWidget(tab)
+    bad = str(tmp_path / "bad.png")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (bad, ""))
+    click(qtbot, tab.like_button)
+    assert tab.like_radio.isChecked()
+    click(qtbot, tab.make_button)
+    qtbot.waitUntil(
+        lambda: "no noise was made: bad.png: the file is empty" in log(window), timeout=20000
+    )
+    assert tab.make_button.isEnabled()
+
+
+def test_the_noise_tab_says_what_to_install(
+    qtbot: Any, make_window: Callable[[], MainWindow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NoiseTab, "available", staticmethod(lambda: False))
+    tab = make_window().noise_tab
+    assert tab.hint.text() == "Adding noise needs PyTorch: pip install 'invdn[train]'"
+    assert not tab.make_button.isEnabled()
+
+
+# --- language, looks, access ---------------------------------------------------------------------
+
+
+def test_the_language_can_be_switched(
+    qtbot: Any, window: MainWindow, settings: QSettings, photo: Photo, tmp_path: Path
+) -> None:
+    (tmp_path / "b.jpg").write_bytes(b"")
+    open_photos(qtbot, window, tmp_path / "b.jpg")
+    window.language_actions["zh_CN"].trigger()
+    assert settings.value("language") == "zh_CN"
+    assert window.choose_button.text() == "选择文件(&C)…"
+    assert window.start_button.text() == "开始转换(&S)"
+    assert window.quit_button.text() == "退出系统(&I)"
+    assert window.options._labels["strength"].text() == "强度(&T)"
+    assert window.noise_tab.make_button.text() == "生成(&M)"
+    run_all(qtbot, window)
+    assert "b.jpg：失败：文件是空的" in log(window)
+    window.language_actions["en"].trigger()
+    assert window.start_button.text() == "&Start"
+
+
+def test_the_looks_can_be_switched(window: MainWindow, settings: QSettings) -> None:
+    window.theme_actions["dark"].trigger()
+    assert settings.value("theme") == "dark"
+    assert window.palette().window().color().lightness() < 60
+    window.theme_actions["light"].trigger()
+    assert window.palette().window().color().lightness() > 200
+
+
+def test_everything_has_a_name_and_can_be_reached_by_keyboard(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    kinds = (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox)
+    controls = [
+        w for kind in kinds for w in window.findChildren(kind) if w.objectName()[:3] != "qt_"
+    ]
+    labelled = {label.buddy() for label in window.options._labels.values()}
+    labelled.add(window.noise_tab.seed_label.buddy())
+    own = [
+        w
+        for w in controls
+        if not type(w.parent()).__name__.startswith(("QScroll", "QTab", "QMenu"))
+    ]
+    for control in own:
+        if isinstance(control, QAbstractSlider) and control is not window.options.strength_slider:
+            continue
+        text = control.text() if isinstance(control, QAbstractButton) else ""
+        assert text or control.accessibleName() or control in labelled, control
+        if control.isVisible():
+            assert control.focusPolicy() & Qt.FocusPolicy.TabFocus, control
+    for widget in (window.compare, window.list_view, window.log, window.progress_bar):
+        assert widget.accessibleName()
+    assert window.compare.accessibleDescription() == "Side by side, 100 %"
+
+
+def test_the_interface_thread_is_never_held_up(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    """A modest version of benchmarks/gui_latency.py, on a machine that may be busy."""
+    path = photo(tmp_path / "a.jpg", 3000, 4000)
+    beats: list[float] = []
+    timer = QTimer()
+    timer.timeout.connect(lambda: beats.append(time.monotonic()))
+    timer.start(5)
+    open_photos(qtbot, window, path)
+    wait_restored(qtbot, window)
+    window.full_size_action.trigger()
+    window.options.strength_slider.setValue(50)
+    wait_restored(qtbot, window)
+    timer.stop()
+    gaps = sorted(b - a for a, b in zip(beats, beats[1:], strict=False))
+    assert len(gaps) > 30
+    assert gaps[-1] < 0.4
+
+
+# --- translations --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["invdn_en", "invdn_zh_CN"])
+def test_translations_are_complete_and_compiled(name: str, tmp_path: Path) -> None:
+    """Every text of the source is translated, and the .qm file is that of the .ts file."""
+    import shutil
+    import subprocess
+
+    tools = [shutil.which(tool) for tool in ("pyside6-lupdate", "pyside6-lrelease")]
+    if None in tools:
+        pytest.skip("PySide6's tools are not on the path")
+    ts, qm = (language.TRANSLATIONS / f"{name}.{suffix}" for suffix in ("ts", "qm"))
+    sources = sorted(str(path) for path in language.TRANSLATIONS.parent.glob("*.py"))
+    again = Path(shutil.copy(ts, tmp_path))
+    plural = ["-pluralonly"] if name == "invdn_en" else []
+    update = [
+        str(tools[0]),
+        *sources,
+        *plural,
+        "-locations",
+        "none",
+        "-no-obsolete",
+        "-ts",
+        str(again),
+    ]
+    subprocess.run(update, check=True, capture_output=True)
+    assert "unfinished" not in again.read_text(encoding="utf-8")
+    assert again.read_text(encoding="utf-8") == ts.read_text(encoding="utf-8")
+    compiled = tmp_path / "again.qm"
+    subprocess.run([str(tools[1]), str(ts), "-qm", str(compiled)], check=True, capture_output=True)
+    assert compiled.read_bytes() == qm.read_bytes()
+
+
+def test_the_system_language_is_used(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:
+    for names, expected in [
+        (["zh-Hans-CN", "en"], "zh_CN"),
+        (["de-DE", "zh-CN"], "zh_CN"),
+        (["en-GB", "zh-CN"], "en"),
+        (["fr-FR"], "en"),
+    ]:
+        fake = type("System", (), {"uiLanguages": staticmethod(lambda names=names: names)})
+        real = language.QLocale
+        monkeypatch.setattr(real, "system", staticmethod(lambda fake=fake: fake()))
+        assert language.system_language() == expected
+
+
+def test_themes_have_readable_text(qapp: QApplication) -> None:
+    """Contrast as WCAG 2.1 counts it: 4.5 for text."""
+    for dark in (False, True):
+        palette = theme._palette(dark)
+        for text, ground in (
+            (palette.windowText(), palette.window()),
+            (palette.text(), palette.base()),
+            (palette.buttonText(), palette.button()),
+            (palette.placeholderText(), palette.window()),
+            (palette.placeholderText(), palette.base()),
+            (palette.brightText(), palette.base()),
+        ):
+            assert _contrast(text.color(), ground.color()) >= 4.5
+
+
+def _contrast(one: Any, other: Any) -> float:
+    def luminance(colour: Any) -> float:
+        parts = []
+        for part in (colour.redF(), colour.greenF(), colour.blueF()):
+            parts.append(part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4)
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_a_language_change_reaches_every_part(window: MainWindow) -> None:
+    for widget in (window, window.options, window.noise_tab):
+        QApplication.sendEvent(widget, QEvent(QEvent.Type.LanguageChange))
+    assert window.windowTitle() == "invdn"

@@ -1,0 +1,161 @@
+"""Photos as a screen shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from invdn import images, preview
+from invdn.denoiser import Denoiser
+from invdn.preview import Box, Pyramid, View
+
+
+def noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:
+    if dtype is np.float32:
+        return np.random.default_rng(0).random(shape, np.float32)
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype=dtype)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_turn_as_pixels_do(orientation: int) -> None:
+    stored, box = noise(5, 7, 3), Box(1, 2, 4, 4)
+    upright = images.turned_upright(stored, orientation)
+    turned = preview.turned_box(box, 5, 7, orientation)
+    np.testing.assert_array_equal(
+        upright[turned.rows, turned.columns],
+        images.turned_upright(stored[box.rows, box.columns], orientation),
+    )
+    view = View(images.Photo(stored, "png", orientation=orientation))
+    assert view.upright(box) == turned
+    assert view.stored(turned) == box
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_parts_put_in_give_the_whole_in_every_size(orientation: int) -> None:
+    photo = images.Photo(noise(1201, 1403, 3), "png", orientation=orientation)
+    result = 255 - photo.pixels
+    view = View(photo)
+    view.show_noise(True)
+    for rows in (slice(0, 500), slice(500, 1201)):
+        for columns in (slice(0, 777), slice(777, 1403)):
+            assert view.put(rows, columns, result[rows, columns], view.generation)
+    whole = Pyramid(images.turned_upright(result, orientation))
+    for level, expected in zip(view.after.levels, whole.levels, strict=True):
+        np.testing.assert_array_equal(level, expected)
+    assert len(whole.levels) == 3
+    assert view.noise is not None
+    np.testing.assert_array_equal(
+        view.noise.levels[0], preview.removed_noise(view.before.levels[0], whole.levels[0])
+    )
+    assert view.missing(Box(0, 0, 1201, 1403)) is None
+
+
+def test_an_outdated_part_is_not_taken() -> None:
+    view = View(images.Photo(noise(64, 64, 3), "png"))
+    old = view.generation
+    new = view.outdate()
+    black = np.zeros((64, 64, 3), np.uint8)
+    assert not view.put(slice(0, 64), slice(0, 64), black, old)
+    assert view.after.levels[0].any()
+    assert view.put(slice(0, 64), slice(0, 64), black, new)
+    assert not view.after.levels[0].any()
+    assert view.missing(Box(0, 0, 64, 64)) is None
+    view.outdate()
+    assert view.missing(Box(0, 0, 64, 64)) == (0, 0, 64, 64)
+
+
+def test_what_is_missing_is_found() -> None:
+    view = View(images.Photo(noise(300, 300, 3), "png"))
+    part = view.photo.pixels[0:128, 0:300]
+    view.put(slice(0, 128), slice(0, 300), part, view.generation, draft=True)
+    assert view.missing(Box(0, 0, 64, 64)) == (0, 0, 64, 64)
+    view.put(slice(0, 128), slice(0, 300), part, view.generation)
+    assert view.missing(Box(0, 0, 128, 300)) is None
+    assert view.missing(Box(100, 10, 200, 40)) == (128, 0, 224, 64)
+    assert view.missing(Box(290, 290, 300, 300)) == (288, 288, 300, 300)
+
+
+def test_a_cut_is_as_fine_as_the_screen() -> None:
+    pyramid = Pyramid(noise(2048, 2048, 3))
+    for zoom, step in [(2.0, 1), (1.0, 1), (0.51, 1), (0.5, 2), (0.3, 2), (0.25, 4), (0.01, 4)]:
+        pixels, got = pyramid.cut(Box(101, 203, 901, 1007), zoom)
+        assert got == step
+        assert pixels.shape == (-(-901 // step) - 101 // step, -(-1007 // step) - 203 // step, 3)
+        assert pixels.flags.c_contiguous
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 2), (4, 5, 3), (4, 5, 4)])
+def test_every_kind_of_pixels_can_be_shown(dtype: type, shape: tuple[int, ...]) -> None:
+    shown = preview.to_screen(noise(*shape, dtype=dtype))
+    assert shown.shape == (4, 5, 3)
+    assert shown.dtype == np.uint8
+
+
+def test_a_profile_is_applied_and_srgb_is_left_alone() -> None:
+    import pyvips
+
+    pixels = noise(8, 8, 3)
+    profiles = {name: pyvips.Operation.call("profile_load", name) for name in ("srgb", "p3")}
+    same = preview.to_screen(pixels, {"icc-profile-data": profiles["srgb"]})
+    np.testing.assert_array_equal(same, pixels)
+    wide = preview.to_screen(pixels, {"icc-profile-data": profiles["p3"]})
+    assert np.abs(wide.astype(int) - pixels).max() > 4
+    broken = preview.to_screen(pixels, {"icc-profile-data": b"no profile"})
+    np.testing.assert_array_equal(broken, pixels)
+
+
+def test_removed_noise_is_amplified_around_grey() -> None:
+    before = np.full((1, 1, 3), 100, np.uint8)
+    after = np.array([[[100, 99, 130]]], np.uint8)
+    expected = [[[128, 128 + preview.NOISE_GAIN, 0]]]
+    np.testing.assert_array_equal(preview.removed_noise(before, after), expected)
+
+
+def test_a_draft_is_near_the_result_at_another_strength(small_denoiser: Denoiser) -> None:
+    """The law that drafts rest on, for the network: nearer than the one at the old strength."""
+    image = noise(96, 96, 3)
+    old, new = small_denoiser(image, strength=1.0), small_denoiser(image, strength=0.6)
+    draft = preview.at_strength(image, old, 1.0, 0.6)
+    assert draft.dtype == np.uint8
+
+    def error(other: np.ndarray) -> float:
+        return float(np.abs(other.astype(int) - new).mean())
+
+    assert error(draft) < 0.5 * error(old)
+    np.testing.assert_array_equal(preview.at_strength(image, old, 1.0, 0.0), image)
+
+
+def test_thumbnails_are_small_and_upright(tmp_path: Path) -> None:
+    path = tmp_path / "图片 [1].jpg"
+    images.write(images.Photo(noise(300, 200, 3), "jpeg"), path)
+    pixels, megapixels = preview.thumbnail(path, 60)
+    assert pixels.shape == (60, 40, 3)
+    assert megapixels == 0.06
+    (tmp_path / "x.jpg").write_bytes(b"\xff\xd8\xffno picture")
+    for broken in ("x.jpg", "gone.jpg"):
+        with pytest.raises(images.PhotoError):
+            preview.thumbnail(tmp_path / broken, 60)
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_a_crop_is_the_same_as_in_the_whole(small_denoiser: Denoiser, strength: float) -> None:
+    image = noise(410, 530, 3)
+    whole = small_denoiser(image, strength=strength)
+    for rows, columns in [
+        (slice(0, 410), slice(0, 530)),
+        (slice(100, 200), slice(203, 377)),
+        (slice(0, 9), slice(520, 530)),
+        (slice(409, 410), slice(0, 1)),
+    ]:
+        part = small_denoiser.restore_crop(image, rows, columns, strength=strength)
+        assert part.shape == (rows.stop - rows.start, columns.stop - columns.start, 3)
+        assert np.abs(part.astype(int) - whole[rows, columns]).max() <= (1 if strength else 0)
+
+
+@pytest.mark.parametrize("rows", [slice(5, 5), slice(-1, 4), slice(0, 31)])
+def test_a_crop_outside_the_image_is_refused(small_denoiser: Denoiser, rows: slice) -> None:
+    with pytest.raises(ValueError, match="not a part of"):
+        small_denoiser.restore_crop(noise(30, 30, 3), rows, slice(0, 30))
