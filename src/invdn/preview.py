@@ -27,8 +27,8 @@ Screen = NDArray[np.uint8]
 NOISE_GAIN = 8
 """How many times larger than it is the removed noise is shown."""
 
-BLOCK_PX = 32
-"""The grain in which a view knows which parts of it are up to date, pixels."""
+BLOCK_PX = 4
+"""The grain in which a view knows which parts of it are up to date, pixels: tiles end on it."""
 
 _SMALLEST_LEVEL_PX = 512
 _BAND_PX = 256  # rows converted at a time, so that no float copy of a whole photo is made
@@ -282,11 +282,13 @@ def removed_noise(before: Screen, after: Screen) -> Screen:
 def at_strength(
     before: images.Pixels, restored: images.Pixels, strength: float, wanted: float
 ) -> images.Pixels:
-    """A draft of the result at one strength, from that at another (above 0), at once.
+    """A draft of the result at one strength, from that at a higher one, at once.
 
     The network decodes a point on a line between two latents and is close to linear, so that a
-    point on the line between two images is close to it; it is for the time until the result is
-    there.
+    point on the line between two images is close to it: for the time until the result is there.
+    On photos with noise of σ 15 a draft for 0.6 made from 1.0 is 0.6 grey levels off, where
+    showing the old result would be 3.5 off. Beyond the higher strength it is no good: with strong
+    noise it is further off than the old result is.
     """
     high = 1.0 if before.dtype.kind == "f" else float(np.iinfo(before.dtype).max)
     weight = np.float32(wanted / strength)

@@ -84,14 +84,14 @@ def make_window(qtbot, model: Halving, settings: QSettings) -> Iterator[Callable
         window = MainWindow(settings, lambda name: Denoiser(model))
         made.append(window)
         window.show()
-        qtbot.waitUntil(lambda: window._denoiser is not None)
+        qtbot.waitUntil(lambda: window._denoiser is not None, timeout=30_000)
         return window
 
     yield make
     model.gate.set()
     for window in made:
         window.stop_and_close()
-        qtbot.waitUntil(lambda window=window: not window.isVisible())  # type: ignore[misc]
+        qtbot.waitUntil(lambda window=window: not window.isVisible(), timeout=30_000)  # type: ignore[misc]
         window.join()
         window.deleteLater()
     QApplication.processEvents()

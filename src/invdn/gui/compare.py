@@ -270,6 +270,7 @@ class CompareView(QWidget):
         if self.hasFocus():
             painter.setClipping(False)
             painter.setPen(QPen(self.palette().highlight().color(), 2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(self.rect().adjusted(1, 1, -1, -1))
 
     def _after(self, view: View) -> tuple[Pyramid, str]:

@@ -104,9 +104,9 @@ class NoiseTab(QWidget):
         self.level_radio, self.like_radio = QRadioButton(), QRadioButton()
         self.level_radio.setChecked(True)
         self.level_box = QDoubleSpinBox()
-        self.level_box.setRange(0.0, 4.0)
-        self.level_box.setSingleStep(0.1)
-        self.level_box.setValue(1.0)
+        self.level_box.setRange(0.0, 100.0)
+        self.level_box.setDecimals(1)
+        self.level_box.setValue(12.0)
         self.like_button = QPushButton()
         self.seed_label = QLabel()
         self.seed_box = QSpinBox()
@@ -269,8 +269,8 @@ class NoiseTab(QWidget):
 
     def retranslate(self) -> None:
         self.level_radio.setText(self.tr("&Level"))
-        self.level_box.setAccessibleName(self.tr("Noise level, 1 is usual"))
-        self.level_box.setToolTip(self.tr("Noise level, 1 is usual"))
+        self.level_box.setAccessibleName(self.tr("Noise level, in grey levels of 255"))
+        self.level_box.setToolTip(self.tr("Noise level, in grey levels of 255"))
         self.like_radio.setText(self.tr("Like &another photo"))
         if self._like is None:
             self.like_button.setText(self.tr("Choose…"))

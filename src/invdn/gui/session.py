@@ -239,7 +239,7 @@ class Session(QObject):
     def _draft(self, view: preview.View, strength: float, generation: int) -> None:
         """Show at once nearly what comes, where the result at another strength is known."""
         sample = self._sample
-        if sample is None or sample[2] == strength:
+        if sample is None or sample[2] <= strength:
             return
         box, restored, sampled_strength = sample
         before = view.photo.pixels[box.rows, box.columns]

@@ -457,8 +457,8 @@
         <translation>强度(&amp;L)</translation>
     </message>
     <message>
-        <source>Noise level, 1 is usual</source>
-        <translation>噪点强度，1 为常见水平</translation>
+        <source>Noise level, in grey levels of 255</source>
+        <translation>噪点强度（以 255 级灰度计）</translation>
     </message>
     <message>
         <source>Like &amp;another photo</source>
