@@ -28,7 +28,7 @@ from PySide6.QtWidgets import QApplication
 
 from invdn import images
 from invdn.gui import language, theme
-from invdn.gui.app import _load_libraries, application
+from invdn.gui.app import application, prepare_threads
 from invdn.gui.window import MainWindow
 
 BEAT_MS = 5
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, default=24)
     options = parser.parse_args()
     application(["invdn"])
-    _load_libraries()
+    prepare_threads()
     language.apply("en")
     theme.apply("light")
     with tempfile.TemporaryDirectory() as name:
@@ -116,10 +116,12 @@ def main() -> None:
         photos = sorted(folder.glob("*.jpg"))
         settings = QSettings(str(folder / "settings.ini"), QSettings.Format.IniFormat)
         heart = Heart()
-        with heart.watching("window and model"):
-            window = MainWindow(settings)
-            window.resize(1600, 1000)
-            window.show()
+        window = MainWindow(settings)
+        window.resize(1600, 1000)
+        window.show()
+        wait(lambda: window._denoiser is not None)
+        with heart.watching("load the model"):
+            window._load_model("photo")
             wait(lambda: window._denoiser is not None)
         _use(window, heart, photos)
         print(f"largest gap of all {max(overall):.0f} ms, peak memory {memory_mib():.0f} MiB")

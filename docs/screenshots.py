@@ -1,6 +1,6 @@
 """Take the pictures of the window that the README shows.
 
-    python docs/screenshots.py docs/images [--scale 1.0]
+    python docs/screenshots.py docs/images [--all]
 
 The photos are scikit-image's (chelsea and coffee: CC0; astronaut: NASA, public domain), with noise
 of our own. Whoever changes the window looks at them, with --all. Works without a screen
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyvips
 import skimage.data
 from PySide6.QtCore import QSettings
 from PySide6.QtWidgets import QApplication
@@ -33,7 +34,7 @@ def noisy_photos(folder: Path) -> list[Path]:
     rng = np.random.default_rng(1)
     paths = []
     for name in ("chelsea", "coffee", "astronaut"):
-        clean = resize(getattr(skimage.data, name)(), None or _size(name), anti_aliasing=True)
+        clean = resize(getattr(skimage.data, name)(), _size(name), anti_aliasing=True)
         raw = rng.normal(size=clean.shape)
         mixed = 0.75 * raw + 0.25 * np.roll(raw, 1, axis=1) + 0.25 * np.roll(raw, 1, axis=0)
         noisy = clean + mixed * np.sqrt(0.006 * clean + 0.0012)
@@ -83,15 +84,22 @@ def main() -> None:
             language.apply(language_name)
             theme.apply(theme_name)
             window = MainWindow(settings, load_denoiser)
-            window.resize(1280, 800)
+            window.resize(1120, 720)
             window.show()
             _arrange(app, window, view, photos)
             target = options.folder / f"window-{view}-{language_name}-{theme_name}.png"
             window.grab().save(str(target))
+            _shrink(target)
             print(target, f"{target.stat().st_size / 1000:.0f} kB")
             window.stop_and_close()
             wait(app, lambda window=window: not window.isVisible())  # type: ignore[misc]
             window.join()
+
+
+def _shrink(path: Path) -> None:
+    """Write the picture anew with 256 colours: noise does not compress."""
+    picture = pyvips.Image.new_from_buffer(path.read_bytes(), "")
+    path.write_bytes(picture.pngsave_buffer(palette=True, Q=80, bitdepth=8, dither=0.5, effort=7))
 
 
 def _arrange(app: QApplication, window: MainWindow, view: str, photos: list[Path]) -> None:

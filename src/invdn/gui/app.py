@@ -31,7 +31,7 @@ def application(arguments: Sequence[str]) -> QApplication:
 def run(files: Sequence[Path]) -> int:
     """Open the window on these files and stay until it is closed; the exit status."""
     app = application(["invdn"])
-    _load_libraries()
+    prepare_threads()
     settings = QSettings("invdn", "invdn")
     language.apply(str(settings.value("language", "system")))
     chosen = str(settings.value("theme", "system"))
@@ -48,10 +48,15 @@ def run(files: Sequence[Path]) -> int:
     return status
 
 
-def _load_libraries() -> None:
-    """Before the window is there: loading them later, in a thread, would make it stutter."""
+def prepare_threads() -> None:
+    """See to it that threads at work do not hold up the window."""
+    # Loading these later, in a thread, would make it stutter.
     import onnxruntime  # noqa: F401
     import pyvips  # noqa: F401
+
+    # The interface thread waits this long for Python's lock, many times in each frame, whenever
+    # another thread computes in Python; 5 ms by default.
+    sys.setswitchinterval(0.0005)
 
 
 def _follow_system(settings: QSettings) -> None:

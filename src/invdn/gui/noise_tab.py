@@ -125,11 +125,13 @@ class NoiseTab(QWidget):
         row.addWidget(self.seed_label)
         row.addWidget(self.seed_box)
         row.addStretch()
-        row.addWidget(self.make_button)
-        row.addWidget(self.save_button)
+        below = QHBoxLayout()
+        below.addWidget(self.hint, 1)
+        below.addWidget(self.make_button)
+        below.addWidget(self.save_button)
         layout = QVBoxLayout(self)
         layout.addLayout(row)
-        layout.addWidget(self.hint)
+        layout.addLayout(below)
         layout.addWidget(self.compare, 1)
 
     def _connect(self) -> None:

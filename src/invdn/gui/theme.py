@@ -122,7 +122,7 @@ def _style_sheet(dark: bool) -> str:
             background: {off}; color: {off_text}; border-color: {off};
         }}
         QToolButton {{
-            padding: 4px 9px; border: 1px solid {edge}; border-radius: 4px; background: {plain};
+            padding: 4px 7px; border: 1px solid {edge}; border-radius: 4px; background: {plain};
         }}
         QToolButton:hover {{ border-color: {accent}; }}
         QToolButton:focus {{ border: 1px solid {accent}; }}

@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QSplitter,
     QStackedWidget,
     QTabWidget,
@@ -156,19 +157,20 @@ class MainWindow(QMainWindow):
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(denoise_page, "")
         self.tabs.addTab(self.noise_tab, "")
+        self.tabs.setCornerWidget(self._corner())
         self.middle = QSplitter(Qt.Orientation.Vertical)
         self.middle.addWidget(self.tabs)
         self.middle.addWidget(self.log)
         self.middle.setStretchFactor(0, 1)
         self.middle.setSizes([560, 110])
         self.middle.setCollapsible(0, False)
-        self.options.setFixedWidth(270)
+        self.options.setFixedWidth(260)
         self.columns = QSplitter(Qt.Orientation.Horizontal)
         self.columns.addWidget(self.list_view)
         self.columns.addWidget(self.middle)
         self.columns.addWidget(self.options)
         self.columns.setStretchFactor(1, 1)
-        self.columns.setSizes([230, 760, 270])
+        self.columns.setSizes([210, 810, 260])
         self.columns.setCollapsible(1, False)
         self.columns.setCollapsible(2, False)
         for splitter in (self.columns, self.middle):
@@ -217,10 +219,17 @@ class MainWindow(QMainWindow):
         row.addWidget(self.noise_button)
         row.addWidget(self.hold_button)
         row.addStretch()
-        row.addWidget(self.photo_state)
-        row.addSpacing(8)
-        row.addWidget(self.zoom_label)
         return row
+
+    def _corner(self) -> QWidget:
+        """What is known of the photo, beside the tabs."""
+        corner = QWidget()
+        row = QHBoxLayout(corner)
+        row.setContentsMargins(0, 0, 4, 0)
+        row.setSpacing(14)
+        row.addWidget(self.photo_state)
+        row.addWidget(self.zoom_label)
+        return corner
 
     def _button_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
@@ -284,6 +293,7 @@ class MainWindow(QMainWindow):
         buttons = [*self.mode_buttons.values(), *self.zoom_buttons.values()]
         for button in (*buttons, self.noise_button, self.hold_button):
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
 
     def _make_menus(self) -> None:
         bar = self.menuBar()
@@ -832,7 +842,7 @@ class MainWindow(QMainWindow):
             self.noise_action,
         ):
             view.setEnabled(opened)
-        self.zoom_label.setEnabled(opened)
+        self.zoom_label.setVisible(opened)
         self.options.set_locked(busy)
         if not some and not busy:
             self.progress_label.setText("")
@@ -973,7 +983,7 @@ class MainWindow(QMainWindow):
         self.weaker_action.setText(self.tr("&Less strength"))
         self.mode_actions["side"].setText(self.tr("Side by si&de"))
         self.mode_actions["wipe"].setText(self.tr("&Wipe"))
-        self.mode_actions["single"].setText(self.tr("R&esult only"))
+        self.mode_actions["single"].setText(self.tr("R&esult"))
         self.noise_action.setText(self.tr("Removed &noise"))
         self.noise_action.setToolTip(
             self.tr("Shows what is removed, {0} times as strong").format(NOISE_GAIN)

@@ -318,7 +318,7 @@
         <translation>滑动对比(&amp;W)</translation>
     </message>
     <message>
-        <source>R&amp;esult only</source>
+        <source>R&amp;esult</source>
         <translation>仅结果(&amp;E)</translation>
     </message>
     <message>
