@@ -646,9 +646,7 @@ def test_what_the_noise_command_says_is_in_the_log(
     click(qtbot, tab.like_button)
     assert tab.like_radio.isChecked()
     click(qtbot, tab.make_button)
-    until(
-        qtbot, lambda: "no noise was made: bad.png: the file is empty" in log(window), timeout=20000
-    )
+    until(qtbot, lambda: "no noise was made: bad.png: the file is empty" in log(window))
     assert tab.make_button.isEnabled()
 
 

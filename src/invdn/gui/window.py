@@ -764,7 +764,9 @@ class MainWindow(QMainWindow):
         if result.status == "done":
             size, seconds = f"{result.megapixels:.1f}", f"{result.seconds:.1f}"
             said = self.tr("{0}: {1} MP in {2} s, saved as {3}")
-            self.log.say(said.format(name, size, seconds, result.output))
+            beside = result.output.parent == result.input.parent
+            where = result.output.name if beside else result.output
+            self.log.say(said.format(name, size, seconds, where))
         elif result.status == "skipped":
             reason = translated_reason(result.reason or "")
             self.log.say(self.tr("{0}: skipped: {1}").format(name, reason))
