@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QRadioButton,
+    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -110,7 +111,8 @@ class NoiseTab(QWidget):
         self.like_button = QPushButton()
         self.seed_label = QLabel()
         self.seed_box = QSpinBox()
-        self.seed_box.setRange(0, 2**31 - 1)
+        self.seed_box.setRange(0, 999_999)
+        self.seed_box.setMaximumWidth(96)
         self.seed_label.setBuddy(self.seed_box)
         self.make_button = named(QPushButton(), "primary")
         self.save_button = QPushButton()
@@ -121,7 +123,8 @@ class NoiseTab(QWidget):
         row = QHBoxLayout()
         for widget in (self.level_radio, self.level_box, self.like_radio, self.like_button):
             row.addWidget(widget)
-        row.addSpacing(12)
+        for radio in (self.level_radio, self.like_radio):
+            radio.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
         row.addWidget(self.seed_label)
         row.addWidget(self.seed_box)
         row.addStretch()

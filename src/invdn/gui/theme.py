@@ -106,6 +106,7 @@ def _palette(dark: bool) -> QPalette:
 def _style_sheet(dark: bool) -> str:
     """Only what a palette cannot say."""
     accent, hover = ("#3d7ee6", "#5590f0") if dark else ("#1f6feb", "#3a82f0")
+    outline = "#808080" if dark else "#8a8a8a"  # Fusion's own can hardly be seen in the dark
     plain, edge, groove = (
         ("#363636", "#4a4a4a", "#3a3a3a") if dark else ("#fbfbfb", "#c4c4c4", "#dedede")
     )
@@ -133,6 +134,14 @@ def _style_sheet(dark: bool) -> str:
         QToolButton:disabled {{ background: {off}; color: {off_text}; border-color: {off}; }}
         QProgressBar {{ border: none; border-radius: 4px; background: {groove}; height: 8px; }}
         QProgressBar::chunk {{ border-radius: 4px; background: {accent}; }}
+        QCheckBox::indicator:unchecked, QRadioButton::indicator:unchecked {{
+            width: 13px; height: 13px; background: palette(base);
+            border: 1px solid {outline}; border-radius: 3px;
+        }}
+        QRadioButton::indicator:unchecked {{ border-radius: 7px; }}
+        QCheckBox::indicator:unchecked:focus, QRadioButton::indicator:unchecked:focus {{
+            border-color: {accent};
+        }}
         QLabel#hint {{ color: palette(placeholder-text); }}
         QLabel#headline {{ font-size: 17px; font-weight: 600; }}
     """
