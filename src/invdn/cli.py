@@ -10,8 +10,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -21,6 +21,8 @@ from invdn._version import __version__
 
 if TYPE_CHECKING:
     from invdn.batch import Job, Plan, Result
+    from invdn.data.pairs import Pair
+    from invdn.evaluate import Evaluation
     from invdn.runtime import ModelInfo
 
 SOME_FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
@@ -201,12 +203,16 @@ def train(
     """
     with _expected_errors():
         with _training_extra("train"):
-            from invdn.config import ConfigError
+            from invdn.config import ConfigError, read_toml
             from invdn.train import TrainingError, train_from_config_file
+            from invdn.train_noise import train_noise_from_config_file
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
         logging.getLogger("pyvips").setLevel(logging.WARNING)  # it tells of every thread pool
         try:
-            train_from_config_file(config, resume)
+            if "denoiser" in read_toml(config):  # a noise head for an existing denoiser
+                train_noise_from_config_file(config)
+            else:
+                train_from_config_file(config, resume)
         except ConfigError as error:
             _fail(str(error))
         except TrainingError as error:
@@ -249,6 +255,223 @@ def gui(
                 raise
             _fail(_gui_missing(error))
         raise typer.Exit(run(files or []))
+
+
+@app.command()
+def noise(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="IN", help="Clean photos or folders; noisy ones with --perturb."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT", help="A folder; or a file, for one photo."),
+    ] = None,
+    level: Annotated[
+        float | None, typer.Option(min=0.0, help="Standard deviation of the noise, of 255.")
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="NOISY", help="Noise like this photo's.")
+    ] = None,
+    perturb: Annotated[
+        float | None,
+        typer.Option(
+            metavar="EPSILON", min=0.0, help="Change the noise of noisy photos by this share."
+        ),
+    ] = None,
+    camera: Annotated[
+        bool, typer.Option("--camera", help="A level for each, as the trained cameras have them.")
+    ] = False,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT", help="Write noisy/ and clean/ below this folder, for training."
+        ),
+    ] = None,
+    variants: Annotated[int, typer.Option(min=1, help="Noisy pictures of each photo.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same noise.")] = 0,
+    model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A noise model; the shipped one if none.")
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Go into subfolders, and keep their tree.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outputs that exist already.")
+    ] = False,
+) -> None:
+    """Make camera noise: on clean photos, or anew on noisy ones."""
+    with _expected_errors():
+        with _training_extra("noise"):
+            from invdn import noise as making
+        from invdn import batch
+
+        if sum((level is not None, like is not None, perturb is not None, camera)) != 1:
+            _fail("say how much with one of --level, --like, --perturb and --camera")
+        if (output is None) == (pairs is None):
+            _fail("name either -o OUT or --pairs OUT")
+        target = output if output is not None else pairs
+        assert target is not None
+        loaded = making.load_noise_model(model or making.DEFAULT_MODEL)
+        recipe = making.Recipe(loaded, level, like, perturb, camera, seed)
+        plan = batch.plan(inputs, target, recursive=recursive)
+        _report_plan(plan, recursive)
+        failed = bool(plan.unreadable)
+        for made in making.make(
+            plan.jobs, recipe, variants=variants, pairs=pairs, overwrite=overwrite
+        ):
+            failed |= made.reason is not None
+            if made.reason is None:
+                print(f"{made.output}: σ {made.level_8bit:.1f}", flush=True)
+            else:
+                _say(f"{made.output}: {made.reason}")
+        if failed:
+            raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def evaluate(
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="A folder with noisy/ and clean/ (or, with --sigma, only clean images); or what"
+            " the protocol's site offers.",
+        ),
+    ],
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…",
+            help="Models' names or files (.onnx, .safetensors), and tv, sparse, nlm, wavelet, bm3d;"
+            " the shipped models, tv, nlm and wavelet by default.",
+        ),
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="sidd-val, sidd-test or dnd instead of a folder of pairs.")
+    ] = None,
+    submission: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where sidd-test and dnd write what their servers take."),
+    ] = None,
+    sigma: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Add white noise of this σ (of 255) to the clean images."),
+    ] = None,
+    crop: Annotated[
+        int | None, typer.Option(min=16, help="Only the centre square of this side, pixels.")
+    ] = None,
+    oracle: Annotated[
+        bool,
+        typer.Option("--oracle", help="The best strength for each image: an upper bound."),
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page to look at.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers as JSON.")
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write every result as PNG.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of networks; as many as cores by default.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist already.")
+    ] = False,
+    made_noise: Annotated[
+        bool, typer.Option("--noise", help="Measure made noise instead of denoisers.")
+    ] = False,
+    noise_model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For --noise; the shipped noise model if none."),
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="For --noise: of each kind and image.")] = 50,
+) -> None:
+    """Measure denoisers, or with --noise made noise, on pairs of noisy and clean photos."""
+    with _expected_errors():
+        with _extra("evaluate", "eval"):
+            from invdn import evaluate as measuring
+
+        outputs = [path for path in (report, json_file, csv_file) if path is not None]
+        _refuse_existing(outputs, overwrite)
+        if protocol is not None and protocol not in measuring.PROTOCOLS:
+            _fail(f"unknown protocol '{protocol}': choose {', '.join(measuring.PROTOCOLS)}")
+        if protocol is not None and (sigma is not None or crop is not None):
+            _fail("a protocol says which images are used: leave --sigma and --crop out")
+        if made_noise:
+            if (
+                methods
+                or oracle
+                or save
+                or submission
+                or csv_file
+                or protocol
+                not in (
+                    None,
+                    "sidd-val",
+                )
+            ):
+                _fail("--noise goes with --data, --protocol sidd-val, --crop, --json and --report")
+            chosen = (
+                measuring.sidd_validation(data)
+                if protocol
+                else measuring.folder_pairs(data, sigma_8bit=sigma, crop_px=crop)
+            )
+            title = f"Noise of {protocol or data.resolve().name}"
+            _evaluate_noise(chosen, title, noise_model, draws, report, json_file, overwrite)
+            return
+        names = methods.split(",") if methods else list(measuring.default_methods())
+        with ExitStack() as resources:
+            resolved = measuring.resolve_methods(names, resources, threads=threads)
+            for method in resolved:
+                if method.notice:
+                    _say(method.notice)
+            if protocol in ("sidd-test", "dnd"):
+                if submission is None or len(resolved) != 1:
+                    _fail(f"{protocol} needs --submission DIR and exactly one of --methods")
+                if oracle or outputs or save is not None:
+                    _fail(f"{protocol} has no clean images: it only writes a submission")
+                submit = (
+                    measuring.sidd_test if protocol == "sidd-test" else measuring.dnd_submission
+                )
+                path, speed = submit(data, resolved[0], submission, overwrite=overwrite)
+                print(f"{path}: {resolved[0].name}, {speed:.2f} s/MP")
+                return
+            if submission is not None:
+                _fail("--submission is for the protocols sidd-test and dnd")
+            if protocol == "sidd-val":
+                pairs: Iterable[Pair] = measuring.sidd_validation(data)
+                title = "SIDD validation, 8-bit results"
+            else:
+                pairs = measuring.folder_pairs(data, sigma_8bit=sigma, crop_px=crop)
+                cut = f", centre {crop}×{crop}" if crop else ", whole images"
+                noise = f", white noise σ {sigma:g}" if sigma is not None else ""
+                title = f"{data.resolve().name}{noise}{cut}, 8-bit results"
+            evaluation = measuring.evaluate(
+                pairs,
+                resolved,
+                title=title,
+                oracle=oracle,
+                examples=3 if report is not None else 0,
+                save=save,
+                progress=_say if sys.stderr.isatty() else None,
+            )
+        _print_scores(evaluation)
+        if json_file is not None:
+            _write_text(json_file, evaluation.as_json(), overwrite)
+        if csv_file is not None:
+            _write_text(csv_file, evaluation.as_csv(), overwrite)
+        if report is not None:
+            with _extra("--report", "eval"):
+                from invdn.report import html_report
+
+                page = html_report(evaluation)
+            _write_text(report, page, overwrite)
 
 
 # --- what is said --------------------------------------------------------------------------------
@@ -328,6 +551,80 @@ def _description(model: ModelInfo) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items() if value)
 
 
+def _evaluate_noise(
+    pairs: Iterable[Pair],
+    title: str,
+    model: Path | None,
+    draws: int,
+    report: Path | None,
+    json_file: Path | None,
+    overwrite: bool,
+) -> None:
+    with _training_extra("evaluate --noise"):
+        from invdn.noise import DEFAULT_MODEL, load_noise_model
+    with _extra("evaluate --noise", "eval"):
+        from invdn.evaluate_noise import evaluate_noise, html_noise_report
+
+        loaded = load_noise_model(model or DEFAULT_MODEL)
+        try:
+            evaluation = evaluate_noise(
+                pairs,
+                loaded,
+                title=title,
+                draws=draws,
+                progress=_say if sys.stderr.isatty() else None,
+            )
+        except ValueError as error:
+            _fail(str(error))
+        for row in evaluation.rows():
+            score = "" if row["akld"] is None else f", AKLD {row['akld']:.3f}"
+            print(f"{row['kind']}: σ {row['sigma']:.1f}{score}")
+        if json_file is not None:
+            _write_text(json_file, evaluation.as_json(), overwrite)
+        if report is not None:
+            _write_text(report, html_noise_report(evaluation), overwrite)
+
+
+def _print_scores(evaluation: Evaluation) -> None:
+    """A table on stdout, best first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=evaluation.title)
+    table.add_column("method", overflow="fold")
+    for name in ("PSNR, dB", "SSIM", "s/MP", "gain, dB"):
+        table.add_column(name, justify="right")
+    table.add_column("worst image", overflow="fold")
+    for row in sorted(evaluation.rows(), key=lambda row: -row["psnr"]):
+        bound = " (upper bound: best strength)" if row["oracle"] else ""
+        table.add_row(
+            row["method"] + bound,
+            f"{row['psnr']:.2f}",
+            f"{row['ssim']:.4f}",
+            f"{row['s_per_mp']:.2f}",
+            f"{row['gain']:+.2f}",
+            f"{row['worst_image']} ({row['worst_gain']:+.2f})",
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table, markup=False)
+    print(f"{len(evaluation.noisy_psnr)} images")
+
+
+def _refuse_existing(paths: Sequence[Path], overwrite: bool) -> None:
+    for path in paths:
+        if path.exists() and not overwrite:
+            _fail(f"{path} exists already and is only replaced with --overwrite")
+        if not path.parent.is_dir():
+            _fail(f"there is no folder {path.parent}")
+
+
+def _write_text(path: Path, text: str, overwrite: bool) -> None:
+    from invdn.images import atomically
+
+    with atomically(path, overwrite=overwrite) as file:
+        file.write(text.encode("utf-8"))
+    print(path)
+
+
 @contextmanager
 def _progress_bar(jobs: Sequence[Job]) -> Iterator[Callable[[Job, float], None] | None]:
     """A progress bar on stderr, if that is a terminal; what moves it."""
@@ -391,6 +688,17 @@ def _remainder_said(jobs: Sequence[Job], results: Sequence[Result]) -> Iterator[
         left = len(jobs) - len(results)
         _say(f"{left} of {len(jobs)} photos are left: the same command again does them")
         raise
+
+
+@contextmanager
+def _extra(what: str, extra: str) -> Iterator[None]:
+    """Around imports that need an extra: say what to install where it is missing."""
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "invdn":
+            raise
+        _fail(f"{what} needs {error.name}: pip install 'invdn[{extra}]'")
 
 
 @contextmanager

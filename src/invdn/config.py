@@ -248,13 +248,7 @@ def load_config(path: Path) -> TrainConfig:
     Raises:
         ConfigError: where it cannot be read, holds an unknown key or a value of the wrong type.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    config = _build(TrainConfig, table, str(path))
+    config = build(TrainConfig, read_toml(path), str(path))
     for problem in _problems(config):
         raise ConfigError(f"{path}: {problem}")
     return config
@@ -305,7 +299,26 @@ def _problems(config: TrainConfig) -> Iterator[str]:
             yield f"validation set {item.name}: every must be at least 1"
 
 
-def _build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+def read_toml(path: Path) -> dict[str, Any]:
+    """A settings file as a table.
+
+    Raises:
+        ConfigError: where it cannot be read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+    """A dataclass of settings from a table.
+
+    Raises:
+        ConfigError: at an unknown key, a missing one or a value of the wrong type.
+    """
     hints = typing.get_type_hints(cls)
     unknown = [key for key in table if key not in hints]
     if unknown:
@@ -329,7 +342,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise ConfigError(f"{where} must be a table")
-        return _build(typing.cast("type[Any]", hint), value, where)
+        return build(typing.cast("type[Any]", hint), value, where)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise ConfigError(f"{where} must be a list")

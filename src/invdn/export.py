@@ -85,6 +85,15 @@ def export_checkpoint(checkpoint: Path, output: Path, *, overwrite: bool = False
     )
 
 
+def load_network(checkpoint: Path) -> InvDN:
+    """The network of a checkpoint, sizes inferred, in evaluation mode.
+
+    Raises:
+        ExportError: the file is missing or is something else.
+    """
+    return _build(_read_checkpoint(checkpoint)[0], checkpoint).eval()
+
+
 def export_network(
     net: Network,
     path: Path,

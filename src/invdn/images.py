@@ -556,6 +556,18 @@ def turned_upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(np.rot90(pixels, quarters))
 
 
+def as_rgb8(photo: Photo) -> Photo:
+    """The picture alone, for training: upright, RGB, 8 bits, on white, without metadata."""
+    pixels = _upright(photo).pixels
+    if photo.has_alpha:
+        pixels = _on_white(pixels)
+    pixels = to_depth(pixels, "uint8")
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    rgb = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    return Photo(rgb, "png")
+
+
 def to_depth(pixels: Pixels, dtype: str) -> Pixels:
     """Pixels with the full range of another type, rounded to nearest: 65535 is 255 is 1.0."""
     if pixels.dtype.name == dtype:

@@ -6,11 +6,13 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -66,6 +68,8 @@ def read_rgb8_cached(path: Path, cache: Path) -> Pixels:
 
 def to_tensor(pixels: Sequence[Pixels]) -> Tensor:
     """Equal-sized ``[H, W, 3]`` patches of 0–255 → ``[N, 3, H, W]`` float32 in [0, 1]."""
+    import torch  # only here: reading photos must not need it
+
     batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
     return batch.float().div_(255.0)
 

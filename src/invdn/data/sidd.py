@@ -12,7 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from invdn.data.pairs import Pair
+from invdn.images import atomically
 
+#: Where the validation blocks and the benchmark's are to be had.
+URL = "https://www.eecs.yorku.ca/~kamel/sidd/benchmark.php"
+BENCHMARK_BLOCKS = "BenchmarkNoisyBlocksSrgb"
 #: Names of the arrays in the files of validation blocks.
 _NOISY_BLOCKS, _GT_BLOCKS = "ValidationNoisyBlocksSrgb", "ValidationGtBlocksSrgb"
 
@@ -58,8 +62,8 @@ def load_validation_blocks(noisy_mat: Path, gt_mat: Path) -> list[Pair]:
         FileNotFoundError: where a file is missing.
         ValueError: where a file holds something else.
     """
-    noisy = _read_blocks(noisy_mat, _NOISY_BLOCKS)
-    clean = _read_blocks(gt_mat, _GT_BLOCKS)
+    noisy = read_blocks(noisy_mat, _NOISY_BLOCKS)
+    clean = read_blocks(gt_mat, _GT_BLOCKS)
     if noisy.shape != clean.shape:
         raise ValueError(f"{noisy_mat} and {gt_mat} differ in shape: {noisy.shape}, {clean.shape}")
     return [
@@ -68,8 +72,13 @@ def load_validation_blocks(noisy_mat: Path, gt_mat: Path) -> list[Pair]:
     ]
 
 
-def _read_blocks(path: Path, key: str) -> npt.NDArray[np.uint8]:
-    """The array of a file of blocks, uint8 ``[scenes, blocks, H, W, 3]``."""
+def read_blocks(path: Path, key: str) -> npt.NDArray[np.uint8]:
+    """The array of a file of blocks, uint8 ``[scenes, blocks, H, W, 3]``.
+
+    Raises:
+        FileNotFoundError: where the file is missing.
+        ValueError: where it holds something else.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing")
     blocks = _read_mat(path, key)
@@ -100,3 +109,37 @@ def _read_mat(path: Path, key: str) -> npt.NDArray[Any]:
         raise ValueError(f"{path} holds no array {key}") from None
     except Exception as error:  # SciPy has errors of its own for damaged files
         raise ValueError(f"{path} is not a readable MATLAB file: {error}") from None
+
+
+# --- the benchmark's submission ---------------------------------------------------------------------
+
+
+def write_submission(
+    path: Path,
+    denoised: npt.NDArray[np.uint8],
+    seconds_a_megapixel: float,
+    method: str,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write ``SubmitSrgb.mat``, whole or not at all.
+
+    Args:
+        path: The file.
+        denoised: ``[images, blocks, H, W, 3]``, 8 bits, in the order of the noisy blocks.
+        seconds_a_megapixel: What the benchmark asks for beside the blocks.
+        method: The method's name, for the benchmark's optional data.
+        overwrite: Replace the file where it exists.
+
+    Raises:
+        FileExistsError: the file exists and is not to be replaced.
+    """
+    from scipy.io import savemat
+
+    content = {
+        "DenoisedBlocksSrgb": denoised,
+        "TimeMPSrgb": float(seconds_a_megapixel),
+        "OptionalData": {"MethodName": method},
+    }
+    with atomically(path, overwrite=overwrite) as file:
+        savemat(file, content, do_compression=True)

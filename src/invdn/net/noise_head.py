@@ -1,0 +1,119 @@
+"""The noise head: how strong each latent's noise is, given the clean side.
+
+Where ``f`` is the network's transform, ``y`` a noisy image and ``x`` its clean counterpart, the
+noise latents are ``n = f(y) − f(x)``. The model is, scale by scale,
+
+    n_l = σ_l ⊙ (A_l v),   v ~ N(0, I),   σ_l = level · exp(head_l(f(x)_l, ln level))
+
+with ``level`` the noise's standard deviation in the image and ``A_l A_lᵀ`` the correlation between
+a latent's channels, as a function of the level. Noise added to ``f(x)`` and inverted is noise on
+``x``, exactly.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from invdn.net.invdn import IMAGE_CHANNELS, InvDN, Latents, LevelConfig
+
+#: ln(level · 255) is brought to about [-1, 1] by this: levels are 1 to 60 grey levels.
+_LOG_LEVEL_CENTRE = math.log(8.0)
+_LOG_LEVEL_SPREAD = math.log(8.0)
+#: Levels, σ of 255, at which the correlation between channels is stored; between them it is
+#: interpolated along ln level.
+KNOTS_8BIT = (2.0, 5.0, 12.0, 30.0)
+
+
+def scales(latents: Latents) -> tuple[Tensor, ...]:
+    """A tensor for each scale, finest first; the coarsest holds the code and its detail."""
+    return (*latents.details[:-1], torch.cat((latents.code, latents.details[-1]), dim=1))
+
+
+def unscales(tensors: tuple[Tensor, ...], code_channels: int) -> Latents:
+    """The inverse of :func:`scales`."""
+    last = tensors[-1]
+    return Latents(last[:, :code_channels], (*tensors[:-1], last[:, code_channels:]))
+
+
+class NoiseHead(nn.Module):
+    """``forward(clean, level)`` → ln σ of each latent value, scale by scale.
+
+    ``clean`` are :func:`scales` of ``f(x)``, ``level`` is ``[N]``, σ in units of the [0, 1] range.
+    Laws: the result is shaped like ``clean``; a fresh head says σ = level everywhere, which makes
+    white noise, because a wavelet transform is orthonormal.
+    """
+
+    WIDTH = 32
+
+    def __init__(self, levels: tuple[LevelConfig, ...]) -> None:
+        super().__init__()
+        channels = channels_of_scales(levels)
+        self.heads = nn.ModuleList(map(self._head, channels))
+        for i, count in enumerate(channels):
+            self.register_buffer(f"correlation_{i}", torch.eye(count).repeat(len(KNOTS_8BIT), 1, 1))
+        #: Quantiles of the levels of the training pairs, σ of 255: what ``camera`` draws from.
+        self.levels_8bit: Tensor
+        self.register_buffer("levels_8bit", torch.linspace(2.0, 30.0, 21))
+
+    def _head(self, channels: int) -> nn.Sequential:
+        last = nn.Conv2d(self.WIDTH, channels, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        assert last.bias is not None
+        nn.init.zeros_(last.bias)
+        return nn.Sequential(
+            nn.Conv2d(2 * channels + 1, self.WIDTH, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(self.WIDTH, self.WIDTH, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            last,
+        )
+
+    def forward(self, clean: tuple[Tensor, ...], level: Tensor) -> tuple[Tensor, ...]:
+        """ln σ, shaped like ``clean``."""
+        log_level = torch.log(level).view(-1, 1, 1, 1)
+        known = (log_level + math.log(255.0) - _LOG_LEVEL_CENTRE) / _LOG_LEVEL_SPREAD
+        result = []
+        for head, x in zip(self.heads, clean, strict=True):
+            plane = known.expand(-1, 1, *x.shape[2:])
+            # Brightness sets shot noise, and local activity what a camera's smoothing leaves.
+            result.append(head(torch.cat((x, x.abs(), plane), dim=1)) + log_level)
+        return tuple(result)
+
+    def correlation(self, scale: int, level_8bit: float) -> Tensor:
+        """Correlation between a scale's channels, ``[C, C]``, at a level."""
+        table: Tensor = getattr(self, f"correlation_{scale}")
+        low, weight = knot(level_8bit)
+        result: Tensor = torch.lerp(table[low], table[low + 1], weight)
+        return result
+
+
+def knot(level_8bit: float) -> tuple[int, float]:
+    """The knot at or below a level, and how far it is to the next, 0 to 1."""
+    for low in reversed(range(len(KNOTS_8BIT) - 1)):
+        if level_8bit >= KNOTS_8BIT[low] or low == 0:
+            span = math.log(KNOTS_8BIT[low + 1] / KNOTS_8BIT[low])
+            weight = math.log(max(level_8bit, 1e-6) / KNOTS_8BIT[low]) / span
+            return low, min(1.0, max(0.0, weight))
+    raise AssertionError("there is always a lowest knot")
+
+
+def channels_of_scales(levels: tuple[LevelConfig, ...]) -> list[int]:
+    """Channels of each of :func:`scales`."""
+    channels, result = IMAGE_CHANNELS, []
+    for config in levels:
+        result.append(4 * channels - config.kept)
+        channels = config.kept
+    result[-1] += channels
+    return result
+
+
+class NoiseModel(nn.Module):
+    """A denoiser's transform together with a noise head; what ``invdn noise`` runs."""
+
+    def __init__(self, net: InvDN) -> None:
+        super().__init__()
+        self.net = net.requires_grad_(False)
+        self.head = NoiseHead(net.config)

@@ -1,0 +1,435 @@
+"""Camera noise for clean photos, and new noise for noisy ones. Needs the extra ``train``.
+
+    model = load_noise_model()
+    noisy = add_noise(clean, model, Character(level_8bit=12.0), seed=1)
+    noisy = add_noise(clean, model, character_of(reference, model))   # like another photo
+    other = perturb(noisy, model, epsilon=0.25)                       # the photo's own latent
+
+Everything is reproducible from the seed, on images of any size: the random numbers belong to
+places of the image, not to tiles, so that neither tiles nor their size can be seen in the noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from invdn import images
+from invdn.batch import Job
+from invdn.net.invdn import InvDN, infer_levels
+from invdn.net.noise_head import NoiseModel, channels_of_scales, scales, unscales
+from invdn.noise_level import estimate_sigma
+from invdn.runtime import WEIGHTS, ModelError
+from invdn.tiling import Blender, Window, windows
+
+DEFAULT_MODEL = WEIGHTS / "noise.safetensors"
+#: What the level's estimate comes to on average, measured on the real training pairs: 0.90 on
+#: phone pairs, 0.82 on DSLR pairs.
+LEVEL_BIAS = 0.86
+TILE_PX = 512
+HALO_PX = 64
+_FIELD_PX = 64  # side of a block of random numbers
+
+Pixels = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Character:
+    """What noise to make."""
+
+    level_8bit: float
+    """Standard deviation in grey levels of 255, over the image; 0 makes none."""
+    gains: tuple[Tensor, ...] | None = None
+    """For each scale ``[C]``: factors on the model's σ; None for 1."""
+    factors: tuple[Tensor, ...] | None = None
+    """For each scale ``[C, C]``: Cholesky factor of the channels' correlation; None for the
+    model's own at this level."""
+
+
+def load_noise_model(path: Path = DEFAULT_MODEL) -> NoiseModel:
+    """Load a transform and its noise head, as ``invdn train`` writes them.
+
+    Raises:
+        ModelError: the file is missing or is something else, in one line.
+    """
+    if not path.is_file():
+        raise ModelError(f"there is no noise model {path}: train one (configs/noise.toml)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        net = {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
+        model = NoiseModel(InvDN(infer_levels(net)))
+        model.load_state_dict(state)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{path} is not a noise model: {reason}") from error
+    return model.eval()
+
+
+def camera_character(model: NoiseModel, seed: int) -> Character:
+    """A level drawn from those of the cameras that the model was trained on."""
+    levels = model.head.levels_8bit.numpy()
+    place = np.random.default_rng((seed, 1)).uniform(0, len(levels) - 1)
+    return Character(float(np.interp(place, np.arange(len(levels)), levels)))
+
+
+@torch.inference_mode()
+def add_noise(clean: Pixels, model: NoiseModel, character: Character, seed: int = 0) -> Pixels:
+    """Noise on a clean image.
+
+    Args:
+        clean: ``[H, W, 3]`` sRGB; uint8, uint16, or float32 in [0, 1].
+        model: From :func:`load_noise_model`.
+        character: How much, and of what kind.
+        seed: The same seed makes the same noise.
+
+    Returns:
+        Same shape and type, clipped to the range; integers are rounded.
+
+    Raises:
+        ValueError: another kind of image, or a level that is not a number from 0 on.
+    """
+    level = character.level_8bit
+    if not (math.isfinite(level) and level >= 0):
+        raise ValueError(f"a noise level must be 0 or more, not {level}")
+    _check(clean)
+    if level == 0:
+        return clean.copy()
+    factors = character.factors or _model_factors(model, level)
+    gains = _gains(clean, model, character)
+
+    def make(tile: Tensor, window: Window) -> Tensor:
+        shapes = scales(model.net(tile))
+        fields = [_field_of_window(seed, i, x, window) for i, x in enumerate(shapes)]
+        return _with_noise(tile, model, level, gains, factors, fields)
+
+    return _by_tiles(clean, model, make)
+
+
+@torch.inference_mode()
+def perturb(noisy: Pixels, model: NoiseModel, epsilon: float, seed: int = 0) -> Pixels:
+    """Another noisy image from a noisy one: the paper's perturbation ``z + ε·v``, ``v ~ N(0, I)``.
+
+    Here each value of ``v`` is scaled by the noise that the posterior found around it, so that
+    ``epsilon`` is relative to the photo's own noise: 0 returns the photo, 1 adds as much again.
+
+    Source: Y. Liu et al., *Invertible Denoising Network*, CVPR 2021, section 3.4.
+
+    The arguments, the result and the errors are those of :func:`add_noise`.
+    """
+    if not (math.isfinite(epsilon) and epsilon >= 0):
+        raise ValueError(f"epsilon must be 0 or more, not {epsilon}")
+    _check(noisy)
+
+    def make(tile: Tensor, window: Window) -> Tensor:
+        latents = model.net(tile)
+        restored, _ = model.net.restore(latents)
+        changed = []
+        for i, (z, clean) in enumerate(zip(scales(latents), scales(restored), strict=True)):
+            sigma = F.avg_pool2d((z - clean) ** 2, 7, 1, 3, count_include_pad=False).sqrt()
+            changed.append(z + epsilon * sigma * _field_of_window(seed, i, z, window))
+        return model.net.inverse(unscales(tuple(changed), latents.code.shape[1]))
+
+    return _by_tiles(noisy, model, make)
+
+
+@torch.inference_mode()
+def character_of(noisy: Pixels, model: NoiseModel) -> Character:
+    """The character of a noisy photo's noise, as far as the model can express it.
+
+    The level is the geometric mean of two estimates, that of flat blocks (:func:`estimate_sigma`)
+    and what the denoiser removes, over :data:`LEVEL_BIAS`: texture raises the one, timidity lowers
+    the other. How the noise divides into scales
+    and channels, and how the channels correlate, is measured on the removed noise.
+
+    Raises:
+        ValueError: as for :func:`add_noise`.
+    """
+    _check(noisy)
+    x = np.asarray(noisy, np.float32) / _largest(noisy)
+    removed = 0.0
+    energy: list[Tensor] = []
+    moments: list[Tensor] = []
+    level = estimate_sigma(x)
+    count = 0
+    # Whole tiles without overlap: a halo would count twice, and borders hardly matter here.
+    for tile in _sample_tiles(x, model.net.multiple):
+        latents = model.net(tile)
+        restored, image = model.net.restore(latents)
+        clean = scales(restored)
+        log_sigmas = model.head(clean, torch.tensor([max(level, 0.5 / 255)]))
+        removed += float(((tile - image) ** 2).sum())
+        count += tile.numel()
+        for i, (z, c) in enumerate(zip(scales(latents), clean, strict=True)):
+            u = ((z - c) / log_sigmas[i].exp())[0].flatten(1)
+            if len(moments) <= i:
+                moments.append(torch.zeros(len(u), len(u)))
+                energy.append(torch.zeros(()))
+            moments[i] += u @ u.T
+            energy[i] += u.shape[1]
+    gains, factors = [], []
+    for moment, number in zip(moments, energy, strict=True):
+        covariance = moment / number
+        deviation = covariance.diagonal().clamp_min(1e-12).sqrt()
+        gains.append(deviation)
+        factors.append(_cholesky(covariance / torch.outer(deviation, deviation)))
+    sizes = torch.tensor([len(g) * float(n) for g, n in zip(gains, energy, strict=True)])
+    powers = torch.stack([(g**2).mean() for g in gains])
+    overall = float(((powers * sizes).sum() / sizes.sum()).sqrt())
+    level = math.sqrt(level * math.sqrt(removed / count)) / LEVEL_BIAS
+    return Character(255.0 * level, tuple(g / overall for g in gains), tuple(factors))
+
+
+def _gains(clean: Pixels, model: NoiseModel, character: Character) -> tuple[Tensor, ...]:
+    """Factors on σ, scale by scale ``[C]``, with which the noise over the image has the level.
+
+    The head knows where there is more noise and where there is less; how much there is over the
+    whole image is what was asked for. Found by a trial on tiles spread over the image.
+    """
+    gains = character.gains or tuple(torch.ones(c) for c in channels_of_scales(model.net.config))
+    factors = character.factors or _model_factors(model, character.level_8bit)
+    generator = torch.Generator().manual_seed(0)
+    total, count = 0.0, 0
+    for tile in _sample_tiles(clean.astype(np.float32) / _largest(clean), model.net.multiple):
+        fields = [torch.randn(x.shape, generator=generator) for x in scales(model.net(tile))]
+        noisy = _with_noise(tile, model, character.level_8bit, gains, factors, fields)
+        total += float(((noisy - tile) ** 2).sum())
+        count += tile.numel()
+    factor = character.level_8bit / 255.0 / math.sqrt(total / count)
+    return tuple(factor * gain for gain in gains)
+
+
+def _with_noise(
+    tile: Tensor,
+    model: NoiseModel,
+    level_8bit: float,
+    gains: tuple[Tensor, ...],
+    factors: tuple[Tensor, ...],
+    fields: Sequence[Tensor],
+) -> Tensor:
+    """``f⁻¹(f(x) + gain · σ · A v)`` of ``[1, 3, H, W]``; ``fields`` are v, scale by scale."""
+    latents = model.net(tile)
+    clean = scales(latents)
+    log_sigmas = model.head(clean, torch.tensor([level_8bit / 255.0]))
+    noisy = tuple(
+        x + gain.view(1, -1, 1, 1) * log_sigma.exp() * torch.einsum("ij,njhw->nihw", a, v)
+        for x, gain, log_sigma, a, v in zip(clean, gains, log_sigmas, factors, fields, strict=True)
+    )
+    return model.net.inverse(unscales(noisy, latents.code.shape[1]))
+
+
+def _model_factors(model: NoiseModel, level_8bit: float) -> tuple[Tensor, ...]:
+    count = len(model.head.heads)
+    return tuple(_cholesky(model.head.correlation(i, level_8bit)) for i in range(count))
+
+
+def _cholesky(correlation: Tensor) -> Tensor:
+    """Lower-triangular factor; a little of the identity keeps it positive definite."""
+    eye = torch.eye(len(correlation))
+    factor: Tensor = torch.linalg.cholesky(0.999 * correlation.double() + 0.001 * eye.double())
+    return factor.float()
+
+
+# --- photos --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What noise to make on photos; exactly one of level, like, epsilon and camera is given."""
+
+    model: NoiseModel
+    level_8bit: float | None = None
+    """σ of 255."""
+    like: Path | None = None
+    """A noisy photo whose noise is imitated."""
+    epsilon: float | None = None
+    """For :func:`perturb`."""
+    camera: bool = False
+    """A level of its own for each picture, see :func:`camera_character`."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Made:
+    """One noisy picture."""
+
+    input: Path
+    output: Path
+    level_8bit: float = 0.0
+    """What was asked for or estimated; for a perturbation its epsilon."""
+    reason: str | None = None
+    """Why it could not be made, in one line."""
+
+
+def make(
+    jobs: Sequence[Job],
+    recipe: Recipe,
+    *,
+    variants: int = 1,
+    pairs: Path | None = None,
+    overwrite: bool = False,
+) -> Iterator[Made]:
+    """Make noisy pictures and write them; one that fails is told, and the others are made.
+
+    Args:
+        jobs: Clean photos (for a perturbation, noisy ones) and the files to write.
+        recipe: What noise. Each picture gets its own seed, from the recipe's and its place.
+        variants: Pictures of each photo; from two on their names end in ``-1``, ``-2``, ….
+        pairs: Write PNG files ``pairs/noisy/…`` and ``pairs/clean/…`` instead, 8 bits.
+        overwrite: Replace existing files.
+
+    Raises:
+        ModelError: the photo to imitate cannot be used.
+    """
+    imitated = _imitated(recipe)
+    for place, job in enumerate(jobs):
+        for variant in range(variants):
+            seed = _seed(recipe.seed, place, variant)
+            output = job.output
+            if variants > 1:
+                output = output.with_name(f"{output.stem}-{variant + 1}{output.suffix}")
+            if pairs is not None:
+                relative = output.relative_to(pairs)
+                output = (pairs / "noisy" / relative).with_suffix(".png")
+            try:
+                photo = images.read(job.input)
+                photo = images.as_rgb8(photo) if pairs is not None else photo
+                noisy, level = _noisy(photo.pixels, recipe, imitated, seed)
+                _write(replace(photo, pixels=noisy), output, overwrite)
+                if pairs is not None:
+                    clean = pairs / "clean" / output.relative_to(pairs / "noisy")
+                    _write(photo, clean, overwrite)
+                yield Made(job.input, output, level)
+            except (images.PhotoError, ValueError) as error:
+                yield Made(job.input, output, reason=str(error))
+
+
+def _imitated(recipe: Recipe) -> Character | None:
+    if recipe.like is None:
+        return None
+    try:
+        return character_of(images.as_rgb8(images.read(recipe.like)).pixels, recipe.model)
+    except (images.PhotoError, ValueError) as error:
+        raise ModelError(f"{recipe.like}: {error}") from error
+
+
+def _noisy(
+    pixels: Pixels, recipe: Recipe, imitated: Character | None, seed: int
+) -> tuple[Pixels, float]:
+    """The noisy picture, and its level; alpha is kept and grey stays grey."""
+    colour = pixels[..., None] if pixels.ndim == 2 else pixels
+    channels = colour.shape[2] - (1 - colour.shape[2] % 2)
+    rgb = np.ascontiguousarray(np.broadcast_to(colour[..., :channels], (*colour.shape[:2], 3)))
+    if recipe.epsilon is not None:
+        made, level = perturb(rgb, recipe.model, recipe.epsilon, seed), recipe.epsilon
+    else:
+        character = imitated
+        if recipe.camera:
+            character = camera_character(recipe.model, seed)
+        if character is None:
+            character = Character(recipe.level_8bit or 0.0)
+        made, level = add_noise(rgb, recipe.model, character, seed), character.level_8bit
+    result = colour.copy()
+    result[..., :channels] = made[..., :channels]
+    return result.reshape(pixels.shape), level
+
+
+def _seed(seed: int, place: int, variant: int) -> int:
+    return int(np.random.default_rng((seed, place, variant)).integers(2**62))
+
+
+def _write(photo: images.Photo, path: Path, overwrite: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images.write(photo, path, overwrite=overwrite)
+
+
+# --- random numbers that belong to places --------------------------------------------------------
+
+
+def _field_of_window(seed: int, scale: int, latent: Tensor, window: Window) -> Tensor:
+    """v ~ N(0, 1) for a window's latent ``[1, C, h, w]`` of scale ``scale`` (0 the finest)."""
+    channels, height, width = latent.shape[1:]
+    side = 2 << scale
+    top, left = window.rows.start // side, window.columns.start // side
+    field = normal_field(seed, scale, channels, top, left, height, width)
+    return torch.from_numpy(field).unsqueeze(0)
+
+
+def normal_field(
+    seed: int, scale: int, channels: int, top: int, left: int, height: int, width: int
+) -> npt.NDArray[np.float32]:
+    """A window of an endless field of standard normal numbers, ``[channels, height, width]``.
+
+    Law: a place has the same number in every window that holds it.
+    """
+    result = np.empty((channels, height, width), np.float32)
+    for row in range(top // _FIELD_PX, -(-(top + height) // _FIELD_PX)):
+        for column in range(left // _FIELD_PX, -(-(left + width) // _FIELD_PX)):
+            rng = np.random.default_rng((seed, scale, row, column))
+            block = rng.standard_normal((channels, _FIELD_PX, _FIELD_PX), np.float32)
+            y, x = row * _FIELD_PX, column * _FIELD_PX
+            rows = slice(max(top, y), min(top + height, y + _FIELD_PX))
+            columns = slice(max(left, x), min(left + width, x + _FIELD_PX))
+            result[
+                :, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+            ] = block[:, rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
+    return result
+
+
+# --- tiles ---------------------------------------------------------------------------------------
+
+
+def _by_tiles(
+    image: Pixels, model: NoiseModel, make: Callable[[Tensor, Window], Tensor], tile: int = TILE_PX
+) -> Pixels:
+    """Run ``make`` on overlapping tiles, ``[1, 3, h, w]`` each, and put the results together."""
+    height, width = image.shape[:2]
+    largest = _largest(image)
+    result = np.empty_like(image)
+    blender = Blender(width)
+    plan = windows(height, width, tile=tile, halo=HALO_PX, multiple=model.net.multiple)
+    for window in plan:
+        region = image[window.rows.read, window.columns.read].astype(np.float32) / largest
+        pad = [(0, window.rows.padding), (0, window.columns.padding), (0, 0)]
+        region = np.pad(region, pad, mode="symmetric")
+        made = make(torch.from_numpy(region).permute(2, 0, 1)[None].contiguous(), window)[0]
+        kept = made[:, window.rows.kept, window.columns.kept].numpy()
+        done = np.clip(blender.add(window, kept), 0.0, 1.0).transpose(1, 2, 0) * largest
+        if image.dtype.kind == "u":
+            done = np.rint(done)
+        result[window.rows.done, window.columns.done] = done.astype(image.dtype)
+    return result
+
+
+def _sample_tiles(x: npt.NDArray[np.float32], multiple: int) -> list[Tensor]:
+    """Up to sixteen tiles ``[1, 3, h, w]``, spread over the image: enough for its statistics."""
+    if min(x.shape[:2]) < multiple:
+        short = [(0, max(0, multiple - side)) for side in x.shape[:2]]
+        x = np.pad(x, [*short, (0, 0)], mode="symmetric")
+    height, width = (side // multiple * multiple for side in x.shape[:2])
+    size = 256
+    places = [(t, s) for t in range(0, height, size) for s in range(0, width, size)]
+    chosen = places[:: max(1, len(places) // 16)][:16]
+    tiles = (x[t : min(t + size, height), s : min(s + size, width)] for t, s in chosen)
+    return [torch.from_numpy(np.ascontiguousarray(t.transpose(2, 0, 1)))[None] for t in tiles]
+
+
+def _check(image: Pixels) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ValueError(f"an image must be [height, width, 3], not {image.shape}")
+    if image.dtype not in (np.uint8, np.uint16, np.float32):
+        raise ValueError(f"pixels must be uint8, uint16 or float32, not {image.dtype}")
+
+
+def _largest(image: Pixels) -> np.float32:
+    return np.float32(np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1.0)

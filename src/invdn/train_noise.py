@@ -1,0 +1,261 @@
+"""Training of the noise head: a stage of its own, after the denoiser's, which stays as it is."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from invdn.config import ConfigError, PairFolder, build, read_toml
+from invdn.data.camera import MARGIN_PX, camera_pair
+from invdn.data.pairs import Pair, load_pairs
+from invdn.data.patches import (
+    Pixels,
+    dihedral,
+    find_images,
+    random_window,
+    read_rgb8,
+    to_tensor,
+)
+from invdn.export import ExportError, load_network
+from invdn.net.noise_head import KNOTS_8BIT, NoiseModel, knot, scales
+
+log = logging.getLogger(__name__)
+
+#: Rounding to 8 bits, in both pictures: without it a likelihood has no bound where cameras clip.
+_ROUNDING_VARIANCE = 2.0 / 12.0 / 255.0**2
+
+
+@dataclass(frozen=True)
+class NoiseTrainConfig:
+    """Everything that the training of a noise head depends on."""
+
+    denoiser: str
+    """Weights of the denoiser, ``.safetensors``; relative to the settings file."""
+    output: str
+    """The file to write, ``.safetensors``: transform and head together; relative likewise."""
+    pairs: tuple[PairFolder, ...]
+    """Real pairs."""
+    clean: tuple[str, ...] = ()
+    """Folders of clean photos for the simulated cameras; relative to ``root``."""
+    camera_crops: int = 0
+    """Crops of a batch that get simulated camera noise: stronger than the real pairs have it."""
+    root: str = "."
+    """Folder that the pairs' folders are relative to; itself relative to the settings file."""
+    steps: int = 2000
+    """Optimiser steps; the learning rate falls along half a cosine."""
+    crops: int = 8
+    """Crops in a batch."""
+    crop_px: int = 96
+    """Side of a crop; a multiple of the network's."""
+    learning_rate: float = 2e-3
+    """Peak, of Adam."""
+    seed: int = 0
+    """Of the weights at the start and of every crop."""
+    threads: int = 0
+    """Of PyTorch; 0 takes all cores."""
+
+
+def train_noise_from_config_file(path: Path) -> None:
+    """Train as a settings file says.
+
+    Raises:
+        ConfigError: where the settings, the denoiser or the data cannot be used.
+    """
+    config = build(NoiseTrainConfig, read_toml(path), str(path))
+    try:
+        train_noise(config, path.resolve().parent)
+    except (FileNotFoundError, ValueError, ExportError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def train_noise(config: NoiseTrainConfig, base: Path) -> NoiseModel:
+    """Train a noise head on real pairs, and write it.
+
+    Each pair has a level: the deviation of its noise over the whole photo, so that the head
+    learns how much less or more of it there is in the dark and in the bright.
+
+    Args:
+        config: All settings.
+        base: Folder that the settings' paths are relative to.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    model = NoiseModel(load_network(base / config.denoiser))
+    folders = [_usable(load_pairs(base / config.root / p.folder), config) for p in config.pairs]
+    levels = [[noise_level_8bit(p) for p in pairs] for pairs in folders]
+    weights = np.array([p.weight for p in config.pairs])
+    shares = weights / weights.sum()
+
+    photos = [p for folder in config.clean for p in find_images(base / config.root / folder)]
+    if config.camera_crops and not photos:
+        raise ValueError("camera_crops needs clean")
+    optimiser = torch.optim.Adam(model.head.parameters(), lr=config.learning_rate)
+    started, losses = time.monotonic(), []
+    for step in range(config.steps):
+        rng = np.random.default_rng((config.seed, step))
+        noisy, clean, level = _batch(folders, levels, shares, config, rng)
+        if config.camera_crops:
+            simulated = _camera_batch(photos, config, rng)
+            noisy, clean, level = map(torch.cat, zip((noisy, clean, level), simulated, strict=True))
+        target, noise = _latents(model, noisy, clean)
+        loss = likelihood_loss(model, target, noise, level)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.head.parameters(), 1.0)
+        for group in optimiser.param_groups:
+            group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+        optimiser.step()
+        losses.append(loss.item())
+        if (step + 1) % 100 == 0 or step + 1 == config.steps:
+            seconds = (time.monotonic() - started) / len(losses)
+            log.info("step %d  loss %.4f  %.3f s/step", step + 1, np.mean(losses), seconds)
+            started, losses = time.monotonic(), []
+
+    _measure_correlations(model, folders, levels, shares, config)
+    _store_levels(model, levels, shares)
+    save_noise_model(model, base / config.output, config)
+    return model
+
+
+def noise_level_8bit(pair: Pair) -> float:
+    """Standard deviation of a pair's noise in grey levels, over the whole photo."""
+    total = 0.0
+    for noisy, clean in zip(pair.noisy, pair.clean, strict=True):  # row by row: memory
+        total += float(((noisy.astype(np.float32) - clean) ** 2).sum())
+    return max(0.5, math.sqrt(total / pair.noisy.size))
+
+
+def likelihood_loss(
+    model: NoiseModel, clean: tuple[Tensor, ...], noise: tuple[Tensor, ...], level: Tensor
+) -> Tensor:
+    """Mean negative log-likelihood of noise latents under N(0, σ²), up to a constant."""
+    log_level = torch.log(level).view(-1, 1, 1, 1)
+    total, count = clean[0].new_zeros(()), 0
+    for log_sigma, n in zip(model.head(clean, level), noise, strict=True):
+        energy = (n**2 + _ROUNDING_VARIANCE) * torch.exp(-2.0 * log_sigma)
+        total = total + (0.5 * energy + log_sigma - log_level).sum()
+        count += n.numel()
+    return total / count
+
+
+@torch.no_grad()
+def _latents(
+    model: NoiseModel, noisy: Tensor, clean: Tensor
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Clean latents and noise latents; no gradient reaches the transform."""
+    target = scales(model.net(clean))
+    return target, tuple(y - x for y, x in zip(scales(model.net(noisy)), target, strict=True))
+
+
+def _usable(pairs: list[Pair], config: NoiseTrainConfig) -> list[Pair]:
+    usable = [p for p in pairs if min(p.clean.shape[:2]) >= config.crop_px]
+    if not usable:
+        raise ValueError(f"no photo is larger than a crop of {config.crop_px}")
+    return usable
+
+
+def _batch(
+    folders: list[list[Pair]],
+    levels: list[list[float]],
+    shares: np.ndarray,
+    config: NoiseTrainConfig,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(noisy, clean, level): ``[N, 3, crop, crop]`` twice, and ``[N]`` in the [0, 1] range."""
+    noisy, clean, level = [], [], []
+    for _ in range(config.crops):
+        folder = int(rng.choice(len(folders), p=shares))
+        number = int(rng.integers(len(folders[folder])))
+        pair = folders[folder][number]
+        window = random_window(pair.clean.shape, config.crop_px, rng)
+        turn = int(rng.integers(8))
+        noisy.append(dihedral(pair.noisy[window], turn))
+        clean.append(dihedral(pair.clean[window], turn))
+        level.append(levels[folder][number] / 255.0)
+    return to_tensor(noisy), to_tensor(clean), torch.tensor(level)
+
+
+def _camera_batch(
+    photos: list[Path], config: NoiseTrainConfig, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As :func:`_batch`, from simulated cameras; the level is that of the crop."""
+    size = config.crop_px + MARGIN_PX
+    patches: list[Pixels] = []
+    while len(patches) < config.camera_crops:
+        # Read when needed: thousands of photos need not fit in memory.
+        photo = read_rgb8(photos[int(rng.integers(len(photos)))])
+        if min(photo.shape[:2]) >= size:
+            patches.append(photo[random_window(photo.shape, size, rng)])
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    noisy, clean = camera_pair(to_tensor(patches), config.crop_px, generator)
+    level = ((noisy - clean) ** 2).mean((1, 2, 3)).sqrt().clamp_min(0.5 / 255.0)
+    return noisy, clean, level
+
+
+@torch.no_grad()
+def _measure_correlations(
+    model: NoiseModel,
+    folders: list[list[Pair]],
+    levels: list[list[float]],
+    shares: np.ndarray,
+    config: NoiseTrainConfig,
+) -> None:
+    """Correlation between a scale's channels near each knot, of noise divided by its σ."""
+    count = len(model.head.heads)
+    moments = [torch.zeros_like(getattr(model.head, f"correlation_{i}")) for i in range(count)]
+    seen = torch.zeros(len(KNOTS_8BIT))
+    for number in range(64):
+        rng = np.random.default_rng((config.seed, config.steps, number))
+        noisy, clean, level = _batch(folders, levels, shares, config, rng)
+        target, noise = _latents(model, noisy, clean)
+        sigmas = model.head(target, level)
+        for sample, sample_level in enumerate(level.tolist()):
+            low, weight = knot(255.0 * sample_level)
+            for k, share in ((low, 1.0 - weight), (low + 1, weight)):
+                seen[k] += share
+                for i in range(count):
+                    u = (noise[i][sample] / sigmas[i][sample].exp()).flatten(1)
+                    moments[i][k] += share * (u @ u.T) / u.shape[1]
+    for i in range(count):
+        for k in range(len(KNOTS_8BIT)):
+            if seen[k] < 1.0:  # a level that no pair has: as at the nearest that some have
+                k_known = min(
+                    torch.nonzero(seen >= 1.0).flatten().tolist(), key=lambda j: abs(j - k)
+                )
+                covariance = moments[i][k_known]
+            else:
+                covariance = moments[i][k]
+            deviation = covariance.diagonal().clamp_min(1e-12).sqrt()
+            correlation = covariance / torch.outer(deviation, deviation)
+            getattr(model.head, f"correlation_{i}")[k] = correlation
+
+
+def _store_levels(model: NoiseModel, levels: list[list[float]], shares: np.ndarray) -> None:
+    values = np.concatenate([np.array(folder) for folder in levels])
+    weights = np.concatenate(
+        [np.full(len(f), s / len(f)) for f, s in zip(levels, shares, strict=True)]
+    )
+    order = np.argsort(values)
+    wanted = np.linspace(0.0, 1.0, len(model.head.levels_8bit))
+    quantiles = np.interp(wanted, np.cumsum(weights[order]), values[order])
+    model.head.levels_8bit.copy_(torch.from_numpy(quantiles))
+
+
+def save_noise_model(model: NoiseModel, path: Path, config: NoiseTrainConfig) -> None:
+    """Write transform and head as safetensors, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.cpu().contiguous() for k, v in model.state_dict().items()}
+    metadata = {"steps": str(config.steps), "pairs": json.dumps([p.folder for p in config.pairs])}
+    save_file(tensors, temporary, metadata=metadata)
+    temporary.replace(path)

@@ -1,0 +1,101 @@
+"""The noise head's laws, and that its training leaves the denoiser as it is."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+from invdn import images  # noqa: E402
+from invdn.config import PairFolder  # noqa: E402
+from invdn.net.noise_head import (  # noqa: E402
+    KNOTS_8BIT,
+    NoiseModel,
+    channels_of_scales,
+    knot,
+    scales,
+    unscales,
+)
+from invdn.noise import Character, add_noise, load_noise_model  # noqa: E402
+from invdn.train_noise import NoiseTrainConfig, likelihood_loss, train_noise  # noqa: E402
+
+
+def test_scales_and_back(small_net) -> None:  # type: ignore[no-untyped-def]
+    latents = small_net(torch.rand(2, 3, 16, 24))
+    parts = scales(latents)
+    assert [p.shape[1] for p in parts] == channels_of_scales(small_net.config)
+    back = unscales(parts, latents.code.shape[1])
+    assert torch.equal(back.code, latents.code)
+    assert all(map(torch.equal, back.details, latents.details))
+
+
+def test_a_fresh_head_says_the_level(small_net) -> None:  # type: ignore[no-untyped-def]
+    model = NoiseModel(small_net)
+    level = torch.tensor([0.02, 0.2])
+    parts = scales(small_net(torch.rand(2, 3, 16, 24)))
+    for log_sigma, part in zip(model.head(parts, level), parts, strict=True):
+        assert log_sigma.shape == part.shape
+        assert torch.allclose(log_sigma.exp(), level.view(2, 1, 1, 1).expand_as(part))
+
+
+@pytest.mark.parametrize(
+    ("level", "low", "weight"),
+    [(0.1, 0, 0.0), (KNOTS_8BIT[0], 0, 0.0), (KNOTS_8BIT[2], 2, 0.0), (1e3, 2, 1.0)],
+)
+def test_knots(level: float, low: int, weight: float) -> None:
+    assert knot(level) == (low, pytest.approx(weight))
+    middle = math.sqrt(KNOTS_8BIT[1] * KNOTS_8BIT[2])
+    assert knot(middle) == (1, pytest.approx(0.5))
+
+
+def test_the_likelihood_is_best_at_the_truth(small_net) -> None:  # type: ignore[no-untyped-def]
+    model = NoiseModel(small_net)
+    generator = torch.Generator().manual_seed(0)
+    parts = scales(small_net(torch.rand(1, 3, 64, 64, generator=generator)))
+    noise = tuple(0.1 * torch.randn(p.shape, generator=generator) for p in parts)
+    losses = [
+        float(likelihood_loss(model, parts, noise, torch.tensor([level]))) + math.log(level)
+        for level in (0.07, 0.1, 0.14)
+    ]
+    assert losses[1] == min(losses)
+
+
+def test_training_learns_the_noise_and_keeps_the_denoiser(small_net, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """Noise that is three times as strong in the bright half: the head finds that."""
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        clean = np.full((48, 48, 3), 60, np.uint8)
+        clean[:, 24:] = 180
+        sigma = np.where(clean > 100, 18.0, 6.0)
+        noisy = np.clip(clean + sigma * rng.normal(size=clean.shape), 0, 255).round()
+        for kind, pixels in (("clean", clean), ("noisy", noisy.astype(np.uint8))):
+            path = tmp_path / "pairs" / kind / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            images.write(images.Photo(pixels, "png"), path)
+    save_file(small_net.state_dict(), tmp_path / "net.safetensors")
+    config = NoiseTrainConfig(
+        denoiser="net.safetensors",
+        output="noise.safetensors",
+        pairs=(PairFolder("pairs"),),
+        steps=150,
+        crops=4,
+        crop_px=32,
+        learning_rate=5e-3,
+    )
+    train_noise(config, tmp_path)
+    state = load_file(tmp_path / "noise.safetensors")
+    for name, value in small_net.state_dict().items():
+        assert torch.equal(state[f"net.{name}"], value)
+
+    model = load_noise_model(tmp_path / "noise.safetensors")
+    clean = np.full((64, 64, 3), 60, np.uint8)
+    clean[:, 32:] = 180
+    made = add_noise(clean, model, Character(13.4)).astype(np.float64) - clean
+    dark, bright = made[:, 4:28].std(), made[:, 36:60].std()
+    assert dark == pytest.approx(6, rel=0.3)
+    assert bright == pytest.approx(18, rel=0.3)

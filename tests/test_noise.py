@@ -1,0 +1,211 @@
+"""Noise: reproducible, of the level asked for, without seams, and from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from typer.testing import CliRunner  # noqa: E402
+
+from invdn import images  # noqa: E402
+from invdn import noise as making  # noqa: E402
+from invdn.cli import app  # noqa: E402
+from invdn.data.pairs import load_pairs  # noqa: E402
+from invdn.net.noise_head import NoiseModel  # noqa: E402
+from invdn.noise import Character, add_noise, camera_character, character_of, perturb  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def model() -> NoiseModel:
+    """A fresh network, which is close to a wavelet transform, and a fresh head: white noise."""
+    from invdn.net.invdn import InvDN, LevelConfig
+
+    torch.manual_seed(0)
+    net = InvDN((LevelConfig(1, 8, 6, 8, 1), LevelConfig(1, 8, 12, 8, 1)))
+    with torch.no_grad():
+        for posterior in net.posteriors:  # which removes all detail: right on flat pictures
+            posterior.conv_out.weight.zero_()
+            posterior.conv_out.bias[: posterior.channels] = -20.0
+        posterior.conv_out.bias[:3] = 20.0  # and keeps the averages
+    return NoiseModel(net).eval()
+
+
+@pytest.fixture(scope="module")
+def model_path(model: NoiseModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from safetensors.torch import save_file
+
+    path = tmp_path_factory.mktemp("noise") / "noise.safetensors"
+    save_file(model.state_dict(), path)
+    return path
+
+
+def grey(height: int = 96, width: int = 120, dtype: str = "uint8") -> np.ndarray:
+    pixels = np.full((height, width, 3), 0.5, np.float32)
+    return pixels if dtype == "float32" else images.to_depth(pixels, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_level_shape_and_type(model: NoiseModel, dtype: str) -> None:
+    clean = grey(93, 117, dtype)
+    noisy = add_noise(clean, model, Character(12.0), seed=1)
+    assert (noisy.shape, noisy.dtype) == (clean.shape, clean.dtype)
+    scale = 255 / making._largest(clean)
+    residual = (noisy.astype(np.float64) - clean) * scale
+    assert residual.std() == pytest.approx(12.0, rel=0.15)
+    assert abs(residual.mean()) < 1.0
+    assert np.array_equal(clean, grey(93, 117, dtype))
+
+
+def test_seed(model: NoiseModel) -> None:
+    clean = grey()
+    first = add_noise(clean, model, Character(8.0), seed=3)
+    assert np.array_equal(first, add_noise(clean, model, Character(8.0), seed=3))
+    assert not np.array_equal(first, add_noise(clean, model, Character(8.0), seed=4))
+    assert np.array_equal(add_noise(clean, model, Character(0.0)), clean)
+
+
+def test_a_place_has_its_number_in_every_window() -> None:
+    whole = making.normal_field(7, 1, 4, 0, 0, 150, 140)
+    assert np.array_equal(making.normal_field(7, 1, 4, 40, 60, 80, 70), whole[:, 40:120, 60:130])
+    assert abs(whole.mean()) < 0.02
+    assert whole.std() == pytest.approx(1.0, abs=0.02)
+    assert abs(np.corrcoef(whole[0].ravel(), whole[1].ravel())[0, 1]) < 0.03
+
+
+def test_tiles_do_not_show(model: NoiseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    clean = grey(400, 280)
+    whole = add_noise(clean, model, Character(15.0)).astype(int)
+    by_tiles = making._by_tiles
+    monkeypatch.setattr(making, "_by_tiles", lambda i, m, f: by_tiles(i, m, f, tile=192))
+    tiled = add_noise(clean, model, Character(15.0)).astype(int)
+    assert np.abs(tiled - whole).max() <= 1
+    # Nor in the statistics: the variance of every band of rows is that of the others.
+    bands = (tiled - clean).reshape(10, 40, 280, 3).std(axis=(1, 2, 3))
+    assert bands.max() / bands.min() < 1.1
+
+
+def test_like_measures_level_and_character(model: NoiseModel) -> None:
+    clean = grey(160, 160, "float32")
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(160, 160, 1))
+    noise = 0.05 * (0.9 * common + 0.44 * rng.normal(size=clean.shape))
+    character = character_of((clean + noise).astype(np.float32), model)
+    assert character.level_8bit == pytest.approx(255 * noise.std(), rel=0.25)
+    made = add_noise(clean, model, character) - clean
+    correlation = np.corrcoef(made.reshape(-1, 3).T)
+    assert correlation[0, 1] > 0.5  # grey noise stays grey
+    assert correlation[0, 2] > 0.5
+
+
+def test_perturbation_of_the_own_latent(model: NoiseModel) -> None:
+    rng = np.random.default_rng(1)
+    noisy = np.clip(grey() + rng.normal(0, 20, grey().shape), 0, 255).astype(np.uint8)
+    assert np.array_equal(perturb(noisy, model, 0.0), noisy)
+    changes = [
+        (perturb(noisy, model, epsilon).astype(int) - noisy).std() for epsilon in (0.25, 0.5)
+    ]
+    assert 0 < changes[0] < changes[1]
+    assert np.array_equal(perturb(noisy, model, 0.5, seed=2), perturb(noisy, model, 0.5, seed=2))
+
+
+def test_camera_levels_are_those_of_training(model: NoiseModel) -> None:
+    levels = [camera_character(model, seed).level_8bit for seed in range(200)]
+    stored = model.head.levels_8bit
+    assert float(stored[0]) <= min(levels)
+    assert max(levels) <= float(stored[-1])
+    assert np.std(levels) > 3
+    assert camera_character(model, 5) == camera_character(model, 5)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, float("nan")])
+def test_wrong_levels_are_refused(model: NoiseModel, wrong: float) -> None:
+    with pytest.raises(ValueError, match="0 or more"):
+        add_noise(grey(), model, Character(wrong))
+    with pytest.raises(ValueError, match="0 or more"):
+        perturb(grey(), model, wrong)
+    with pytest.raises(ValueError, match="height, width, 3"):
+        add_noise(grey()[..., 0], model, Character(1.0))
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+
+def invoke(*arguments: object) -> Any:
+    result = CliRunner().invoke(app, ["noise", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def photo(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images.write(images.Photo(pixels, images.format_of(path)), path)
+    return path
+
+
+def test_one_photo_and_its_variants(model_path: Path, tmp_path: Path) -> None:
+    source = photo(tmp_path / "a.png", grey())
+    common = ("--model", model_path, "--level", 10, "--seed", 4)
+    result = invoke(source, "-o", tmp_path / "one.png", *common)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"{tmp_path / 'one.png'}: σ 10.0\n"
+    result = invoke(source, "-o", tmp_path / "many", "--variants", 2, *common)
+    assert result.exit_code == 0, result.stderr
+    first, second = (images.read(tmp_path / "many" / f"a-{i}.png").pixels for i in (1, 2))
+    assert np.array_equal(first, images.read(tmp_path / "one.png").pixels)
+    assert not np.array_equal(first, second)
+    again = invoke(source, "-o", tmp_path / "one.png", *common)
+    assert again.exit_code == 1
+    assert "exists already" in again.stderr
+
+
+def test_pairs_for_training(model_path: Path, tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "deep" / "a.jpg", grey())
+    photo(tmp_path / "in" / "b.png", grey(64, 64, "uint16"))
+    result = invoke(
+        *(tmp_path / "in", "--recursive", "--pairs", tmp_path / "out"),
+        *("--camera", "--model", model_path),
+    )
+    assert result.exit_code == 0, result.stderr
+    pairs = load_pairs(tmp_path / "out")
+    assert len(pairs) == 2
+    for pair in pairs:
+        level = (pair.noisy.astype(float) - pair.clean).std()
+        assert 1.0 < level < 40.0
+
+
+def test_like_and_grey_and_alpha(model_path: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rough = np.clip(grey() + rng.normal(0, 15, grey().shape), 0, 255).astype(np.uint8)
+    reference = photo(tmp_path / "noisy.png", rough)
+    alpha = rng.integers(0, 256, (96, 120, 1), dtype=np.uint8)
+    source = photo(tmp_path / "a.png", np.concatenate((grey(), alpha), axis=2))
+    flat = photo(tmp_path / "b.png", grey()[..., 0])
+    result = invoke(source, flat, "-o", tmp_path / "o", "--like", reference, "--model", model_path)
+    assert result.exit_code == 0, result.stderr
+    made = images.read(tmp_path / "o" / "a.png").pixels
+    assert np.array_equal(made[..., 3], alpha[..., 0])
+    assert (made[..., :3].astype(int) - 128).std() == pytest.approx(15, rel=0.3)
+    assert images.read(tmp_path / "o" / "b.png").pixels.squeeze().shape == (96, 120)
+
+
+def test_mistakes_are_one_line(model_path: Path, tmp_path: Path) -> None:
+    source = photo(tmp_path / "a.png", grey())
+    out = ("-o", tmp_path / "o")
+    cases: dict[tuple[object, ...], str] = {
+        (*out, "--model", model_path): "one of --level",
+        (*out, "--level", 3, "--camera", "--model", model_path): "one of --level",
+        ("--level", 3, "--model", model_path): "-o OUT or --pairs",
+        (*out, "--level", 3, "--model", tmp_path / "no.safetensors"): "no noise model",
+        (*out, "--level", 3, "--model", source): "is not a noise model",
+        (*out, "--like", tmp_path / "no.png", "--model", model_path): "no.png",
+    }
+    for arguments, said in cases.items():
+        result = invoke(source, *arguments)
+        assert result.exit_code == 2, arguments
+        assert said in result.stderr
+        assert len(result.stderr.splitlines()) == 1
