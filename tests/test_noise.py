@@ -69,14 +69,6 @@ def test_seed(model: NoiseModel) -> None:
     assert np.array_equal(add_noise(clean, model, Character(0.0)), clean)
 
 
-def test_a_place_has_its_number_in_every_window() -> None:
-    whole = making.normal_field(7, 1, 4, 0, 0, 150, 140)
-    assert np.array_equal(making.normal_field(7, 1, 4, 40, 60, 80, 70), whole[:, 40:120, 60:130])
-    assert abs(whole.mean()) < 0.02
-    assert whole.std() == pytest.approx(1.0, abs=0.02)
-    assert abs(np.corrcoef(whole[0].ravel(), whole[1].ravel())[0, 1]) < 0.03
-
-
 def test_tiles_do_not_show(model: NoiseModel, monkeypatch: pytest.MonkeyPatch) -> None:
     clean = grey(400, 280)
     whole = add_noise(clean, model, Character(15.0)).astype(int)

@@ -37,7 +37,7 @@ from invdn.data.patches import Pixels
 from invdn.metrics import psnr, ssim
 
 PROTOCOLS = ("sidd-val", "sidd-test", "dnd")
-_CHECKPOINTS = frozenset({".safetensors"})
+_CHECKPOINTS = frozenset({".pt", ".pth", ".safetensors"})
 #: What ``--oracle`` tries: factors on the estimated noise level, and networks' own strengths.
 _LEVEL_FACTORS = tuple(2.0 ** (i / 2) for i in range(-4, 6))
 _STRENGTHS = tuple(i / 8 for i in range(13))

@@ -86,12 +86,15 @@ def export_checkpoint(checkpoint: Path, output: Path, *, overwrite: bool = False
 
 
 def load_network(checkpoint: Path) -> InvDN:
-    """The network of a checkpoint, sizes inferred, in evaluation mode.
+    """Our network from a checkpoint, sizes inferred, in evaluation mode.
 
     Raises:
         ExportError: the file is missing or is something else.
     """
-    return _build(_read_checkpoint(checkpoint)[0], checkpoint).eval()
+    net = _build(_read_checkpoint(checkpoint)[0], checkpoint)
+    if not isinstance(net, InvDN):
+        raise ExportError(f"{checkpoint} holds the published network, which is not meant here")
+    return net.eval()
 
 
 def export_network(

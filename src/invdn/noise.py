@@ -26,6 +26,7 @@ from torch import Tensor
 
 from invdn import images
 from invdn.batch import Job
+from invdn.latents import normal_field
 from invdn.net.invdn import InvDN, infer_levels
 from invdn.net.noise_head import NoiseModel, channels_of_scales, scales, unscales
 from invdn.noise_level import estimate_sigma
@@ -38,7 +39,6 @@ DEFAULT_MODEL = WEIGHTS / "noise.safetensors"
 LEVEL_BIAS = 0.86
 TILE_PX = 512
 HALO_PX = 64
-_FIELD_PX = 64  # side of a block of random numbers
 
 Pixels = npt.NDArray[Any]
 
@@ -361,29 +361,9 @@ def _field_of_window(seed: int, scale: int, latent: Tensor, window: Window) -> T
     channels, height, width = latent.shape[1:]
     side = 2 << scale
     top, left = window.rows.start // side, window.columns.start // side
-    field = normal_field(seed, scale, channels, top, left, height, width)
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    field = normal_field(channels, rows, columns, seed=seed, draw=scale)
     return torch.from_numpy(field).unsqueeze(0)
-
-
-def normal_field(
-    seed: int, scale: int, channels: int, top: int, left: int, height: int, width: int
-) -> npt.NDArray[np.float32]:
-    """A window of an endless field of standard normal numbers, ``[channels, height, width]``.
-
-    Law: a place has the same number in every window that holds it.
-    """
-    result = np.empty((channels, height, width), np.float32)
-    for row in range(top // _FIELD_PX, -(-(top + height) // _FIELD_PX)):
-        for column in range(left // _FIELD_PX, -(-(left + width) // _FIELD_PX)):
-            rng = np.random.default_rng((seed, scale, row, column))
-            block = rng.standard_normal((channels, _FIELD_PX, _FIELD_PX), np.float32)
-            y, x = row * _FIELD_PX, column * _FIELD_PX
-            rows = slice(max(top, y), min(top + height, y + _FIELD_PX))
-            columns = slice(max(left, x), min(left + width, x + _FIELD_PX))
-            result[
-                :, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
-            ] = block[:, rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
-    return result
 
 
 # --- tiles ---------------------------------------------------------------------------------------

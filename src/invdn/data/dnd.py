@@ -20,7 +20,6 @@ from invdn.images import atomically
 URL = "https://noise.visinf.tu-darmstadt.de/downloads/"
 
 
-
 class DatasetError(Exception):
     """A file is missing or malformed; the message is one line: which, and where to get it."""
 

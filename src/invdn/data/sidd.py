@@ -111,7 +111,7 @@ def _read_mat(path: Path, key: str) -> npt.NDArray[Any]:
         raise ValueError(f"{path} is not a readable MATLAB file: {error}") from None
 
 
-# --- the benchmark's submission ---------------------------------------------------------------------
+# --- the benchmark's submission -------------------------------------------------------------------
 
 
 def write_submission(
