@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -283,3 +286,16 @@ def test_dnd_files_that_cannot_be_used(dnd_folder: Path, tmp_path: Path) -> None
             dnd_submission(dnd_folder, FAKE, tmp_path / "out", overwrite=True)
         assert dnd.URL in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_evaluation_needs_no_pytorch() -> None:
+    code = "import sys, invdn.evaluate, invdn.report; print('torch' in sys.modules)"
+    source = str(Path(images.__file__).parents[1])
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "False\n"

@@ -59,7 +59,7 @@ def test_the_likelihood_is_best_at_the_truth(small_net) -> None:  # type: ignore
     parts = scales(small_net(torch.rand(1, 3, 64, 64, generator=generator)))
     noise = tuple(0.1 * torch.randn(p.shape, generator=generator) for p in parts)
     losses = [
-        float(likelihood_loss(model, parts, noise, torch.tensor([level]))) + math.log(level)
+        likelihood_loss(model, parts, noise, torch.tensor([level])).item() + math.log(level)
         for level in (0.07, 0.1, 0.14)
     ]
     assert losses[1] == min(losses)
