@@ -560,7 +560,7 @@ def as_rgb8(photo: Photo) -> Photo:
     """The picture alone, for training: upright, RGB, 8 bits, on white, without metadata."""
     pixels = _upright(photo).pixels
     if photo.has_alpha:
-        pixels = _on_white(pixels)
+        pixels = on_white(pixels)
     pixels = to_depth(pixels, "uint8")
     if pixels.ndim == 2:
         pixels = pixels[..., None]
