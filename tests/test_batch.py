@@ -68,11 +68,11 @@ def test_one_photo_goes_to_a_file_or_into_a_folder(tmp_path: Path) -> None:
 
 def test_a_folder_stands_for_the_photos_directly_in_it(tmp_path: Path) -> None:
     named(tmp_path / "in", "b.jpg", "a.PNG", "c.TIFF", "d.webp", "sub/e.jpg", ".hidden.jpg")
-    for other in ("notes.txt", "a.xmp", "._b.jpg", "x.heic", "y.NEF", "z.nef"):
+    for other in ("notes.txt", "a.xmp", "._b.jpg", "x.jxl", "y.PSD", "z.psd"):
         (tmp_path / "in" / other).write_bytes(b"?")
     found = plan([tmp_path / "in"], tmp_path / "out")
     assert outputs(found.jobs, tmp_path / "out") == ["a.PNG", "b.jpg", "c.TIFF", "d.webp"]
-    assert found.left_out == {".heic": 1, ".nef": 2}
+    assert found.left_out == {".jxl": 1, ".psd": 2}
     assert found.deeper
 
 
@@ -120,7 +120,7 @@ def test_a_photo_given_twice_is_done_once(tmp_path: Path) -> None:
         (["a.jpg", "a.png"], "out", {"format": "png"}, "would both become"),
         (["a.jpg", "a.png"], "b.jpg", {}, "names one file"),
         (["sub"], "b.jpg", {}, "names one file"),
-        (["a.jpg"], "b.heic", {}, "cannot write .heic"),
+        (["a.jpg"], "b.nef", {}, "cannot write .nef"),
         (["a.jpg"], "notes.txt", {}, "is a file, and not a picture"),
         (["a.jpg"], "b.png", {"format": "jpg"}, "contradicts"),
         (["a.jpg"], "out", {"format": "gif"}, "unknown format"),

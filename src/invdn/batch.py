@@ -5,25 +5,33 @@
         print(result.status, result.input)
 
 One bad photo costs that photo only. A photo whose output is there already is skipped, so that a
-batch that was stopped goes on where it stopped when it is run again.
+batch that was stopped goes on where it stopped when it is run again; with a manifest (see
+`invdn.manifest`) a photo is also done again if it, or what is asked for, has changed.
+
+This runs in the caller's process; `invdn.workers` does the same in processes of their own, where
+not even a crash of a decoder ends the batch.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import glob
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, BinaryIO, Literal
 
-from invdn import images
+from invdn import images, manifest
+from invdn._version import __version__
 from invdn.denoiser import OptionError
+from invdn.manifest import Manifest
+from invdn.restore import PREVIEW_SUFFIX, Denoises, Hooks, Settings, restore_file
 from invdn.runtime import ModelError
 
-FORMATS = {"jpg": "jpeg", "jpeg": "jpeg", "png": "png", "tif": "tiff", "tiff": "tiff"}
-FORMATS |= {"webp": "webp"}
+FORMATS = {suffix[1:]: format for suffix, format in images.SUFFIXES.items()}
 """What a caller may ask for as the output format, and the format that it means."""
 
 
@@ -35,37 +43,12 @@ class Cancelled(Exception):
     """The caller's cancel hook said stop while a photo was being worked on."""
 
 
-class Denoises(Protocol):
-    """The part of `invdn.Denoiser` that is used here."""
-
-    def __call__(
-        self,
-        image: images.Pixels,
-        *,
-        strength: float = 1.0,
-        progress: Callable[[float], None] | None = None,
-    ) -> images.Pixels: ...
-
-
 @dataclass(frozen=True)
 class Job:
     """One photo to read, and the file to write."""
 
     input: Path
     output: Path
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that a call's inputs come to."""
-
-    jobs: tuple[Job, ...]
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    """Pictures in the folders that cannot be read, counted by suffix."""
-    unreadable: tuple[tuple[Path, str], ...] = ()
-    """Folders that could not be looked into, and why."""
-    deeper: bool = False
-    """Whether a folder has subfolders that were not looked into."""
 
 
 @dataclass(frozen=True)
@@ -84,36 +67,83 @@ class Result:
     width: int | None = None
     height: int | None = None
     """Pixels, as the input stores them."""
+    noise: float | None = None
+    """In grey levels of 255, where it was measured."""
+    left_as_is: bool = False
+    """Whether the photo was found clean and copied."""
 
     @property
     def megapixels(self) -> float:
         return (self.width or 0) * (self.height or 0) / 1e6
 
 
+@dataclass(frozen=True)
+class Plan:
+    """All that a call's inputs come to."""
+
+    jobs: tuple[Job, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Pictures in the folders that cannot be read, counted by suffix."""
+    unreadable: tuple[tuple[Path, str], ...] = ()
+    """Folders that could not be looked into, and why."""
+    refused: tuple[Result, ...] = ()
+    """Photos that are not done for the sake of others: their outputs would replace something."""
+    deeper: bool = False
+    """Whether a folder has subfolders that were not looked into."""
+    folder: Path | None = None
+    """The folder of the outputs; None where one output was named as a file."""
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What to install for pictures that are left out, one line each."""
+        hints = {images.missing_extra(suffix) for suffix in self.left_out}
+        return tuple(sorted(hint for hint in hints if hint is not None))
+
+
 # --- what to do ----------------------------------------------------------------------------------
 
 
 def plan(
-    inputs: Sequence[Path], output: Path, *, recursive: bool = False, format: str | None = None
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    recursive: bool = False,
+    format: str | None = None,
+    preview: bool = False,
 ) -> Plan:
     """Find the photos, and name the output of each. Nothing is written.
 
-    inputs: files and folders. A folder stands for the pictures in it, and with `recursive` for
-    those in its subfolders too, whose tree is kept below `output`. Hidden files are passed over.
+    inputs: files, folders, and patterns as in "in/*.jpg" where there is no file of that name. A
+    folder stands for the pictures in it, and with `recursive` for those in its subfolders too,
+    whose tree is kept below `output`. Hidden files are passed over.
     output: a folder, or, for exactly one input file, a file name with a picture's suffix.
     format: one of `FORMATS`, for outputs in another format than their inputs'.
+    preview: outputs are previews, see `invdn.restore.Settings`.
 
-    Raises `UsageError` if an output would replace an input, or two photos had the same output.
+    Photos whose output would replace an input, or is another photo's too, are refused; raises
+    `UsageError` if no others are left.
     """
     if format is not None and format not in FORMATS:
-        raise UsageError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
+        raise UsageError(f"unknown format '{format}': choose {images.WRITABLE}")
+    inputs = [path for given in inputs for path in _matching(given)]
+    if preview:
+        format = None
     single = _single_output(inputs, output, format)
     if single is not None:
+        if preview and images.SUFFIXES[single.suffix.lower()] != "png":
+            raise UsageError(f"a preview is a PNG file: name {single.with_suffix('.png')}")
         found = Plan((Job(inputs[0], single),))
     else:
-        found = _plan_folder(inputs, output, recursive, format)
-    _refuse_collisions(found.jobs)
-    return found
+        found = _plan_folder(inputs, output, recursive, format, preview)
+    return _without_collisions(found)
+
+
+def _matching(given: Path) -> list[Path]:
+    """What a pattern stands for, in order; what is no pattern, or is a file's name, as it is."""
+    if os.path.lexists(given) or not glob.has_magic(str(given)):
+        return [given]
+    found = sorted(glob.glob(str(given), recursive=True))  # noqa: PTH207 - for absolute ones too
+    return [Path(name) for name in found] or [given]
 
 
 def find(inputs: Sequence[Path], *, recursive: bool = True) -> Plan:
@@ -121,7 +151,7 @@ def find(inputs: Sequence[Path], *, recursive: bool = True) -> Plan:
 
     The plan's outputs mean nothing; `place` names them later.
     """
-    return _plan_folder(inputs, Path(os.devnull), recursive, None)
+    return _plan_folder(inputs, Path(os.devnull), recursive, None, preview=False)
 
 
 BESIDE = "-denoised"
@@ -166,8 +196,8 @@ def _single_output(inputs: Sequence[Path], output: Path, format: str | None) -> 
     if output.is_dir():
         return None
     suffix = output.suffix.lower()
-    if suffix in images.UNSUPPORTED_SUFFIXES:
-        raise UsageError(f"cannot write {suffix} files: choose jpg, png, tif or webp")
+    if suffix in images.UNSUPPORTED_SUFFIXES | images.RAW_SUFFIXES:
+        raise UsageError(f"cannot write {suffix} files: choose {images.WRITABLE}")
     if suffix not in images.SUFFIXES:
         if output.exists():
             raise UsageError(f"{output} is a file, and not a picture: name a folder")
@@ -179,15 +209,21 @@ def _single_output(inputs: Sequence[Path], output: Path, format: str | None) -> 
     return output
 
 
-def _plan_folder(inputs: Sequence[Path], output: Path, recursive: bool, format: str | None) -> Plan:
+def _plan_folder(
+    inputs: Sequence[Path], output: Path, recursive: bool, format: str | None, preview: bool
+) -> Plan:
     jobs: dict[Path, Job] = {}  # by the resolved input: a photo given twice is done once
     left_out: Counter[str] = Counter()
     unreadable: list[tuple[Path, str]] = []
     deeper = False
+
+    def named(name: str) -> str:
+        return name + PREVIEW_SUFFIX if preview else _renamed(name, format)
+
     for start in inputs:
         if not start.is_dir():
             # One that is not there gets its job too, and fails by itself: the others are done.
-            jobs.setdefault(_identity(start), Job(start, output / _renamed(start.name, format)))
+            jobs.setdefault(_identity(start), Job(start, output / named(start.name)))
             continue
         for folder, subfolders, names in _walk(start, unreadable):
             for name in sorted(names):
@@ -195,16 +231,23 @@ def _plan_folder(inputs: Sequence[Path], output: Path, recursive: bool, format: 
                 suffix = path.suffix.lower()
                 if name.startswith("."):  # among them macOS' "._x.jpg", which are no pictures
                     continue
-                if suffix in images.UNSUPPORTED_SUFFIXES:
+                if _is_left_out(suffix):
                     left_out[suffix] += 1
-                elif suffix in images.SUFFIXES:
-                    target = output / folder.relative_to(start) / _renamed(name, format)
+                elif suffix in images.SUFFIXES or suffix in images.RAW_SUFFIXES:
+                    target = output / folder.relative_to(start) / named(name)
                     jobs.setdefault(_identity(path), Job(path, target))
             subfolders[:] = [s for s in sorted(subfolders) if _is_input(folder / s, output)]
             if not recursive:
                 deeper |= bool(subfolders)
                 subfolders.clear()
-    return Plan(tuple(jobs.values()), dict(left_out), tuple(unreadable), deeper)
+    return Plan(
+        tuple(jobs.values()), dict(left_out), tuple(unreadable), deeper=deeper, folder=output
+    )
+
+
+def _is_left_out(suffix: str) -> bool:
+    """Whether files of a suffix are pictures that cannot be read here."""
+    return suffix in images.UNSUPPORTED_SUFFIXES or images.missing_extra(suffix) is not None
 
 
 def _walk(
@@ -228,10 +271,14 @@ def _is_input(folder: Path, output: Path) -> bool:
 def _renamed(name: str, format: str | None) -> str:
     """The output's name: the input's, with another suffix where the format asks for it."""
     suffix = Path(name).suffix
-    if format is None or images.SUFFIXES.get(suffix.lower()) == FORMATS[format]:
+    if format is None:
+        # What cannot be written as it was becomes a TIFF file, which holds its 16 bits.
+        raw = suffix.lower() in images.RAW_SUFFIXES
+        return name[: -len(suffix)] + ".tif" if raw else name
+    if images.SUFFIXES.get(suffix.lower()) == FORMATS[format]:
         return name
-    known = suffix.lower() in images.SUFFIXES or suffix.lower() in images.UNSUPPORTED_SUFFIXES
-    return (name[: -len(suffix)] if known else name) + "." + format
+    known = {*images.SUFFIXES, *images.UNSUPPORTED_SUFFIXES, *images.RAW_SUFFIXES}
+    return (name[: -len(suffix)] if suffix.lower() in known else name) + "." + format
 
 
 def _identity(path: Path) -> Path:
@@ -248,22 +295,29 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
-    inputs = {_identity(job.input) for job in jobs}
-    inodes = {_inode(job.input) for job in jobs} - {None}
-    taken: dict[Path, Path] = {}
-    for job in jobs:
+def _without_collisions(found: Plan) -> Plan:
+    """The plan without photos whose output is an input, or is another photo's output as well."""
+    inputs = {_identity(job.input) for job in found.jobs}
+    inodes = {_inode(job.input) for job in found.jobs} - {None}
+    claims: defaultdict[Path, list[Job]] = defaultdict(list)
+    for job in found.jobs:
+        claims[_identity(job.output)].append(job)
+    kept, refused = [], []
+    for job in found.jobs:
         output = _identity(job.output)
+        reason = None
         if output in inputs or _inode(job.output) in inodes:
-            raise UsageError(
-                f"{job.input}: the output {job.output} is an input: name another folder with -o"
-            )
-        if output in taken:
-            raise UsageError(
-                f"{taken[output]} and {job.input} would both become {job.output}:"
-                " give them separately"
-            )
-        taken[output] = job.input
+            reason = f"the output {job.output} is an input: name another folder with -o"
+        elif len(claims[output]) > 1:
+            others = ", ".join(str(other.input) for other in claims[output] if other != job)
+            reason = f"this and {others} would both become {job.output}: give them separately"
+        if reason is None:
+            kept.append(job)
+        else:
+            refused.append(Result(job.input, job.output, "failed", reason))
+    if refused and not kept:
+        raise UsageError(f"{refused[0].input}: {refused[0].reason}")
+    return replace(found, jobs=tuple(kept), refused=tuple(refused))
 
 
 # --- doing it ------------------------------------------------------------------------------------
@@ -277,19 +331,23 @@ def run(
     quality: int | None = None,
     metadata: bool = True,
     overwrite: bool = False,
+    settings: Settings | None = None,
     progress: Callable[[Job, float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Iterator[Result]:
     """Do jobs one after the other, yielding what became of each.
 
-    strength, quality: as in `invdn.Denoiser` and `invdn.images.write`.
-    metadata: whether results keep what `invdn.images.without_metadata` would take away.
+    strength, quality, metadata, overwrite: the fields of `Settings` that are asked for most.
+    settings: all of them, instead of those.
     progress: called with a job and how much of it is done, 0–1, from the thread that runs this.
     cancelled: asked before each photo and at each progress; once it says yes, this ends, and the
     photo in work leaves no trace.
 
     Raises `UsageError` where the model does not know the strength.
     """
+    chosen = settings or Settings(
+        strength=strength, quality=quality, metadata=metadata, overwrite=overwrite
+    )
     for job in jobs:
 
         def report(fraction: float, job: Job = job) -> None:
@@ -300,15 +358,7 @@ def run(
 
         try:
             report(0.0)
-            result = run_one(
-                job,
-                denoiser,
-                strength=strength,
-                quality=quality,
-                metadata=metadata,
-                overwrite=overwrite,
-                progress=report,
-            )
+            result = run_one(job, denoiser, settings=chosen, progress=report)
         except Cancelled:
             return
         yield result
@@ -318,31 +368,36 @@ def run_one(
     job: Job,
     denoiser: Denoises,
     *,
-    strength: float = 1.0,
-    quality: int | None = None,
-    metadata: bool = True,
-    overwrite: bool = False,
+    settings: Settings | None = None,
     progress: Callable[[float], None] | None = None,
+    step: Callable[[float], object] = lambda seconds: None,
+    record: Manifest | None = None,
+    model: Mapping[str, Any] | None = None,
 ) -> Result:
     """Do one job. Whatever is wrong with the photo is in the result, not raised.
 
+    step: see `invdn.restore.Hooks`.
+    record: the manifest to which what was done is added, and `model` what it says of the model.
+
     Raises `UsageError` where the model does not know the strength.
     """
+    settings = settings or Settings()
     start = time.monotonic()
     result = Result(job.input, job.output, "done")
+
+    def write_down(file: BinaryIO) -> None:
+        if record is not None:
+            seconds = time.monotonic() - start
+            entry = manifest.done(job.input, file, recorded(settings, model), seconds)
+            record.append(job.output, entry)
+
     try:
         images.format_of(job.output)  # better known before the work than after it
-        if not overwrite and os.path.lexists(job.output) and job.input.exists():
+        if not settings.overwrite and _is_taken(job.output) and job.input.exists():
             raise images.ExistsError(images.EXISTS)
-        photo = images.read(job.input)
-        result = replace(result, width=photo.width, height=photo.height, notices=photo.notices)
-        clean = denoiser(photo.pixels, strength=strength, progress=progress)
-        job.output.parent.mkdir(parents=True, exist_ok=True)
-        restored = replace(photo, pixels=clean)
-        if not metadata:
-            restored = images.without_metadata(restored)
-        written = images.write(restored, job.output, quality=quality, overwrite=overwrite)
-        result = replace(result, notices=(*result.notices, *written))
+        hooks = Hooks(progress=progress, step=step, before_naming=write_down)
+        outcome = restore_file(job.input, job.output, denoiser, settings, hooks)
+        result = replace(result, **vars(outcome))
     except Cancelled:
         raise
     except OptionError as error:  # no photo would fare better
@@ -352,6 +407,38 @@ def run_one(
     except Exception as error:  # one photo must not cost the others theirs
         result = replace(result, status="failed", reason=reason_of(error))
     return replace(result, seconds=time.monotonic() - start)
+
+
+def _is_taken(output: Path) -> bool:
+    return os.path.lexists(output) and not images.is_empty_file(output)
+
+
+# --- what was done already -----------------------------------------------------------------------
+
+
+def recorded(settings: Settings, model: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What an output depends on besides its input, as the manifest notes it."""
+    chosen = dataclasses.asdict(settings)
+    for without_effect in ("overwrite", "max_pixels", "keep_time"):
+        del chosen[without_effect]
+    return {**chosen, "version": __version__, **(model or {})}
+
+
+def due(
+    job: Job, record: Manifest, settings: Settings, model: Mapping[str, Any]
+) -> Result | Settings:
+    """The settings to do a job with, or its result if there is nothing to be done.
+
+    An output that the same work would give again is left, even with `overwrite`. One of ours
+    that nobody has changed is replaced when its input or what is asked for has changed.
+    """
+    try:
+        state = record.state(job.input, job.output, recorded(settings, model))
+    except OSError:
+        return settings  # the reason is found when it is opened
+    if state == "current":
+        return Result(job.input, job.output, "skipped", "done already, and nothing has changed")
+    return replace(settings, overwrite=True) if state == "ours" else settings
 
 
 def reason_of(error: Exception) -> str:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -114,50 +114,89 @@ def denoise(
     ] = False,
     format: Annotated[
         str | None,
-        typer.Option(metavar="FORMAT", help="Write jpg, png, tif or webp instead of each's own."),
+        typer.Option(
+            metavar="FORMAT",
+            help="Write jpg, png, tif, webp, avif, heic, bmp or ppm instead of each's own.",
+        ),
     ] = None,
     quality: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=100,
-            help="Of JPEG and WebP; by default a JPEG's own (90 at least), 92 for new ones.",
+            help="Of JPEG, WebP, AVIF and HEIC; by default a JPEG's own (90 at least), 92 for"
+            " new ones.",
         ),
     ] = None,
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Leave photos as they are that are clean already.")
+    ] = False,
+    preview: Annotated[
+        bool,
+        typer.Option(
+            "--preview",
+            help="Write only the middle at 100%, before and after, as NAME.preview.png.",
+        ),
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="How many photos to work on at once; they share the cores.")
+    ] = 1,
+    keep_time: Annotated[
+        bool, typer.Option("--keep-time", help="Keep the photos' modification times.")
+    ] = False,
+    max_megapixels: Annotated[
+        int, typer.Option(min=1, help="Refuse larger pictures before they are decoded.")
+    ] = 2000,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a photo, and nothing else.")
     ] = False,
 ) -> None:
     """Remove the noise from photos.
 
-    Originals are never touched, and an output that exists already is left alone and skipped: run
-    a stopped batch again, and it does the rest. JPEG, PNG, TIFF and WebP are read and written.
+    Originals are never touched, and what others made is never replaced without --overwrite. Run
+    a stopped batch again, and it does what is missing, and what has changed: the output folder
+    keeps a list (.invdn-manifest.jsonl). JPEG, PNG, TIFF, WebP, AVIF, BMP and PPM are read and
+    written; HEIC and camera raw need an extra: pip install 'invdn[heif,raw]'.
 
     Exit status: 0 all done or skipped, 1 some failed (each is named with its reason, the others
     are written), 2 wrong usage, 130 interrupted.
     """
     with _expected_errors():
-        from invdn import batch, load
+        from invdn.process import Process
 
-        plan = batch.plan(inputs, output, recursive=recursive, format=format)
-        _report_plan(plan, recursive)
-        results: list[Result] = []
-        start = time.monotonic()
-        if plan.jobs:
-            denoiser = load(model, threads=threads)
-            if (samples, ensemble, seed) != (1, False, 0):
-                denoiser = denoiser.using(samples=samples, ensemble=ensemble, seed=seed)
-            with _progress_bar(plan.jobs) as progress, _remainder_said(plan.jobs, results):
-                for result in batch.run(
-                    plan.jobs,
-                    denoiser,
-                    strength=strength,
-                    quality=quality,
-                    overwrite=overwrite,
-                    progress=progress,
-                ):
-                    results.append(result)
-                    _report_result(result, as_json)
+        # It loads the model while this process still imports what it needs to look for photos.
+        averaged = {"samples": samples, "ensemble": ensemble, "seed": seed}
+        averaged = {} if (samples, ensemble, seed) == (1, False, 0) else averaged
+        with Process(model, threads, jobs, averaged) as first:
+            from invdn import batch, workers
+            from invdn.restore import Settings
+
+            plan = batch.plan(inputs, output, recursive=recursive, format=format, preview=preview)
+            _report_plan(plan, recursive)
+            results = list(plan.refused)
+            if as_json:
+                for result in results:
+                    print(json.dumps(_as_json(result)))
+            settings = Settings(
+                strength=strength,
+                quality=quality,
+                auto=auto,
+                preview=preview,
+                keep_time=keep_time,
+                overwrite=overwrite,
+                max_pixels=max_megapixels * 1_000_000,
+            )
+            setup = workers.Setup(model, threads, jobs, settings, averaged)
+            folder = None if preview else plan.folder
+            start = time.monotonic()
+            with _progress_bar(plan.jobs) as progress, _remainder_said(plan, results):
+                running = workers.run(
+                    plan.jobs, setup, folder=folder, first=first, progress=progress
+                )
+                with closing(running):
+                    for result in running:
+                        results.append(result)
+                        _report_result(result, as_json)
         if not as_json:
             print(_summary(results, time.monotonic() - start))
         if plan.unreadable or any(result.status == "failed" for result in results):
@@ -316,7 +355,7 @@ def noise(
         recipe = making.Recipe(loaded, level, like, perturb, camera, seed)
         plan = batch.plan(inputs, target, recursive=recursive)
         _report_plan(plan, recursive)
-        failed = bool(plan.unreadable)
+        failed = bool(plan.unreadable or plan.refused)
         for made in making.make(
             plan.jobs, recipe, variants=variants, pairs=pairs, overwrite=overwrite
         ):
@@ -489,9 +528,13 @@ def _fail(text: str) -> NoReturn:
 def _report_plan(plan: Plan, recursive: bool) -> None:
     for folder, reason in plan.unreadable:
         _say(f"{folder}: {reason}")
+    for refused in plan.refused:
+        _say(f"{refused.input}: {refused.reason}")
     if plan.left_out:
         counted = ", ".join(f"{n} {suffix}" for suffix, n in sorted(plan.left_out.items()))
         _say(f"left out, because the format is not supported: {counted}")
+        for hint in plan.hints:
+            _say(hint)
     if not plan.jobs:
         hint = "; --recursive looks into subfolders too" if plan.deeper and not recursive else ""
         _say(f"no photos found{hint}")
@@ -507,6 +550,8 @@ def _report_result(result: Result, as_json: bool) -> None:
         print(json.dumps(_as_json(result)), flush=True)
     elif result.status == "done":
         size = f"{result.megapixels:.1f} MP in {result.seconds:.1f} s"
+        if result.left_as_is:
+            size += f", left as it is (noise {result.noise:.2f} of 255)"
         print(f"{result.input}: {size}, {result.output}", flush=True)
 
 
@@ -520,6 +565,8 @@ def _as_json(result: Result) -> dict[str, Any]:
         "width": result.width,
         "height": result.height,
         "notices": list(result.notices),
+        "noise": None if result.noise is None else round(result.noise, 2),
+        "left_as_is": result.left_as_is,
     }
 
 
@@ -645,12 +692,15 @@ def _progress_bar(jobs: Sequence[Job]) -> Iterator[Callable[[Job, float], None] 
         redirect_stdout=sys.stdout.isatty(),  # a pipe must get the results unredirected
         transient=True,
     )
-    order = {job: number for number, job in enumerate(jobs)}
+    done: dict[Job, float] = {}
+
+    def update(job: Job, fraction: float) -> None:
+        done[job] = fraction
+        bar.update(task, completed=sum(done.values()), description=job.input.name)
+
     with bar:
         task = bar.add_task("", total=len(jobs))
-        yield lambda job, fraction: bar.update(
-            task, completed=order[job] + fraction, description=job.input.name
-        )
+        yield update
 
 
 def _gui_missing(error: ImportError) -> str:
@@ -680,13 +730,13 @@ def _expected_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _remainder_said(jobs: Sequence[Job], results: Sequence[Result]) -> Iterator[None]:
+def _remainder_said(plan: Plan, results: Sequence[Result]) -> Iterator[None]:
     """On an interrupt, say how much is left."""
     try:
         yield
     except KeyboardInterrupt:
-        left = len(jobs) - len(results)
-        _say(f"{left} of {len(jobs)} photos are left: the same command again does them")
+        left = len(plan.jobs) + len(plan.refused) - len(results)
+        _say(f"{left} of {len(plan.jobs)} photos are left: the same command again does them")
         raise
 
 

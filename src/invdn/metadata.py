@@ -25,6 +25,7 @@ ORIENTATION = 0x0112
 THUMBNAIL_OFFSET, THUMBNAIL_LENGTH = 0x0201, 0x0202
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
 PIXEL_WIDTH, PIXEL_HEIGHT = 0xA002, 0xA003
+MAKER_NOTE = 0x927C
 DNG_VERSION = 0xC612
 IPTC = 0x83BB
 
@@ -44,7 +45,18 @@ _POINTERS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _SWAP_UNITS = _SIZES | {5: 4, 10: 4}
 
+# TIFF's own marks, and those of raw files that are TIFF but for these (Olympus, Panasonic).
+_BYTE_ORDERS = {
+    b"II*\0": "<",
+    b"MM\0*": ">",
+    b"IIRO": "<",
+    b"IIRS": "<",
+    b"MMOR": ">",
+    b"IIU\0": "<",
+}
+
 _EXIF_MARK = b"Exif\0\0"
+_MAX_COPIED = 1 << 24  # bytes of values: cameras write a hundredth, only hostile files more
 _JPEG_SEGMENT_MAX = 65535 - 2  # its length is 16 bits and counts itself
 _PHOTOSHOP_MARK = b"Photoshop 3.0\0"
 _IPTC_RESOURCE = 0x0404
@@ -126,6 +138,23 @@ def upright(block: bytes, *, swap_sides: bool) -> bytes:
             _set_number(patched, order, sides[PIXEL_WIDTH], height)
             _set_number(patched, order, sides[PIXEL_HEIGHT], width)
     return bytes(patched)
+
+
+def pixel_sides(block: bytes) -> tuple[int, int] | None:
+    """The width and the height that the block gives for the picture."""
+    order = _byte_order(block)
+    if order is None:
+        return None
+    (first,) = struct.unpack_from(order + "I", block, 4)
+    fields = {entry.tag: entry for entry in _entries(block, order, first)}
+    if EXIF_IFD not in fields:
+        return None
+    inner = _entries(block, order, _number(block, order, fields[EXIF_IFD]))
+    sides = {entry.tag: entry for entry in inner}
+    if PIXEL_WIDTH not in sides or PIXEL_HEIGHT not in sides:
+        return None
+    width, height = (_number(block, order, sides[tag]) for tag in (PIXEL_WIDTH, PIXEL_HEIGHT))
+    return width, height
 
 
 def xmp_upright(xmp: bytes) -> bytes:
@@ -226,21 +255,40 @@ def into_tiff(file: BinaryIO, block: bytes | None, iptc: bytes | None) -> bool:
     return True
 
 
-def from_tiff(data: mmap | bytes) -> bytes | None:
-    """The descriptive fields and the EXIF and GPS directories of a TIFF file, as a block."""
-    fields = _descriptive(data)
-    return b"II*\0" + struct.pack("<I", 8) + _serialise(fields, 8) if fields else None
+def from_tiff(data: mmap | bytes, page: int = 0) -> bytes | None:
+    """The descriptive fields and the EXIF and GPS directories of a TIFF page, as a block."""
+    return _as_block(_descriptive(data, page))
 
 
-def iptc_from_tiff(data: mmap | bytes) -> bytes | None:
-    """The IPTC of a TIFF file."""
-    found = [entry for entry in _first_directory(data) if entry.tag == IPTC]
+def joined(
+    main: bytes | None, exif: bytes | None, maker_note: bytes | None, gps: bytes | None
+) -> bytes | None:
+    """One block of four TIFF structures, as Canon's CR3 files hold them.
+
+    The maker note is kept whole as the structure that it is: its offsets count from its start.
+    """
+    fields = _descriptive(main) if main else {}
+    for tag, part in ((EXIF_IFD, exif), (GPS_IFD, gps)):
+        order = _byte_order(part) if part else None
+        if part and order:
+            (first,) = struct.unpack_from(order + "I", part, 4)
+            inner = _parse(part, order, first, depth=1, budget=_Budget())
+            if tag == EXIF_IFD and maker_note:
+                inner[MAKER_NOTE] = _Value(7, maker_note)
+            if inner:
+                fields[tag] = inner
+    return _as_block(fields)
+
+
+def iptc_from_tiff(data: mmap | bytes, page: int = 0) -> bytes | None:
+    """The IPTC of a TIFF page."""
+    found = [entry for entry in _directory(data, page) if entry.tag == IPTC]
     return bytes(data[found[0].start : found[0].start + found[0].size]) if found else None
 
 
 def is_dng(data: mmap | bytes) -> bool:
     """Whether a TIFF file is a digital negative: camera raw, whatever its name."""
-    return any(entry.tag == DNG_VERSION for entry in _first_directory(data))
+    return any(entry.tag == DNG_VERSION for entry in _directory(data, 0))
 
 
 # --- IPTC ----------------------------------------------------------------------------------------
@@ -291,16 +339,22 @@ def _resource(number: int, name: bytes, body: bytes) -> bytes:
 
 def _byte_order(data: _Bytes) -> str | None:
     """`struct`'s sign for a block's byte order; None for what is no block."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(data[:4]))
+    order = _BYTE_ORDERS.get(bytes(data[:4]))
     return order if len(data) >= 8 else None
 
 
-def _first_directory(data: _Bytes) -> list[_Entry]:
+def _directory(data: _Bytes, page: int) -> list[_Entry]:
+    """The entries of a page's directory."""
     order = _byte_order(data)
-    if order is None:
-        return []
-    (first,) = struct.unpack_from(order + "I", data, 4)
-    return list(_entries(data, order, first))
+    return list(_entries(data, order, _directory_offset(data, order, page))) if order else []
+
+
+def _directory_offset(data: _Bytes, order: str, page: int) -> int:
+    """Where the directory of a page is; 0 if there is none."""
+    (at,) = struct.unpack_from(order + "I", data, 4)
+    for _ in range(page):
+        at, _ = _next_directory(data, order, at)
+    return int(at)
 
 
 def _entries(data: _Bytes, order: str, at: int) -> Iterator[_Entry]:
@@ -316,7 +370,7 @@ def _entries(data: _Bytes, order: str, at: int) -> Iterator[_Entry]:
             yield entry
 
 
-def _next_directory(data: bytes, order: str, at: int) -> tuple[int, int]:
+def _next_directory(data: _Bytes, order: str, at: int) -> tuple[int, int]:
     """The offset of the directory after the one at `at` (0: none), and where that is noted."""
     if not 8 <= at <= len(data) - 2:
         return 0, 0
@@ -339,26 +393,42 @@ def _letter(entry: _Entry) -> str:
     return {2: "H", 4: "I"}.get(_SIZES[entry.kind], "B")
 
 
-def _descriptive(data: _Bytes) -> _Directory:
+def _descriptive(data: _Bytes, page: int = 0) -> _Directory:
     order = _byte_order(data)
     if order is None:
         return {}
-    (first,) = struct.unpack_from(order + "I", data, 4)
-    fields = _parse(data, order, first, depth=0)
-    return {tag: value for tag, value in fields.items() if tag in _DESCRIPTIVE}
+    at = _directory_offset(data, order, page)
+    return _parse(data, order, at, depth=0, budget=_Budget())
 
 
-def _parse(data: _Bytes, order: str, at: int, depth: int) -> _Directory:
+@dataclass
+class _Budget:
+    """What may still be copied from a file whose directories may share and repeat everything."""
+
+    size: int = _MAX_COPIED
+
+
+def _parse(data: _Bytes, order: str, at: int, depth: int, budget: _Budget) -> _Directory:
+    """The fields of a directory: the outermost only the descriptive ones, the inner ones all."""
     fields: _Directory = {}
     for entry in _entries(data, order, at):
+        if entry.tag in fields or (depth == 0 and entry.tag not in _DESCRIPTIVE):
+            continue
         if entry.tag not in _POINTERS:
+            budget.size -= entry.size
+            if budget.size < 0:
+                break
             raw = bytes(data[entry.start : entry.start + entry.size])
             fields[entry.tag] = _Value(entry.kind, _little_endian(raw, entry.kind, order))
         elif depth < 2:  # interoperability lies in EXIF, which lies in the first: never deeper
-            inner = _parse(data, order, _number(data, order, entry), depth + 1)
-            if inner:
-                fields[entry.tag] = inner
+            inner = _parse(data, order, _number(data, order, entry), depth + 1, budget)
+            # Empty ones are kept, so that no pointer is followed twice; they are not written.
+            fields[entry.tag] = inner
     return fields
+
+
+def _as_block(fields: _Directory) -> bytes | None:
+    return b"II*\0" + struct.pack("<I", 8) + _serialise(fields, 8) if fields else None
 
 
 def _little_endian(raw: bytes, kind: int, order: str) -> bytes:
@@ -373,6 +443,7 @@ def _serialise(fields: _Directory, at: int, ready: list[bytes] | None = None) ->
 
     `ready` are finished 12-byte rows to put among them.
     """
+    fields = {tag: value for tag, value in fields.items() if value}
     rows = list(ready or [])
     values = bytearray()
     start = at + 2 + 12 * (len(fields) + len(rows)) + 4

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import QObject, Signal
 
 from invdn import batch
-from invdn.batch import Denoises, Job
+from invdn.batch import Job
+from invdn.restore import Denoises
 
 
 class Clock:

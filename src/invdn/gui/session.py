@@ -13,6 +13,7 @@ from invdn import images, preview
 from invdn.batch import reason_of
 from invdn.denoiser import Denoiser
 from invdn.gui.tasks import Lane, Token
+from invdn.restore import restore_regions
 
 FIRST_PX = 288
 """Side of the square in the middle of what is visible that is restored before the rest of it: a
@@ -274,13 +275,13 @@ class Session(QObject):
 
         try:
             result = np.empty_like(pixels)
-            denoiser.restore_regions(
-                view.photo.height,
-                view.photo.width,
+            restore_regions(
+                view.photo,
                 lambda rows, columns: pixels[rows, columns],
                 write,
-                strength=strength,
-                progress=progress,
+                denoiser,
+                strength,
+                progress,
             )
         except Exception as error:
             token.check()

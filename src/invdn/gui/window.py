@@ -71,13 +71,28 @@ class AlreadyDone:
         image: images.Pixels,
         *,
         strength: float = 1.0,
-        progress: Callable[[float], None] | None = None,
+        progress: Callable[[float], object] | None = None,
     ) -> images.Pixels:
         # The file may have changed since it was opened.
         before = self._before
         if image.dtype == before.dtype and np.array_equal(image, before):
             return self._after
         return self._denoiser(image, strength=strength, progress=progress)
+
+    def restore_regions(
+        self,
+        height: int,
+        width: int,
+        read: Callable[[slice, slice], images.Pixels],
+        write: Callable[[slice, slice, images.Pixels], None],
+        *,
+        strength: float = 1.0,
+        progress: Callable[[float], object] | None = None,
+    ) -> None:
+        """What colours outside sRGB and pictures larger than the memory go through: anew."""
+        self._denoiser.restore_regions(
+            height, width, read, write, strength=strength, progress=progress
+        )
 
 
 class MainWindow(QMainWindow):

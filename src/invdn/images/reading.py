@@ -1,0 +1,402 @@
+"""Reading photos: what is in the file, with all that belongs to it, whole or in regions."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from invdn import metadata
+from invdn.images import fit, heif, jpeg, plain, raw
+from invdn.images.photo import (
+    LABELS,
+    MAX_PIXELS,
+    RAW_SUFFIXES,
+    READABLE,
+    SUFFIXES,
+    Photo,
+    PhotoError,
+    Pixels,
+    check_size,
+    reason,
+    scale_up,
+    without_pixels,
+)
+from invdn.images.vips import detail, vips
+
+_RGB = ("srgb", "rgb", "rgb16", "scrgb", "multiband", "b-w", "grey16")
+_KEPT_FIELDS = ("icc-profile-data", "xmp-data", "iptc-data", "photoshop-data", "image-description")
+_MAX_PAGES = 10_000
+
+
+@dataclass(frozen=True)
+class OpenPhoto:
+    """A photo whose file is open: all about it, and its pixels on demand."""
+
+    photo: Photo
+    """Its `pixels` may only have a shape and a type, see `region`."""
+    region: Region | None
+    """Gives the pixels; None if `photo` has them."""
+
+    def whole(self) -> Photo:
+        """The photo with its pixels in memory."""
+        if self.region is None:
+            return self.photo
+        return replace(self.photo, pixels=self.region.whole())
+
+
+class Region:
+    """Pixels of a libvips image, from top to bottom, without ever holding all of them."""
+
+    def __init__(self, image: Any, format: str, bits: int | None) -> None:
+        self._image = image
+        self._format = format
+        self._bits = bits
+        self._source: Any = None
+        self._start = 0  # the first row of the band
+        self._band: Pixels | None = None
+
+    def whole(self) -> Pixels:
+        """All pixels at once; a region gives its pixels only once."""
+        with _damage_named(self._format):
+            return self._scaled(self._image.numpy())
+
+    def __call__(self, rows: slice, columns: slice) -> Pixels:
+        """The pixels there; rows must never start above those of the call before."""
+        if self._band is None:
+            self._band = self._fetch(rows.start, rows.stop)
+        else:
+            self._band = self._band[rows.start - self._start :]
+            have = rows.start + len(self._band)
+            if rows.stop > have:
+                self._band = np.concatenate([self._band, self._fetch(have, rows.stop)])
+        self._start = rows.start
+        return self._band[: rows.stop - rows.start, columns]
+
+    def _fetch(self, start: int, stop: int) -> Pixels:
+        image = self._image
+        with _damage_named(self._format):
+            if self._source is None:
+                # One region for all calls: a new one would start to decode from the top again.
+                self._source = vips().Region.new(image)
+            data = self._source.fetch(0, start, image.width, stop - start)
+        bands = (image.bands,) if image.bands > 1 else ()
+        shape = (stop - start, image.width, *bands)
+        return self._scaled(np.frombuffer(data, numpy_type(image)).reshape(shape))
+
+    def _scaled(self, pixels: Pixels) -> Pixels:
+        if self._bits in (10, 12) and pixels.dtype == np.uint16:
+            return scale_up(pixels, self._bits)
+        return pixels
+
+
+def read(path: Path, *, page: int | None = None, max_pixels: int = MAX_PIXELS) -> Photo:
+    """The photo in a file. The content decides the format, not the name.
+
+    page: which page of a TIFF file, from 0; if None the first, with a notice if there are more.
+    max_pixels: what has more is refused before it is decoded.
+    """
+    with opened(path, page=page or 0, max_pixels=max_pixels) as open_photo:
+        photo = open_photo.whole()
+    return with_pages_notice(photo) if page is None else photo
+
+
+def read_small(path: Path, side_px: int) -> tuple[Pixels, bytes | None, float]:
+    """A photo shrunk so that its longer side is `side_px`, upright, fast where that can be.
+
+    Returns the pixels, the ICC profile that they are in, and the megapixels of the whole photo.
+    """
+    with opened(path) as found, _opened(path) as file:
+        photo, library = found.photo, vips()
+        megapixels = photo.width * photo.height / 1e6
+        with _damage_named(photo.format):
+            if found.region is None:
+                upright = np.ascontiguousarray(fit.turned_upright(photo.pixels, photo.orientation))
+                whole = library.Image.new_from_array(upright)
+                image = whole.thumbnail_image(side_px, height=side_px)
+            else:
+                source = library.Source.new_from_descriptor(file.fileno())
+                image = library.Image.thumbnail_source(source, side_px, height=side_px)
+                image, _ = _to_rgb(library, image)
+            pixels = image.numpy()
+        return pixels, photo.fields.get("icc-profile-data"), megapixels
+
+
+def with_pages_notice(photo: Photo) -> Photo:
+    """The photo with a notice if it is only the first of many pages."""
+    if photo.pages == 1:
+        return photo
+    first_only = f"only the first of {photo.pages} pages is kept"
+    return replace(photo, notices=(*photo.notices, first_only))
+
+
+@contextmanager
+def opened(path: Path, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> Iterator[OpenPhoto]:
+    """As `read`, but the pixels are decoded when they are asked for."""
+    with _opened(path) as file:
+        format = _sniff(file.read(32), path)
+        if format == "tiff" and _is_dng(file):
+            format = "raw"
+        if format == "heic":
+            found = OpenPhoto(heif.read_heic(file, max_pixels), None)
+        elif format == "raw":
+            found = OpenPhoto(raw.read_raw(file, max_pixels), None)
+        elif format in ("bmp", "ppm"):
+            read_plain = plain.read_bmp if format == "bmp" else plain.read_ppm
+            pixels, notices = read_plain(file, max_pixels)
+            found = OpenPhoto(Photo(pixels, format, notices=notices), None)
+        else:
+            found = _open_with_vips(file, format, page, max_pixels)
+        yield replace(found, photo=_with_name_notice(found.photo, path))
+
+
+def _open_with_vips(file: BinaryIO, format: str, page: int, max_pixels: int) -> OpenPhoto:
+    library = vips()
+    with _damage_named(format):
+        image = _load(library, file, format, page)
+        check_size(image.width, image.height, max_pixels)
+        pages = _pages(image, format)
+        image, converted = _to_rgb(library, image)
+        bits = image.get("bits-per-sample") if format == "avif" else None
+        exif = _exif(image, file, format, page)
+        photo = Photo(
+            pixels=without_pixels(image.height, image.width, image.bands, numpy_type(image)),
+            format=format,
+            orientation=1 if format == "avif" else _orientation(image),
+            exif=exif,
+            fields=_fields(image, file, format, page),
+            pixels_per_mm=(image.xres, image.yres),
+            jpeg=jpeg.jpeg_facts(file) if format == "jpeg" else None,
+            lossless=_is_lossless(file, format),
+            bits=bits,
+            pages=pages,
+            notices=converted,
+        )
+    return OpenPhoto(photo, Region(image, format, bits))
+
+
+def numpy_type(image: Any) -> str:
+    """The NumPy name for the type of a libvips image's pixels."""
+    return {"uchar": "uint8", "ushort": "uint16", "float": "float32"}[image.format]
+
+
+def _with_name_notice(photo: Photo, path: Path) -> Photo:
+    """The photo with a notice if its name promises another format."""
+    suffix = path.suffix.lower()
+    promised = "raw" if suffix in RAW_SUFFIXES else SUFFIXES.get(suffix, photo.format)
+    if promised == photo.format or photo.format == "raw":
+        return photo
+    misnamed = f"this is really {_a(LABELS[photo.format])} file"
+    return replace(photo, notices=(misnamed, *photo.notices))
+
+
+def _a(label: str) -> str:
+    return f"an {label}" if label.startswith("A") else f"a {label}"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file open for reading, if it is one with something in it."""
+    try:
+        # A pipe would block for ever, so look before opening.
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise PhotoError("is a folder, not a picture")
+        if not stat.S_ISREG(mode):
+            raise PhotoError("is not a regular file")
+        # Unbuffered: libvips moves the descriptor's position behind the file object's back.
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError:
+        raise PhotoError("no such file") from None
+    except OSError as error:
+        raise PhotoError(f"cannot be read: {reason(error)}") from error
+    with file:
+        yield file
+
+
+# --- which format --------------------------------------------------------------------------------
+
+
+def _sniff(head: bytes, path: Path) -> str:
+    """The format that a file's first bytes promise."""
+    if not head:
+        raise PhotoError("the file is empty")
+    suffix = path.suffix.lower()
+    if suffix in RAW_SUFFIXES and not _is_ordinary(head):
+        return "raw"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return "tiff"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "webp"
+    if head[4:8] == b"ftyp":
+        return _sniff_iso(head)
+    if head.startswith(b"BM") and head[14:18] in (b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0"):
+        return "bmp"
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in b" \t\r\n#":
+        return "ppm"
+    if head.startswith((b"FUJIFILM", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")):
+        return "raw"
+    known = _unsupported(head)
+    if known:
+        raise PhotoError(f"{known} is not supported: convert it to JPEG, PNG or TIFF first")
+    if suffix in SUFFIXES:
+        label = LABELS[SUFFIXES[suffix]]
+        raise PhotoError(f"is not {_a(label)} file, nor any other picture that can be read")
+    raise PhotoError(f"is not a picture that can be read ({READABLE})")
+
+
+def _is_ordinary(head: bytes) -> bool:
+    """Whether a file named as camera raw is a JPEG or a PNG, as some phones' are."""
+    return head.startswith((b"\xff\xd8\xff", b"\x89PNG"))
+
+
+def _sniff_iso(head: bytes) -> str:
+    """Which of the formats in ISO base media files; the brand, or those it is compatible with."""
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, len(head) - 3, 4))]
+    if brands[0] == b"crx ":
+        return "raw"
+    if b"avis" in brands[:1]:
+        raise PhotoError("is an animation, not a photo")
+    if b"avif" in brands:
+        return "avif"
+    if {b"heic", b"heix", b"mif1", b"heim", b"heis", b"hevc", b"hevx"} & set(brands):
+        return "heic"
+    raise PhotoError("is a film or something like it, not a photo")
+
+
+def _unsupported(head: bytes) -> str | None:
+    """The name of a format that is recognised, only to say that it is not read."""
+    marks = {
+        b"GIF8": "GIF",
+        b"8BPS": "Photoshop (PSD)",
+        b"\xff\x0a": "JPEG XL",
+        b"\0\0\0\x0cJXL ": "JPEG XL",
+        b"\0\0\0\x0cjP  ": "JPEG 2000",
+        b"%PDF": "PDF",
+        b"<svg": "SVG",
+    }
+    return next((name for mark, name in marks.items() if head.startswith(mark)), None)
+
+
+def _is_dng(file: BinaryIO) -> bool:
+    """A DNG is a TIFF whose first picture is the thumbnail: it is to be developed instead."""
+    with _mapped(file) as data:
+        return metadata.is_dng(data)
+
+
+# --- with libvips --------------------------------------------------------------------------------
+
+
+def _load(library: Any, file: BinaryIO, format: str, page: int) -> Any:
+    """The libvips image, its pixels not yet read.
+
+    By descriptor and named loader: libvips takes “a[1].jpg” for a name with options, and a name
+    that is not UTF-8 for none. "error" lets through what cameras do (stray bytes between
+    markers), but nothing truncated or damaged.
+    """
+    file.seek(0)
+    source = library.Source.new_from_descriptor(file.fileno())
+    loader = getattr(library.Image, f"{'heif' if format == 'avif' else format}load_source")
+    options = {"page": page} if format == "tiff" and page else {}
+    return loader(source, access="sequential", fail_on="error", **options)
+
+
+def _pages(image: Any, format: str) -> int:
+    pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
+    if pages > 1 and format in ("webp", "avif"):
+        raise PhotoError(f"is an animation of {pages} frames, not a photo")
+    if pages > _MAX_PAGES:
+        raise PhotoError(f"has {pages} pages: at most {_MAX_PAGES} are read")
+    return pages
+
+
+def _to_rgb(library: Any, image: Any) -> tuple[Any, tuple[str, ...]]:
+    """The image as grey or RGB, 8 or 16 bits or float; and what had to be done for that."""
+    if image.get_typeof("bits-per-sample") and image.get("bits-per-sample") == 1:
+        raise PhotoError("is black and white only (1 bit): there is no noise to remove")
+    if image.format not in ("uchar", "ushort", "float"):
+        raise PhotoError(f"has pixels of type {image.format}: only 8, 16 bits and float are read")
+    if image.interpretation == "cmyk":
+        depth = 16 if image.format == "ushort" else 8
+        image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)
+        return image, ("CMYK was converted to sRGB",)
+    if image.interpretation not in _RGB:
+        raise PhotoError(f"is in the colour space {image.interpretation}: convert it to RGB first")
+    if image.bands > 4:
+        raise PhotoError(f"has {image.bands} channels: at most 4 (RGB and alpha) are read")
+    if image.get_typeof("palette"):
+        return image, ("its palette was expanded",)
+    return image, ()
+
+
+def _orientation(image: Any) -> int:
+    value = image.get("orientation") if image.get_typeof("orientation") else 1
+    return value if 1 <= value <= 8 else 1
+
+
+def _exif(image: Any, file: BinaryIO, format: str, page: int) -> bytes | None:
+    """The EXIF block, without its thumbnail."""
+    if format == "tiff":
+        with _mapped(file) as data:
+            return metadata.from_tiff(data, page)
+    if not image.get_typeof("exif-data"):
+        return None
+    block = metadata.without_thumbnail(metadata.block_of(image.get("exif-data")))
+    return heif.turned(block, image.width, image.height) if format == "avif" else block
+
+
+def _fields(image: Any, file: BinaryIO, format: str, page: int) -> dict[str, Any]:
+    names = [n for n in image.get_fields() if n in _KEPT_FIELDS or n.startswith("png-comment-")]
+    fields = {name: image.get(name) for name in names}
+    if format == "avif" and "xmp-data" in fields:
+        fields["xmp-data"] = metadata.xmp_upright(fields["xmp-data"])
+    if format == "tiff" and "iptc-data" in fields:
+        with _mapped(file) as data:
+            # libvips counts in 4-byte words here, and takes as many bytes.
+            fields["iptc-data"] = metadata.iptc_from_tiff(data, page) or fields["iptc-data"]
+    return fields
+
+
+def _is_lossless(file: BinaryIO, format: str) -> bool:
+    """Whether a WebP file is of the lossless kind (other formats: whether they all are)."""
+    if format != "webp":
+        return format not in ("jpeg", "avif")
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        if head[:4] in (b"VP8 ", b"VP8L"):
+            return head[:4] == b"VP8L"
+        size = int.from_bytes(head[4:], "little")
+        file.seek(size + size % 2, os.SEEK_CUR)
+    return False
+
+
+def _mapped(file: BinaryIO) -> mmap.mmap:
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+@contextmanager
+def _damage_named(format: str) -> Iterator[None]:
+    """Around what libvips does with a file: its errors become reasons."""
+    try:
+        yield
+    except vips().Error as error:
+        raise PhotoError(_reading_failed(error, format)) from error
+
+
+def _reading_failed(error: Exception, format: str) -> str:
+    """What a libvips error means for the owner of the file."""
+    what = detail(error)
+    if "out of range" in what or "unsupported" in what or "not supported" in what:
+        return f"this kind of {LABELS[format]} file is not supported ({what})"
+    return f"the {LABELS[format]} file is damaged or cut off ({what})"

@@ -1,0 +1,362 @@
+"""Writing photos: whole or not at all, with all that belonged to the file they come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from invdn import metadata
+from invdn.images import fit, heif, plain
+from invdn.images.atomic import atomically
+from invdn.images.photo import (
+    EXISTS,
+    LABELS,
+    NO_RESOLUTION,
+    ExistsError,
+    JpegFacts,
+    Photo,
+    PhotoError,
+    Pixels,
+    format_of,
+    reason,
+    scale_down,
+)
+from invdn.images.vips import detail, vips
+
+DEFAULT_JPEG_QUALITY = 92
+MIN_KEPT_JPEG_QUALITY = 90
+"""A rough JPEG is not written as roughly again: its blocks would come back on top of the result."""
+DEFAULT_WEBP_QUALITY = 90
+DEFAULT_AVIF_QUALITY = 90
+
+_DEPTHS: dict[str, tuple[str, ...]] = {
+    "jpeg": ("uint8",),
+    "webp": ("uint8",),
+    "bmp": ("uint8",),
+    "png": ("uint8", "uint16"),
+    "ppm": ("uint8", "uint16"),
+    "avif": ("uint8", "uint16"),
+    "heic": ("uint8", "uint16"),
+    "tiff": ("uint8", "uint16", "float32"),
+}
+_OPAQUE = ("jpeg", "bmp", "ppm")
+_WITHOUT_METADATA = ("bmp", "ppm")
+_AVIF_BITS = 12  # what 16 bits become in AVIF; a 10-bit AVIF stays one
+
+
+def write(
+    photo: Photo,
+    path: Path,
+    *,
+    quality: int | None = None,
+    overwrite: bool = False,
+    modified_ns: int | None = None,
+    before_naming: Callable[[BinaryIO], None] | None = None,
+) -> tuple[str, ...]:
+    """Write a photo, whole or not at all, in the format that the name asks for.
+
+    quality: 1–100, for JPEG, AVIF, HEIC and lossy WebP. By default a JPEG keeps its quality (but
+    never below 90) and its chroma subsampling, and a WebP stays lossless or lossy.
+    overwrite: whether an existing file may be replaced; otherwise `ExistsError`.
+    modified_ns: the modification time that the file is to have, nanoseconds since 1970.
+    before_naming: called with the complete file just before it takes its name.
+
+    Returns notices: what the format could not hold, one line each.
+    """
+    format = format_of(path)
+    fitted, notices = fit_to(photo, format)
+    with into(
+        path, overwrite=overwrite, modified_ns=modified_ns, before_naming=before_naming
+    ) as file:
+        encode(fitted, format, quality, file)
+    return notices
+
+
+def copy(
+    source: Path,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    modified_ns: int | None = None,
+    before_naming: Callable[[BinaryIO], None] | None = None,
+) -> None:
+    """Copy a file byte for byte, whole or not at all; options and errors as in `write`."""
+    try:
+        original = source.open("rb")
+    except OSError as error:
+        raise PhotoError(f"cannot be read: {reason(error)}") from error
+    options = {"modified_ns": modified_ns, "before_naming": before_naming}
+    with original, into(path, overwrite=overwrite, **options) as file:  # type: ignore[arg-type]
+        while chunk := original.read(1 << 22):
+            file.write(chunk)
+
+
+@contextmanager
+def into(
+    path: Path,
+    *,
+    overwrite: bool = False,
+    modified_ns: int | None = None,
+    before_naming: Callable[[BinaryIO], None] | None = None,
+) -> Iterator[BinaryIO]:
+    """The file to write into, with the options and errors of `write`."""
+
+    def finish(file: BinaryIO) -> None:
+        if modified_ns is not None:
+            os.utime(file.name, ns=(modified_ns, modified_ns))
+        if before_naming is not None:
+            before_naming(file)
+
+    try:
+        with atomically(path, overwrite=overwrite, before_naming=finish) as file:
+            yield file
+    except FileExistsError as error:
+        raise ExistsError(EXISTS) from error
+    except OSError as error:
+        raise PhotoError(f"cannot write {path}: {reason(error)}") from error
+    except vips().Error as error:
+        raise PhotoError(f"cannot write {path}: {detail(error)}") from error
+
+
+# --- what a format can hold ----------------------------------------------------------------------
+
+
+def fit_to(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
+    """The photo as the format can hold it, and what was lost by that."""
+    if must_turn(photo, format):
+        photo = fit.upright(photo)
+    pixels = fit_pixels(photo.pixels, format)
+    photo, notices = fit_facts(photo, format)
+    return replace(photo, pixels=pixels), notices
+
+
+def must_turn(photo: Photo, format: str) -> bool:
+    """Whether the pixels are to be turned upright: where the file would not say how to."""
+    if photo.orientation == 1:
+        return False
+    return format != photo.format or photo.exif is None
+
+
+def fit_pixels(pixels: Pixels, format: str) -> Pixels:
+    """Pixels, or a band of them, as the format can hold them: see `fit_facts`."""
+    if format in _OPAQUE and pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        pixels = fit.on_white(pixels)
+    depths = _DEPTHS[format]
+    return pixels if pixels.dtype.name in depths else fit.to_depth(pixels, depths[-1])
+
+
+def fit_facts(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
+    """What belongs to the photo as the format can hold it, and what was lost by that."""
+    notices: list[str] = []
+    label, depths = LABELS[format], _DEPTHS[format]
+    if format in _OPAQUE and photo.has_alpha:
+        notices.append(f"{label} holds no transparency: the background is white now")
+    if photo.pixels.dtype.name not in depths and depths[-1] == "uint8":
+        notices.append(f"{label} holds 8 bits a channel")
+    if photo.pixels.dtype.name == "uint16" and format in ("avif", "heic") and not photo.bits:
+        bits = _AVIF_BITS if format == "avif" else 10
+        notices.append(f"{label} holds {bits} bits a channel")
+    if format in _WITHOUT_METADATA and (photo.exif or photo.fields):
+        photo = replace(photo, exif=None, fields={})
+        notices.append(f"{label} holds no metadata: EXIF, profile and texts are left out")
+    if photo.exif and format == "jpeg" and not metadata.fits_jpeg(photo.exif):
+        photo = replace(photo, exif=None)
+        notices.append("the EXIF data does not fit into a JPEG file and is left out")
+    return photo, tuple(notices)
+
+
+# --- encoding ------------------------------------------------------------------------------------
+
+
+def encode(photo: Photo, format: str, quality: int | None, file: BinaryIO) -> None:
+    """Write a photo that fits the format into a file that is open for reading and writing."""
+    if format == "heic":
+        heif.write_heic(photo, quality, file)
+    elif format == "bmp":
+        file.writelines(plain.bmp_pieces(photo.pixels, photo.pixels_per_mm))
+    elif format == "ppm":
+        file.writelines(plain.ppm_pieces(iter([photo.pixels]), photo.height, photo.width))
+    else:
+        if format == "avif" and photo.pixels.dtype == np.uint16:
+            bits = photo.bits if photo.bits in (10, 12) else _AVIF_BITS
+            photo = replace(photo, pixels=scale_down(photo.pixels, bits), bits=bits)
+        encode_image(_image_of(photo.pixels), photo, format, quality, file)
+
+
+def encode_image(
+    image: Any, photo: Photo, format: str, quality: int | None, file: BinaryIO
+) -> None:
+    """The same for a libvips image; of the photo all is taken but the pixels' values."""
+    image = _with_fields(image, photo)
+    keep = vips().ForeignKeep.ICC | vips().ForeignKeep.XMP | vips().ForeignKeep.IPTC
+    keep |= vips().ForeignKeep.OTHER  # all but EXIF, which is put in below
+    if format == "tiff":
+        _encode_tiff(image, photo, keep, file)
+    elif format == "jpeg":
+        _set_iptc(image)
+        head = _JpegHead(photo)
+        _save(image.jpegsave_target, head, file, keep=keep, **_jpeg_options(photo.jpeg, quality))
+    elif format == "png":
+        _save(image.pngsave_target, _PngHead(photo), file, keep=keep)
+    elif format == "avif":
+        if photo.exif:
+            keep |= vips().ForeignKeep.EXIF
+        data = image.heifsave_buffer(keep=keep, **_avif_options(photo, quality))
+        file.writelines(heif.into_avif(data, photo.exif) if photo.exif else [data])
+    else:
+        data = image.webpsave_buffer(keep=keep, **_webp_options(photo, quality))
+        sides = {"width": image.width, "height": image.height, "alpha": photo.has_alpha}
+        file.writelines(metadata.into_webp(data, photo.exif, **sides) if photo.exif else [data])
+
+
+def _image_of(pixels: Pixels) -> Any:
+    pixels = np.ascontiguousarray(pixels)
+    bands = 1 if pixels.ndim == 2 else pixels.shape[2]
+    image = vips().Image.new_from_memory(
+        pixels.data, pixels.shape[1], pixels.shape[0], bands, vips_type(pixels.dtype.name)
+    )
+    return interpreted(image, pixels.dtype.name)
+
+
+def vips_type(dtype: str) -> str:
+    return {"uint8": "uchar", "uint16": "ushort", "float32": "float"}[dtype]
+
+
+def interpreted(image: Any, dtype: str) -> Any:
+    """A libvips image that knows whether it is grey or RGB, and of which depth."""
+    colour = {"uint8": "srgb", "uint16": "rgb16", "float32": "scrgb"}
+    grey = {"uint8": "b-w", "uint16": "grey16", "float32": "b-w"}
+    return image.copy(interpretation=(colour if image.bands >= 3 else grey)[dtype])
+
+
+def _with_fields(image: Any, photo: Photo) -> Any:
+    """The image with the photo's resolution and metadata, except EXIF."""
+    image = image.copy(xres=photo.pixels_per_mm[0], yres=photo.pixels_per_mm[1])
+    for name, value in photo.fields.items():
+        blob = isinstance(value, bytes)
+        image.set_type(vips().GValue.blob_type if blob else vips().GValue.gstr_type, name, value)
+    return image
+
+
+class _JpegHead:
+    """Puts the resolution and the EXIF into the first bytes of a JPEG file."""
+
+    size = 64  # more than the JFIF header takes
+
+    def __init__(self, photo: Photo) -> None:
+        self._photo = photo
+
+    def __call__(self, data: bytes) -> Iterator[bytes | memoryview]:
+        if self._photo.pixels_per_mm != NO_RESOLUTION:
+            data = metadata.with_density(data, self._photo.pixels_per_mm)
+        return metadata.into_jpeg(data, self._photo.exif) if self._photo.exif else iter([data])
+
+
+class _PngHead:
+    """Puts the EXIF into the first bytes of a PNG file."""
+
+    size = 64  # more than the signature and the first chunk take
+
+    def __init__(self, photo: Photo) -> None:
+        self._photo = photo
+
+    def __call__(self, data: bytes) -> Iterator[bytes | memoryview]:
+        return metadata.into_png(data, self._photo.exif) if self._photo.exif else iter([data])
+
+
+def _save(save: Any, head: _JpegHead | _PngHead, file: BinaryIO, **options: Any) -> None:
+    """Run one of libvips' savers into a file as it goes, with other first bytes.
+
+    Raises OSError where the file cannot be written.
+    """
+    first, errors = bytearray(), []
+
+    def take(data: Any) -> int:
+        try:
+            if len(first) >= head.size:
+                file.write(data)
+            else:
+                first.extend(data)
+                if len(first) >= head.size:
+                    file.writelines(head(bytes(first)))
+        except OSError as error:  # an exception must not pass through libvips
+            errors.append(error)
+            return -1
+        return len(data)
+
+    target = vips().TargetCustom()
+    target.on_write(take)
+    try:
+        save(target, **options)
+    except vips().Error:
+        if errors:
+            raise errors[0] from None
+        raise
+    if errors:
+        raise errors[0]
+    if len(first) < head.size:
+        file.writelines(head(bytes(first)))
+
+
+def _jpeg_options(facts: JpegFacts | None, quality: int | None) -> dict[str, Any]:
+    if facts is None:
+        return {"Q": quality or DEFAULT_JPEG_QUALITY, "optimize_coding": True}
+    return {
+        "Q": quality or max(facts.quality, MIN_KEPT_JPEG_QUALITY),
+        "subsample_mode": "on" if facts.subsampled else "off",
+        "interlace": facts.progressive,
+        "optimize_coding": True,
+    }
+
+
+def _webp_options(photo: Photo, quality: int | None) -> dict[str, Any]:
+    if photo.format == "webp" and photo.lossless and quality is None:
+        return {"lossless": True, "exact": True}
+    return {"Q": quality or DEFAULT_WEBP_QUALITY}
+
+
+def _avif_options(photo: Photo, quality: int | None) -> dict[str, Any]:
+    bits = (photo.bits or _AVIF_BITS) if photo.pixels.dtype == np.uint16 else 8
+    return {
+        "Q": quality or DEFAULT_AVIF_QUALITY,
+        "compression": "av1",
+        "bitdepth": bits,
+        "subsample_mode": "off",
+    }
+
+
+def _encode_tiff(image: Any, photo: Photo, keep: int, file: BinaryIO) -> None:
+    iptc = None
+    if image.get_typeof("iptc-data"):
+        iptc = metadata.iptc_for("tiff", image.get("iptc-data"))
+        image.remove("iptc-data")
+    if image.get_typeof("photoshop-data"):
+        kept = metadata.photoshop_without_thumbnail(image.get("photoshop-data"))
+        image.set_type(vips().GValue.blob_type, "photoshop-data", kept)
+    predictor = "float" if photo.pixels.dtype == np.float32 else "horizontal"
+    file.flush()
+    target = vips().Target.new_to_descriptor(file.fileno())
+    image.tiffsave_target(
+        target,
+        keep=keep,
+        compression="deflate",
+        predictor=predictor,
+        bigtiff=photo.pixels.nbytes > 2**32 - 2**26,
+    )
+    if photo.exif or iptc:
+        metadata.into_tiff(file, photo.exif, iptc)
+
+
+def _set_iptc(image: Any) -> None:
+    """IPTC in the form that JPEG wants, without Photoshop's thumbnail."""
+    if image.get_typeof("iptc-data"):
+        iptc = metadata.iptc_for("jpeg", image.get("iptc-data"))
+        image.remove("iptc-data")
+        if iptc:
+            image.set_type(vips().GValue.blob_type, "iptc-data", iptc)

@@ -1,0 +1,164 @@
+"""A process that does photos, seen from the one that it works for; see `invdn.worker`.
+
+This module imports nothing heavy: the command line starts a process here before it imports the
+rest, so that the two start up at the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+SECONDS_TO_START = 300.0
+_SECONDS_TO_STOP = 15.0  # more than a worker takes to give up, see `invdn.worker`
+PROGRAM = "from invdn.worker import main; main()"
+"""What the process runs, after its path is set."""
+
+
+class ProcessError(Exception):
+    """The process cannot work, or is gone; the message is one line that says why."""
+
+
+class WrongOptions(Exception):
+    """The model does not know what is asked for; the message is one line."""
+
+
+class Process:
+    """A process that runs `invdn.worker`, with its model loaded or about to be."""
+
+    def __init__(
+        self,
+        model: str,
+        threads: int | None = None,
+        jobs: int = 1,
+        ensemble: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Start it, without waiting.
+
+        threads: its own; by default an equal share of the cores for each of `jobs` processes.
+        ensemble: arguments for `invdn.Denoiser.using`.
+        """
+        # The path of this process, so that it is the same invdn, and nothing in the current
+        # folder is taken for a module.
+        program = f"import sys; sys.path[:] = {sys.path!r}; {PROGRAM}"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self.is_gone = False
+        self._model: dict[str, Any] | None = None
+        self._at_work = False
+        self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._send(
+            {"model": model, "threads": threads, "jobs": jobs, "ensemble": dict(ensemble or {})}
+        )
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def model(self) -> dict[str, Any]:
+        """The name and the checksum of the model, once it is loaded.
+
+        Raises ProcessError if it cannot be, WrongOptions if it cannot do what is asked for.
+        """
+        if self._model is None:
+            message = self._receive(SECONDS_TO_START)
+            if message is not None and "options" in message:
+                self.end()
+                raise WrongOptions(message["options"])
+            if message is None or "fatal" in message:
+                self.end()
+                told = None if message is None else message["fatal"]
+                raise ProcessError(
+                    told or f"the working process does not start ({self._how_it_ended()})"
+                )
+            self._model = message["ready"]
+        return self._model
+
+    def do(self, job: dict[str, Any], progress: Callable[[float], None]) -> dict[str, Any]:
+        """What became of a job; both as `invdn.worker` has them.
+
+        Raises ProcessError if the process is gone before that, and WrongOptions.
+        """
+        self.model()
+        self._at_work = True
+        self._send(job)
+        seconds = SECONDS_TO_START
+        while True:
+            message = self._receive(seconds)
+            if message is None:
+                if self._reader.is_alive():  # it does not listen either
+                    self._process.kill()
+                    self.end()
+                    raise ProcessError(f"reading or writing it did not end within {seconds:.0f} s")
+                self.end()
+                raise ProcessError(self._how_it_ended())
+            if "progress" in message:
+                progress(message["progress"])
+            elif "step" in message:
+                seconds = message["step"]
+            elif "options" in message:
+                raise WrongOptions(message["options"])
+            else:
+                self._at_work = False
+                return dict(message["result"])
+
+    def dismiss(self) -> None:
+        """Tell the process to give up what it is doing and to end."""
+        with contextlib.suppress(OSError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+
+    def end(self) -> None:
+        """End the process, politely if it is at work, and wait for that."""
+        self.is_gone = True
+        self.dismiss()
+        if self._at_work:
+            self._reader.join(_SECONDS_TO_STOP)
+        if self._reader.is_alive():
+            self._process.kill()
+        self._process.wait()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it is gone: receiving will tell
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _receive(self, seconds: float) -> dict[str, Any] | None:
+        """The next message; None if there is none in time, or the process is gone."""
+        try:
+            return self._messages.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as pipe:
+            for line in iter(pipe.readline, b""):
+                with contextlib.suppress(ValueError):  # a line cut off by a crash
+                    self._messages.put(json.loads(line))
+        self._messages.put(None)
+
+    def _how_it_ended(self) -> str:
+        status = self._process.wait()
+        if status in (-9, 137):
+            return "the system ended the work on it, probably for want of memory"
+        if status < 0:
+            with contextlib.suppress(ValueError):
+                return f"it crashed its decoder ({signal.Signals(-status).name})"
+        return f"it crashed its decoder (exit status {status & 0xFFFFFFFF})"

@@ -1,0 +1,476 @@
+"""From a photo to its denoised copy: colours, pages, pictures larger than the memory.
+
+photo = restore_photo(images.read(path), denoiser)       # in memory
+outcome = restore_file(path, output, denoiser)           # from file to file, of any size
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from invdn import images
+from invdn.images import OpenPhoto, Photo, Pixels, colour, fit, writing
+from invdn.images.reading import opened
+from invdn.images.tiffpages import PageWriter
+from invdn.images.vips import vips
+from invdn.noise_level import CLEAN_BELOW_8BIT, noise_8bit
+
+STREAMED_ABOVE_BYTES = 1 << 28
+"""Pictures whose pixels take more than this (90 megapixels of 8-bit RGB) are worked on in bands."""
+
+PREVIEW_SIDE_PX = 512
+PREVIEW_SUFFIX = ".preview.png"
+
+Progress = Callable[[float], object]
+
+
+class Denoises(Protocol):
+    """The part of `invdn.Denoiser` that is used here."""
+
+    def __call__(
+        self, image: Pixels, *, strength: float = 1.0, progress: Progress | None = None
+    ) -> Pixels: ...
+
+    def restore_regions(
+        self,
+        height: int,
+        width: int,
+        read: Callable[[slice, slice], Pixels],
+        write: Callable[[slice, slice, Pixels], None],
+        *,
+        strength: float = 1.0,
+        progress: Progress | None = None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is to be done with photos; each field is an option of `invdn denoise`."""
+
+    strength: float = 1.0
+    quality: int | None = None
+    """1–100, as in `invdn.images.write`."""
+    auto: bool = False
+    """Leave photos as they are that are clean already, see `invdn.noise_level`."""
+    preview: bool = False
+    """Write only a crop, before and after side by side, as an sRGB PNG of 8 bits."""
+    metadata: bool = True
+    """Keep what `invdn.images.without_metadata` would take away."""
+    keep_time: bool = False
+    """Give the output the modification time of its input."""
+    overwrite: bool = False
+    max_pixels: int = images.MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What restoring a file came to."""
+
+    width: int
+    height: int
+    notices: tuple[str, ...]
+    noise: float | None = None
+    """Measured for `auto`, in grey levels of 255."""
+    left_as_is: bool = False
+    """Whether the photo was found clean and copied."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a caller may want to hear of while a file is being restored."""
+
+    progress: Progress | None = None
+    """Called with the fraction that is done, 0–1; what it raises stops the work."""
+    step: Callable[[float], object] = lambda seconds: None
+    """Called before each step that native code might never return from, with more seconds than
+    it can take; a watchdog's matter."""
+    before_naming: Callable[[BinaryIO], None] | None = None
+    """Called with the complete output just before it takes its name."""
+
+
+# --- in memory -----------------------------------------------------------------------------------
+
+
+def restore_photo(
+    photo: Photo, denoiser: Denoises, *, strength: float = 1.0, progress: Progress | None = None
+) -> Photo:
+    """The photo without its noise, its colours shown to the network as its profile says."""
+    if _profile_of(photo) is None:
+        pixels = denoiser(photo.pixels, strength=strength, progress=progress)
+        return replace(photo, pixels=pixels)
+    restored = np.empty_like(photo.pixels)
+
+    def write(rows: slice, columns: slice, pixels: Pixels) -> None:
+        restored[rows, columns] = pixels
+
+    restore_regions(
+        photo,
+        lambda rows, columns: photo.pixels[rows, columns],
+        write,
+        denoiser,
+        strength,
+        progress,
+    )
+    return replace(photo, pixels=restored)
+
+
+def _profile_of(photo: Photo) -> colour.Profile | None:
+    channels = 3 if photo.pixels.ndim == 3 and photo.pixels.shape[2] >= 3 else 1
+    return colour.profile_of(photo.fields.get("icc-profile-data"), channels)
+
+
+def restore_regions(
+    photo: Photo,
+    read: Callable[[slice, slice], Pixels],
+    write: Callable[[slice, slice, Pixels], None],
+    denoiser: Denoises,
+    strength: float,
+    progress: Progress | None,
+) -> None:
+    """`Denoiser.restore_regions` on the photo's own pixels, through its profile if it has one.
+
+    Of the photo only the shape, the type and the profile are looked at.
+    """
+    profile = _profile_of(photo)
+    if profile is not None:
+        through = _ThroughProfile(profile, read, write)
+        read, write = through.read, through.write
+    denoiser.restore_regions(
+        photo.height, photo.width, read, write, strength=strength, progress=progress
+    )
+
+
+class _ThroughProfile:
+    """Stands between the network and a photo of another colour space than sRGB."""
+
+    def __init__(
+        self,
+        profile: colour.Profile,
+        read: Callable[[slice, slice], Pixels],
+        write: Callable[[slice, slice, Pixels], None],
+    ) -> None:
+        self._profile, self._read, self._write = profile, read, write
+        self._at = (0, 0)
+        self._pixels: Pixels = np.empty(0)
+        self._shown: NDArray[np.float32] = np.empty(0, np.float32)
+
+    def read(self, rows: slice, columns: slice) -> Pixels:
+        self._at = (rows.start, columns.start)
+        self._pixels = self._read(rows, columns)
+        self._shown = colour.shown(self._pixels, self._profile)
+        return self._shown
+
+    def write(self, rows: slice, columns: slice, restored: Pixels) -> None:
+        # What is written was read just before, a little more around it.
+        top, left = self._at
+        here = (
+            slice(rows.start - top, rows.stop - top),
+            slice(columns.start - left, columns.stop - left),
+        )
+        pixels, shown = self._pixels[here], self._shown[here]
+        self._write(rows, columns, colour.changed(pixels, self._profile, shown, restored))
+
+
+# --- from file to file ---------------------------------------------------------------------------
+
+
+def restore_file(
+    source: Path,
+    output: Path,
+    denoiser: Denoises,
+    settings: Settings | None = None,
+    hooks: Hooks | None = None,
+) -> Outcome:
+    """Denoise a file into another: whole or not at all, every page, in little memory.
+
+    Raises `images.PhotoError` (`ExistsError` where the output exists and is not to be replaced),
+    and what the denoiser and `hooks.progress` raise.
+    """
+    settings, hooks = settings or Settings(), hooks or Hooks()
+    format = images.format_of(output)  # better known before the work than after it
+    hooks.step(_seconds_to_read(source))
+    if settings.preview:
+        return _preview(source, output, denoiser, settings, hooks)
+    with opened(source, max_pixels=settings.max_pixels) as found:
+        photo = found.photo
+        outcome = Outcome(photo.width, photo.height, photo.notices)
+        if settings.auto:
+            noise = _noise(source, photo, settings, hooks)
+            outcome = replace(outcome, noise=noise)
+            if noise < CLEAN_BELOW_8BIT:
+                left = _leave_as_is(source, photo, output, settings, hooks)
+                return replace(outcome, left_as_is=True, notices=(*outcome.notices, *left))
+        if photo.pages > 1 and format == "tiff":
+            written = _restore_pages(source, output, photo.pages, denoiser, settings, hooks)
+        elif is_large(photo):
+            with writing.into(output, **_file_options(source, output, settings, hooks)) as file:
+                written = _stream(found, format, file, output.parent, denoiser, settings, hooks)
+        else:
+            photo = _kept(found.whole(), settings)
+            hooks.step(_SECONDS_A_TILE)
+            photo = restore_photo(
+                photo, denoiser, strength=settings.strength, progress=_ticking(hooks)
+            )
+            hooks.step(_seconds_for(photo))
+            options = _file_options(source, output, settings, hooks)
+            written = images.write(photo, output, quality=settings.quality, **options)
+    if photo.pages > 1 and format != "tiff":
+        written = (*written, f"only the first of {photo.pages} pages is kept")
+    return replace(outcome, notices=(*outcome.notices, *written))
+
+
+def is_large(photo: Photo) -> bool:
+    """Whether a photo is worked on in bands."""
+    return photo.pixels.nbytes > STREAMED_ABOVE_BYTES
+
+
+def _restore_pages(
+    source: Path, output: Path, pages: int, denoiser: Denoises, settings: Settings, hooks: Hooks
+) -> tuple[str, ...]:
+    """All pages of a TIFF file; one at a time is in memory."""
+    notices: list[str] = []
+    with writing.into(output, **_file_options(source, output, settings, hooks)) as file:
+        writer = PageWriter(file)
+        for page in range(pages):
+            its_hooks = replace(hooks, progress=_of_page(hooks.progress, page, pages))
+            try:
+                with (
+                    opened(source, page=page, max_pixels=settings.max_pixels) as found,
+                    images.scratch(output.parent) as (_, one_page),
+                ):
+                    folder = output.parent
+                    notices += found.photo.notices
+                    notices += _page_into(found, one_page, folder, denoiser, settings, its_hooks)
+                    writer.add(one_page)
+            except images.PhotoError as error:
+                raise images.PhotoError(f"page {page + 1} of {pages}: {error}") from error
+    return tuple(dict.fromkeys(notices))
+
+
+def _page_into(
+    found: OpenPhoto,
+    file: BinaryIO,
+    folder: Path,
+    denoiser: Denoises,
+    settings: Settings,
+    hooks: Hooks,
+) -> tuple[str, ...]:
+    if is_large(found.photo):
+        return _stream(found, "tiff", file, folder, denoiser, settings, hooks)
+    hooks.step(_seconds_for(found.photo))
+    photo = _kept(found.whole(), settings)
+    hooks.step(_SECONDS_A_TILE)
+    progress = _ticking(hooks)
+    photo = restore_photo(photo, denoiser, strength=settings.strength, progress=progress)
+    hooks.step(_seconds_for(photo))
+    fitted, notices = writing.fit_to(photo, "tiff")
+    writing.encode(fitted, "tiff", settings.quality, file)
+    return notices
+
+
+def _of_page(progress: Progress | None, page: int, pages: int) -> Progress | None:
+    return None if progress is None else lambda fraction: progress((page + fraction) / pages)
+
+
+def _kept(photo: Photo, settings: Settings) -> Photo:
+    return photo if settings.metadata else images.without_metadata(photo)
+
+
+def _file_options(source: Path, output: Path, settings: Settings, hooks: Hooks) -> dict[str, Any]:
+    """How the output is to be written, into a folder that is there from now on."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return {
+        "overwrite": settings.overwrite,
+        "modified_ns": source.stat().st_mtime_ns if settings.keep_time else None,
+        "before_naming": hooks.before_naming,
+    }
+
+
+# --- larger than the memory ----------------------------------------------------------------------
+
+
+def _stream(
+    found: OpenPhoto,
+    format: str,
+    file: BinaryIO,
+    folder: Path,
+    denoiser: Denoises,
+    settings: Settings,
+    hooks: Hooks,
+) -> tuple[str, ...]:
+    """Denoise in bands of rows, and encode from a scratch file of bare pixels.
+
+    libvips' encoders ask for pixels, and tiles come when they are ready: the scratch file, as
+    large as the decoded picture, lies in between.
+    """
+    photo = _kept(found.photo, settings)
+    with images.scratch(folder) as (path, bare):
+        sink = _Rows(photo.width, format, bare)
+        hooks.step(_SECONDS_A_TILE)
+        restore_regions(
+            photo, _reader(found), sink.write, denoiser, settings.strength, _ticking(hooks)
+        )
+        bare.flush()
+        hooks.step(_seconds_for(photo))
+        facts, notices = writing.fit_facts(photo, format)
+        if format in ("tiff", "jpeg", "png"):
+            image = sink.image(path, photo.height)
+            if writing.must_turn(photo, format):
+                image = fit.image_turned_upright(image, photo.orientation)
+                facts = fit.upright_facts(facts)
+            writing.encode_image(image, facts, format, settings.quality, file)
+        else:
+            pixels = np.memmap(path, sink.dtype, "r", shape=(photo.height, *sink.shape[1:]))
+            whole, _ = writing.fit_to(replace(facts, pixels=pixels), format)
+            writing.encode(whole, format, settings.quality, file)
+    return notices
+
+
+def _reader(found: OpenPhoto) -> Callable[[slice, slice], Pixels]:
+    if found.region is not None:
+        return found.region
+    pixels = found.photo.pixels
+    return lambda rows, columns: pixels[rows, columns]
+
+
+class _Rows:
+    """Takes tiles from left to right and from top to bottom, and writes whole rows to a file."""
+
+    def __init__(self, width: int, format: str, file: BinaryIO) -> None:
+        self._width, self._format, self._file = width, format, file
+        self._band: Pixels = np.empty(0)
+        self.dtype: np.dtype[Any] = np.dtype(np.uint8)
+        self.shape: tuple[int, ...] = ()
+
+    def write(self, rows: slice, columns: slice, pixels: Pixels) -> None:
+        if columns.start == 0:
+            height = rows.stop - rows.start
+            self._band = np.empty((height, self._width, *pixels.shape[2:]), pixels.dtype)
+        self._band[:, columns] = pixels
+        if columns.stop == self._width:
+            band = writing.fit_pixels(self._band, self._format)
+            self.dtype, self.shape = band.dtype, band.shape
+            self._file.write(np.ascontiguousarray(band).data)
+
+    def image(self, path: Path, height: int) -> Any:
+        """What was written, as a libvips image that reads it from the file."""
+        bands = self.shape[2] if len(self.shape) == 3 else 1
+        name = str(path) if os.name == "nt" else os.fsencode(path)
+        bare = vips().Image.rawload(name, self._width, height, bands * self.dtype.itemsize)
+        image = bare.copy(bands=bands, format=writing.vips_type(self.dtype.name))
+        return writing.interpreted(image, self.dtype.name)
+
+
+# --- clean already -------------------------------------------------------------------------------
+
+
+def _noise(source: Path, photo: Photo, settings: Settings, hooks: Hooks) -> float:
+    """The noise of the noisiest page, in grey levels of 255; a pass over the file of its own."""
+    measured = []
+    for page in range(photo.pages):
+        hooks.step(_seconds_to_read(source) + _seconds_for(photo))
+        with opened(source, page=page, max_pixels=settings.max_pixels) as found:
+            measured.append(noise_8bit(_bands(found)))
+    return max(measured)
+
+
+def _bands(found: OpenPhoto) -> Iterator[Pixels]:
+    read, columns = _reader(found), slice(0, found.photo.width)
+    for start in range(0, found.photo.height, _BAND_ROWS):
+        yield read(slice(start, min(start + _BAND_ROWS, found.photo.height)), columns)
+
+
+def _leave_as_is(
+    source: Path, photo: Photo, output: Path, settings: Settings, hooks: Hooks
+) -> tuple[str, ...]:
+    """Copy a clean photo, byte for byte unless another format was asked for."""
+    options = _file_options(source, output, settings, hooks)
+    if images.format_of(output) == photo.format and settings.metadata:
+        writing.copy(source, output, **options)
+        return ("is clean already: copied as it is",)
+    if is_large(photo):
+        raise images.PhotoError(
+            "is clean already, and too large to be converted only: leave --auto out"
+        )
+    kept = _kept(images.read(source), settings)
+    written = images.write(kept, output, quality=settings.quality, **options)
+    return ("is clean already: only converted", *written)
+
+
+# --- before and after ----------------------------------------------------------------------------
+
+
+def _preview(
+    source: Path, output: Path, denoiser: Denoises, settings: Settings, hooks: Hooks
+) -> Outcome:
+    """The middle of the photo at 100%, before and after side by side."""
+    with opened(source, max_pixels=settings.max_pixels) as found:
+        photo = found.photo
+        rows, inner_rows = _middle(photo.height)
+        columns, inner_columns = _middle(photo.width)
+        crop = replace(photo, pixels=np.ascontiguousarray(_reader(found)(rows, columns)))
+    hooks.step(_SECONDS_A_TILE)
+    progress = _ticking(hooks)
+    after = restore_photo(crop, denoiser, strength=settings.strength, progress=progress)
+    sides = [_for_screens(one.pixels[inner_rows, inner_columns], photo) for one in (crop, after)]
+    gap = np.full((sides[0].shape[0], 8, 3), 255, np.uint8)
+    together = Photo(np.concatenate([sides[0], gap, sides[1]], axis=1), "png")
+    images.write(together, output, **_file_options(source, output, settings, hooks))
+    return Outcome(photo.width, photo.height, photo.notices)
+
+
+def _middle(size: int) -> tuple[slice, slice]:
+    """What to read along one axis, with a margin for the network; what to show of that."""
+    start = max(0, (size - PREVIEW_SIDE_PX) // 2)
+    stop = min(size, start + PREVIEW_SIDE_PX)
+    read = slice(max(0, start - _MARGIN_PX), min(size, stop + _MARGIN_PX))
+    return read, slice(start - read.start, stop - read.start)
+
+
+def _for_screens(pixels: Pixels, photo: Photo) -> Pixels:
+    """Pixels upright, sRGB, 8 bits, RGB, on white."""
+    if photo.has_alpha:
+        pixels = fit.on_white(pixels)
+    profile = _profile_of(photo)
+    if profile is not None:
+        pixels = colour.shown(pixels, profile)
+    pixels = fit.turned_upright(images.to_depth(pixels, "uint8"), photo.orientation)
+    planes = pixels.reshape(*pixels.shape[:2], -1)
+    return np.repeat(planes, 3, axis=2) if planes.shape[2] == 1 else planes
+
+
+# --- how long it may take ------------------------------------------------------------------------
+#
+# Generous, for slow disks and busy computers: they only tell a step that takes long from one that
+# never ends.
+
+_SECONDS_A_TILE = 900.0
+_BAND_ROWS = 512
+_MARGIN_PX = 64
+
+
+def _seconds_to_read(path: Path) -> float:
+    try:
+        return 20.0 + path.stat().st_size / 500_000
+    except OSError:
+        return 20.0  # the reason is found when it is opened
+
+
+def _seconds_for(photo: Photo) -> float:
+    return 20.0 + 10.0 * photo.width * photo.height / 1e6
+
+
+def _ticking(hooks: Hooks) -> Progress:
+    def progress(fraction: float) -> None:
+        hooks.step(_SECONDS_A_TILE)
+        if hooks.progress is not None:
+            hooks.progress(fraction)
+
+    return progress

@@ -1,0 +1,125 @@
+"""A process that does photos for `invdn.workers`: one line of JSON in, some lines out.
+
+The first line says what is wanted of all photos; then each line is a photo:
+
+    {"model": "photo", "threads": null, "jobs": 2,
+     "ensemble": {}}                                        → {"ready": {"model": ...}}
+    {"input": ..., "output": ..., "folder": ...,
+     "settings": {...}}                                     → {"step": 21.5}, {"progress": 0.5},
+                                                              ..., {"result": {...}}
+
+"jobs" is how many processes share the cores, "folder" the one whose manifest is kept.
+
+or {"fatal": ...} if the model cannot be loaded, {"options": ...} if it does not know what is
+asked for; "ensemble" holds arguments for `invdn.Denoiser.using`. When its input ends, it gives up
+its photo, which leaves no trace, and ends: so it never outlives the process that it works for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import invdn
+from invdn import batch, manifest
+from invdn.denoiser import OptionError
+from invdn.restore import Settings
+from invdn.runtime import ModelError, default_threads
+
+_SECONDS_TO_GIVE_UP = 10.0
+
+
+def main() -> None:
+    """Serve the process at the other end of stdin and stdout."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other process to handle
+    with os.fdopen(os.dup(1), "wb", buffering=0) as out:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries may print
+        with _Requests(sys.stdin.buffer) as requests:
+            _serve(requests, out)
+
+
+def _serve(requests: _Requests, out: BinaryIO) -> None:
+    def send(**message: Any) -> None:
+        out.write(json.dumps(message).encode() + b"\n")
+
+    wanted = requests.next()
+    if wanted is None:
+        return
+    try:
+        threads = wanted["threads"] or max(1, default_threads() // wanted["jobs"])
+        denoiser = invdn.load(wanted["model"], threads=threads)
+        if wanted["ensemble"]:
+            denoiser = denoiser.using(**wanted["ensemble"])
+    except ModelError as error:
+        send(fatal=str(error))
+        return
+    except OptionError as error:
+        send(options=str(error))
+        return
+    model = {"model": denoiser.info.name, "model_sha256": denoiser.info.sha256}
+    model |= wanted["ensemble"]
+    send(ready=model)
+
+    def progress(fraction: float) -> None:
+        if requests.ended.is_set():
+            raise batch.Cancelled
+        send(progress=fraction)
+
+    while (job := requests.next()) is not None:
+        folder = job["folder"]
+        record = None if folder is None else manifest.Manifest(Path(folder), {})
+        try:
+            result = batch.run_one(
+                batch.Job(Path(job["input"]), Path(job["output"])),
+                denoiser,
+                settings=Settings(**job["settings"]),
+                progress=progress,
+                step=lambda seconds: send(step=seconds),
+                record=record,
+                model=model,
+            )
+        except batch.Cancelled:
+            return
+        except batch.UsageError as error:
+            send(options=str(error))
+            continue
+        fields = dataclasses.asdict(result)
+        send(result={**fields, "input": job["input"], "output": job["output"]})
+
+
+class _Requests:
+    """The lines of a pipe, read ahead by a thread, so that its end is noticed at once."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self.ended = threading.Event()
+        self._pipe = pipe
+        self._lines: queue.Queue[bytes] = queue.Queue()
+        self._finished = threading.Event()
+
+    def __enter__(self) -> _Requests:
+        threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finished.set()
+
+    def next(self) -> dict[str, Any] | None:
+        """The next request; None once there are no more."""
+        line = self._lines.get()
+        return dict(json.loads(line)) if line else None
+
+    def _read(self) -> None:
+        for line in iter(self._pipe.readline, b""):
+            self._lines.put(line)
+        self.ended.set()
+        self._lines.put(b"")
+        # Native code may not come back: this process must end all the same.
+        if not self._finished.wait(_SECONDS_TO_GIVE_UP):
+            os._exit(1)

@@ -1,0 +1,152 @@
+"""Metadata before and after, as ExifTool sees them: nothing is lost but what must change."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvips
+
+import samples
+from invdn import images, metadata
+from invdn.images import Photo, read, write
+from invdn.restore import restore_file
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("exiftool") is None, reason="exiftool (libimage-exiftool-perl) is not installed"
+)
+
+# What describes the file and not the photo, or must change with the pixels.
+MAY_CHANGE = re.compile(
+    r"(SourceFile|ExifTool:.*|System:.*|File:.*|Composite:.*|IFD1:.*|.*:Thumbnail.*|JFIF:.*"
+    # how the pixels are stored
+    r"|(IFD0|ExifIFD):(StripOffsets|StripByteCounts|RowsPerStrip|Compression|Predictor|FillOrder"
+    r"|PlanarConfiguration|SamplesPerPixel|BitsPerSample|PhotometricInterpretation|ImageWidth"
+    r"|ImageHeight|TileWidth|TileLength|TileOffsets|TileByteCounts|SubfileType|SampleFormat"
+    r"|ExtraSamples|PageNumber)"
+    r"|PNG:(Filter|Interlace|Compression|BitDepth|ColorType|SRGBRendering|Gamma)|PNG-pHYs:.*"
+    r"|RIFF:.*|Meta:.*|QuickTime:.*|ItemList.*|Photoshop:(PhotoshopThumbnail|IPTCDigest)"
+    r"|.*:XMPToolkit)"
+)
+
+
+class Fade:
+    """A denoiser that changes every pixel."""
+
+    def __call__(self, image: Any, *, strength: float = 1.0, progress: Any = None) -> Any:
+        return image // 2 + 20
+
+    def restore_regions(
+        self, height: int, width: int, read: Any, write: Any, *, strength: float, progress: Any
+    ) -> None:
+        whole = slice(0, height), slice(0, width)
+        write(*whole, (read(*whole) / 2 + 0.1).astype(np.float32))
+
+
+def exiftool(*arguments: object) -> str:
+    result = subprocess.run(
+        ["exiftool", *map(str, arguments)], capture_output=True, text=True, check=True
+    )
+    return result.stdout
+
+
+def tags(path: Path) -> dict[str, str]:
+    """Every tag, unknown ones too, with its group, except those that may change."""
+    (found,) = json.loads(exiftool("-j", "-a", "-u", "-G1", "-b", path))
+    return {tag: value for tag, value in found.items() if not MAY_CHANGE.fullmatch(tag)}
+
+
+def canon_note(base: int) -> bytes:
+    """A Canon maker note, whose offsets count from the start of the EXIF block."""
+    model, owner = b"Canon EOS 5D\0".ljust(32, b"\0"), b"Ana\0".ljust(32, b"\0")
+    settings = struct.pack("<24h", 48, *range(1, 24))
+    rows, values = [], b""
+    start = base + 2 + 12 * 4 + 4
+    for tag, kind, count, data in [
+        (0x0001, 3, 24, settings),
+        (0x0006, 2, 32, model),
+        (0x0009, 2, 32, owner),
+        (0x000C, 4, 1, struct.pack("<I", 123456)),
+    ]:
+        if len(data) > 4:
+            rows.append(struct.pack("<HHII", tag, kind, count, start + len(values)))
+            values += data
+        else:
+            rows.append(struct.pack("<HHI", tag, kind, count) + data)
+    return struct.pack("<H", 4) + b"".join(rows) + bytes(4) + values
+
+
+def canon_block() -> bytes:
+    """EXIF of a Canon with that maker note where it believes to be."""
+    at = samples.exif_block(6, canon_note(0)).index(canon_note(0))
+    return samples.exif_block(6, canon_note(at))
+
+
+@pytest.fixture
+def photo_file(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A file with EXIF, GPS, a maker note, IPTC, XMP, a profile, a thumbnail, a resolution."""
+    suffix = request.param
+    fields = {"icc-profile-data": samples.libvips_profile("p3")}
+    photo = Photo(
+        samples.scene(64, 96), "png", exif=canon_block(), fields=fields, pixels_per_mm=(12.0, 12.0)
+    )
+    path = tmp_path / f"a.{suffix}"
+    # Not turned: the tag is to stay.
+    write(Photo(**{**vars(photo), "format": images.format_of(path), "orientation": 6}), path)
+    options = ["-overwrite_original", "-m"]
+    options += ["-XMP-dc:Title=The Sea", "-XMP-xmp:Rating=4"]
+    options += ["-XMP-dc:Subject=a", "-XMP-dc:Subject=b"]
+    options += ["-EXIF:LensSerialNumber=X77", "-GPSAltitude=12.5", "-EXIF:UserComment=good"]
+    options += ["-EXIF:ImageDescription=A Ćirilica title", "-EXIF:Software=Cam 1.0"]
+    if suffix in ("jpg", "tif"):
+        options += ["-IPTC:Keywords=sea", "-IPTC:Keywords=sky", "-IPTC:City=Åbo"]
+        options += ["-IPTC:CodedCharacterSet=UTF8"]
+    if suffix == "jpg":
+        thumbnail = tmp_path / "thumbnail.jpg"
+        pyvips.Image.black(16, 16).jpegsave(str(thumbnail))
+        options += [f"-ThumbnailImage<={thumbnail}", "-Comment=a comment"]
+    if suffix == "png":
+        options += ["-PNG:Author=Ana", "-PNG:Copyright=CC0"]
+    exiftool(*options, path)
+    return path
+
+
+@pytest.mark.parametrize("photo_file", ["jpg", "tif", "png", "webp"], indirect=True)
+def test_nothing_is_lost(photo_file: Path) -> None:
+    output = photo_file.with_name("out" + photo_file.suffix)
+    before = tags(photo_file)
+    assert len(before) > 40
+    restore_file(photo_file, output, Fade())
+    after = tags(output)
+    lost = {tag: value for tag, value in before.items() if after.get(tag) != value}
+    assert lost == {}
+    assert not set(after) - set(before)
+    assert "IFD1:ThumbnailImage" not in exiftool("-j", "-G1", "-b", output)
+
+
+@pytest.mark.parametrize("suffix", ["avif", "heic"])
+def test_modern_formats_hold_the_exif_that_they_are_given(tmp_path: Path, suffix: str) -> None:
+    block = metadata.upright(canon_block(), swap_sides=False)
+    write(Photo(samples.scene(64, 96), "png"), tmp_path / "plain.jpg")
+    photo = read(tmp_path / "plain.jpg")
+    for name in ("a.jpg", f"a.{suffix}"):
+        write(Photo(**{**vars(photo), "exif": block}), tmp_path / name)
+    before, after = tags(tmp_path / "a.jpg"), tags(tmp_path / f"a.{suffix}")
+    assert len(before) > 15
+    assert {tag: value for tag, value in before.items() if after.get(tag) != value} == {}
+
+
+def test_raw_keeps_its_exif(tmp_path: Path) -> None:
+    samples.dng(tmp_path / "a.dng")
+    restore_file(tmp_path / "a.dng", tmp_path / "a.tif", Fade())
+    before, after = tags(tmp_path / "a.dng"), tags(tmp_path / "a.tif")
+    kept = [t for t in before if re.match(r"(ExifIFD|IFD0:(Make|Model)$)", t)]
+    assert len(kept) >= 4
+    assert {tag: before[tag] for tag in kept if after.get(tag) != before[tag]} == {}

@@ -1,0 +1,394 @@
+"""From file to file: colours, pages, pictures larger than the memory, --auto and --preview."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvips
+
+import samples
+from invdn import images, restore
+from invdn.denoiser import Denoiser
+from invdn.images import Photo, PhotoError, colour, read, write
+from invdn.noise_level import CLEAN_BELOW_8BIT, noise_8bit
+from invdn.restore import Hooks, Settings, restore_file, restore_photo
+
+P3 = samples.libvips_profile("p3")
+PROFILES = {"p3": P3, "adobe": samples.ADOBE_RGB, "prophoto": samples.PROPHOTO}
+
+
+class Each:
+    """A denoiser that does something to each region, and notes what it is shown."""
+
+    def __init__(self, change: Callable[[Any], Any] = lambda pixels: pixels) -> None:
+        self.change = change
+        self.shown: list[Any] = []
+
+    def __call__(self, image: Any, *, strength: float = 1.0, progress: Any = None) -> Any:
+        self.shown.append(image)
+        return self.change(image).astype(image.dtype)
+
+    def restore_regions(
+        self, height: int, width: int, read: Any, write: Any, *, strength: float, progress: Any
+    ) -> None:
+        for top in range(0, height, 64):
+            for left in range(0, width, 48):
+                rows, columns = (
+                    slice(top, min(top + 64, height)),
+                    slice(left, min(left + 48, width)),
+                )
+                around = (
+                    slice(max(0, top - 8), min(rows.stop + 8, height)),
+                    slice(max(0, left - 8), min(columns.stop + 8, width)),
+                )
+                region = read(*around)
+                self.shown.append(region)
+                inner = region[top - around[0].start :, left - around[1].start :][
+                    : rows.stop - top, : columns.stop - left
+                ]
+                write(rows, columns, self.change(inner).astype(region.dtype))
+                if progress is not None:
+                    progress(rows.stop / height)
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def noisy(height: int = 200, width: int = 240, sigma_8bit: float = 6.0) -> Any:
+    rng = np.random.default_rng(0)
+    values = samples.scene(height, width) * 0.8 + 20 + rng.normal(0, sigma_8bit, (height, width, 3))
+    return values.round().clip(0, 255).astype(np.uint8)
+
+
+# --- colours -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_what_the_network_leaves_alone_stays_bit_for_bit(
+    name: str, dtype: str, channels: int
+) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.random((150, 130, channels), np.float32)
+    if dtype != "float32":
+        pixels = (pixels * np.iinfo(dtype).max).round().astype(dtype)
+    photo = Photo(pixels, "tiff", fields={"icc-profile-data": PROFILES[name]})
+    denoiser = Each()
+    np.testing.assert_array_equal(restore_photo(photo, denoiser).pixels, pixels)
+    assert {region.dtype for region in denoiser.shown} == {np.dtype(np.float32)}
+    assert all(region.shape[2] == 3 for region in denoiser.shown)
+    assert min(region.min() for region in denoiser.shown) >= -0.5
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_network_sees_srgb(name: str, tmp_path: Path) -> None:
+    """As Little CMS converts it, for colours that sRGB has."""
+    srgb = pyvips.Image.new_from_array(samples.scene(64, 64, dtype="uint16") // 2 + 12000)
+    srgb = srgb.copy(interpretation="rgb16")
+    profile = colour.profile_of(PROFILES[name], 3)
+    assert profile is not None
+    path = tmp_path / "own.icc"
+    path.write_bytes(PROFILES[name])
+    own = srgb.icc_transform(str(path), input_profile="srgb", depth=16).numpy()
+    shown = colour.shown(own, profile)
+    assert np.abs(shown - srgb.numpy() / 65535).max() < 0.004
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_conversion_there_and_back(name: str) -> None:
+    profile = colour.profile_of(PROFILES[name], 3)
+    assert profile is not None
+    steps = np.linspace(0, 1, 11, dtype=np.float32)
+    grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(11, 121, 3)
+    back = profile.from_srgb(profile.to_srgb(grid))
+    assert np.abs(back - grid)[grid > 0.05].max() < 2e-3
+    assert profile.to_srgb(grid).min() < -0.1  # outside sRGB, and not clipped
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_colours_outside_srgb_are_denoised_and_not_clipped(name: str) -> None:
+    """A noisy patch of the profile's purest green keeps its colour and loses its noise."""
+    rng = np.random.default_rng(0)
+    mean = np.array([40, 230, 40])
+    pixels = (mean + rng.normal(0, 4, (128, 144, 3))).round().astype(np.uint8)
+    photo = Photo(pixels, "png", fields={"icc-profile-data": PROFILES[name]})
+    smooth = Each(lambda region: np.broadcast_to(region.mean((0, 1)), region.shape))
+    restored = restore_photo(photo, smooth).pixels
+    assert np.abs(restored.mean((0, 1)) - mean).max() < 2
+    assert restored.std((0, 1)).max() < 2
+
+
+def test_srgb_itself_and_nonsense_go_straight() -> None:
+    srgb = samples.libvips_profile("srgb")
+    damaged = P3[:150] + bytes(len(P3) - 150)
+    singular = samples.matrix_profile([[0.3, 0.3, 0.3]] * 3, 2.2)
+    flat = samples.matrix_profile([[0.6, 0.3, 0.0], [0.2, 0.7, 0.1], [0.1, 0.0, 0.7]], 0.0)
+    for icc in (None, b"", b"x" * 500, srgb, damaged, singular, flat, P3[:131]):
+        assert colour.profile_of(icc, 3) is None
+    assert colour.profile_of(P3, 1) is None  # a profile for RGB says nothing about grey
+
+
+def test_profiles_with_tables_go_through_little_cms() -> None:
+    """Made of a matrix profile by taking its matrix away from under the same values."""
+    profile = colour.Tables(P3)
+    pixels = samples.scene(32, 32, 3, "uint8")
+    shown = profile.to_srgb(pixels.astype(np.float32) / 255)
+    reference = colour.profile_of(P3, 3)
+    assert reference is not None
+    direct = colour.shown(pixels, reference).clip(0, 1)
+    assert np.abs(shown - direct).max() < 0.03
+    assert np.abs(profile.from_srgb(shown)[8:24, 8:24] - pixels[8:24, 8:24] / 255).max() < 0.02
+    np.testing.assert_array_equal(colour.changed(pixels, profile, shown, shown), pixels)
+
+
+def test_a_grey_profile_with_a_curve() -> None:
+    curve = (
+        b"curv\0\0\0\0"
+        + (256).to_bytes(4, "big")
+        + b"".join(round((i / 255) ** 1.8 * 65535).to_bytes(2, "big") for i in range(256))
+    )
+    header = bytearray(128)
+    header[12:24] = b"mntrGRAYXYZ "
+    icc = bytes(header) + (1).to_bytes(4, "big") + b"kTRC"
+    icc += (144).to_bytes(4, "big") + len(curve).to_bytes(4, "big") + curve
+    profile = colour.profile_of(icc, 1)
+    assert profile is not None
+    grey = np.full((8, 8), 128, np.uint8)
+    expected = 1.055 * (128 / 255) ** (1.8 / 2.4) - 0.055
+    assert colour.shown(grey, profile)[0, 0, 0] == pytest.approx(expected, abs=1e-3)
+    photo = Photo(grey, "png", fields={"icc-profile-data": icc})
+    np.testing.assert_array_equal(restore_photo(photo, Each()).pixels, grey)
+
+
+def test_the_real_network_on_a_wide_gamut(small_denoiser: Denoiser) -> None:
+    pixels = noisy()
+    photo = Photo(pixels, "png", fields={"icc-profile-data": P3})
+    np.testing.assert_array_equal(restore_photo(photo, small_denoiser, strength=0).pixels, pixels)
+    assert (restore_photo(photo, small_denoiser).pixels != pixels).any()
+
+
+# --- pages ---------------------------------------------------------------------------------------
+
+
+def halved(region: Any) -> Any:
+    return region // 2
+
+
+def test_every_page_is_denoised(tmp_path: Path) -> None:
+    pages = [samples.scene() // n for n in (1, 2, 3)]
+    path = samples.tiff_pages(tmp_path / "a.tif", pages)
+    told: list[float] = []
+    hooks = Hooks(progress=told.append)
+    outcome = restore_file(path, tmp_path / "b.tif", Each(halved), hooks=hooks)
+    assert outcome.notices == ()
+    for number, page in enumerate(pages):
+        found = read(tmp_path / "b.tif", page=number)
+        assert found.pages == 3
+        np.testing.assert_array_equal(found.pixels, page // 2)
+    assert told == sorted(told)
+    outcome = restore_file(path, tmp_path / "b.png", Each(halved))
+    assert outcome.notices == ("only the first of 3 pages is kept",)
+
+
+def test_a_bad_page_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    pages = [np.random.default_rng(n).integers(0, 255, (64, 64, 3), np.uint8) for n in range(3)]
+    path = samples.tiff_pages(tmp_path / "a.tif", pages)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    path.write_bytes(content)
+    with pytest.raises(PhotoError, match=r"page 2 of 3: the TIFF file is damaged"):
+        restore_file(path, tmp_path / "b.tif", Each())
+    assert names_in(tmp_path) == ["a.tif"]
+
+
+# --- larger than the memory ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def streaming(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything counts as large."""
+    monkeypatch.setattr(restore, "STREAMED_ABOVE_BYTES", 0)
+
+
+SUFFIXES = ["jpg", "png", "tif", "webp", "avif", "heic", "bmp", "ppm"]
+FROM_EACH_TO_EACH = [(suffix, suffix) for suffix in SUFFIXES]
+FROM_EACH_TO_EACH += [("tif", suffix) for suffix in SUFFIXES if suffix != "tif"]
+
+
+@pytest.mark.parametrize(("before", "after"), FROM_EACH_TO_EACH)
+def test_in_bands_comes_the_same_as_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str
+) -> None:
+    """Byte for byte, turned as well, whatever the formats."""
+    photo = Photo(noisy(150, 100), "jpeg", orientation=6, exif=samples.exif_block(6))
+    write(photo, tmp_path / f"a.{before}")
+    outputs = []
+    for limit in (1 << 28, 0):
+        monkeypatch.setattr(restore, "STREAMED_ABOVE_BYTES", limit)
+        output = tmp_path / f"{limit}.{after}"
+        restore_file(tmp_path / f"a.{before}", output, Each(lambda r: 255 - r))
+        outputs.append(output.read_bytes())
+    assert outputs[0] == outputs[1]
+    assert len(names_in(tmp_path)) == 3
+
+
+@pytest.mark.usefixtures("streaming")
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("suffix", ["tif", "png", "jpg"])
+def test_any_pixels_in_bands(tmp_path: Path, dtype: str, channels: int, suffix: str) -> None:
+    pixels = samples.scene(200, 100, channels, dtype)
+    fields = {"icc-profile-data": P3} if channels > 2 else {}
+    write(Photo(pixels, "tiff", fields=fields), tmp_path / "a.tif")
+    restore_file(tmp_path / "a.tif", tmp_path / f"b.{suffix}", Each())
+    found = read(tmp_path / f"b.{suffix}")
+    if suffix == "tif":
+        np.testing.assert_array_equal(found.pixels, pixels)
+    assert found.fields.get("icc-profile-data") == fields.get("icc-profile-data")
+
+
+@pytest.mark.usefixtures("streaming")
+def test_damage_found_on_the_way_leaves_nothing(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (400, 64, 3), np.uint8)
+    write(Photo(pixels, "tiff"), tmp_path / "a.tif")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    content[len(content) * 3 // 4] ^= 0x55
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(PhotoError, match="TIFF file is damaged"):
+        restore_file(tmp_path / "a.tif", tmp_path / "b.tif", Each())
+    assert names_in(tmp_path) == ["a.tif"]
+
+
+# --- clean already -------------------------------------------------------------------------------
+
+
+def clean(height: int = 200, width: int = 240) -> Any:
+    return (samples.scene(height, width) * 0.8 + 20).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 5.0, 20.0])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_white_noise_is_measured(sigma: float, dtype: str) -> None:
+    pixels = (
+        np.random.default_rng(0).normal(120, sigma, (256, 256, 3)) + samples.scene(256, 256) / 9
+    )
+    pixels = pixels.clip(0, 255) / 255
+    if dtype != "float32":
+        pixels = pixels * np.iinfo(dtype).max
+        pixels = pixels.round()
+    measured = noise_8bit([pixels.astype(dtype)])
+    assert 0.8 * sigma < measured < 1.1 * sigma
+
+
+def test_bands_measure_as_the_whole() -> None:
+    pixels = noisy(512, 128)
+    assert noise_8bit([pixels[:256], pixels[256:]]) == pytest.approx(noise_8bit([pixels]))
+    assert noise_8bit([clean()]) < CLEAN_BELOW_8BIT < noise_8bit([pixels])
+    assert noise_8bit([pixels[:4]]) == float("inf")
+    assert noise_8bit([np.dstack([clean(), noisy()[..., 0]])]) < CLEAN_BELOW_8BIT  # no alpha
+
+
+@pytest.mark.parametrize("limit", [1 << 28, 0])
+def test_a_clean_photo_is_copied_byte_for_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(restore, "STREAMED_ABOVE_BYTES", limit)
+    write(Photo(clean(), "png"), tmp_path / "a.png")
+    outcome = restore_file(
+        tmp_path / "a.png", tmp_path / "b.png", Each(halved), Settings(auto=True)
+    )
+    assert outcome.left_as_is
+    assert outcome.noise is not None
+    assert outcome.noise < CLEAN_BELOW_8BIT
+    assert outcome.notices == ("is clean already: copied as it is",)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_noisy_photo_is_denoised_with_auto(tmp_path: Path) -> None:
+    write(Photo(noisy(), "png"), tmp_path / "a.png")
+    outcome = restore_file(
+        tmp_path / "a.png", tmp_path / "b.png", Each(halved), Settings(auto=True)
+    )
+    assert not outcome.left_as_is
+    assert outcome.noise == pytest.approx(6, rel=0.2)
+    np.testing.assert_array_equal(read(tmp_path / "b.png").pixels, noisy() // 2)
+
+
+def test_a_clean_photo_in_another_format_is_only_converted(tmp_path: Path) -> None:
+    write(Photo(clean(), "png"), tmp_path / "a.png")
+    outcome = restore_file(
+        tmp_path / "a.png", tmp_path / "b.tif", Each(halved), Settings(auto=True)
+    )
+    assert outcome.notices == ("is clean already: only converted",)
+    np.testing.assert_array_equal(read(tmp_path / "b.tif").pixels, clean())
+
+
+def test_all_pages_must_be_clean(tmp_path: Path) -> None:
+    path = samples.tiff_pages(tmp_path / "a.tif", [clean(), noisy()])
+    assert not restore_file(path, tmp_path / "b.tif", Each(), Settings(auto=True)).left_as_is
+
+
+# --- before and after ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 50), (700, 1300)])
+@pytest.mark.parametrize("limit", [1 << 28, 0])
+def test_a_preview_is_the_middle_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, height: int, width: int, limit: int
+) -> None:
+    monkeypatch.setattr(restore, "STREAMED_ABOVE_BYTES", limit)
+    pixels = samples.scene(height, width)
+    write(Photo(pixels, "png"), tmp_path / "a.png")
+    denoiser = Each(lambda r: 255 - r)
+    outcome = restore_file(
+        tmp_path / "a.png", tmp_path / "a.png.preview.png", denoiser, Settings(preview=True)
+    )
+    assert (outcome.width, outcome.height) == (width, height)
+    found = read(tmp_path / "a.png.preview.png").pixels
+    side = (min(height, 512), min(width, 512))
+    assert found.shape == (side[0], 2 * side[1] + 8, 3)
+    top, left = (height - side[0]) // 2, (width - side[1]) // 2
+    middle = pixels[top : top + side[0], left : left + side[1]]
+    np.testing.assert_array_equal(found[:, : side[1]], middle)
+    np.testing.assert_array_equal(found[:, side[1] + 8 :], 255 - middle)
+    assert max(region.shape[0] for region in denoiser.shown) <= 512 + 128
+
+
+def test_a_preview_is_for_any_screen(tmp_path: Path) -> None:
+    """Upright, 8 bits, sRGB, without alpha, from whatever the photo is."""
+    fields = {"icc-profile-data": P3}
+    grey = Photo(samples.scene(30, 40, 1, "uint16"), "tiff")
+    wide = Photo(
+        samples.scene(30, 40, 4, "float32"),
+        "tiff",
+        orientation=6,
+        exif=samples.exif_block(6),
+        fields=fields,
+    )
+    for photo, shape in ((grey, (30, 88, 3)), (wide, (40, 68, 3))):
+        write(photo, tmp_path / "a.tif", overwrite=True)
+        settings = Settings(preview=True, overwrite=True)
+        restore_file(tmp_path / "a.tif", tmp_path / "p.png", Each(), settings)
+        found = read(tmp_path / "p.png")
+        assert found.pixels.shape == shape
+        assert found.pixels.dtype == np.uint8
+        assert not found.fields
+
+
+def test_modification_time_is_kept_when_asked_for(tmp_path: Path) -> None:
+    write(Photo(clean(), "png"), tmp_path / "a.png")
+    os.utime(tmp_path / "a.png", ns=(10**18, 10**18))
+    for number, settings in enumerate(
+        [Settings(keep_time=True), Settings(keep_time=True, auto=True), Settings()]
+    ):
+        output = tmp_path / f"{number}.png"
+        restore_file(tmp_path / "a.png", output, Each(), settings)
+        assert (output.stat().st_mtime_ns == 10**18) == settings.keep_time
+    assert images.read(tmp_path / "0.png").height == 200

@@ -1,0 +1,310 @@
+"""Photos in processes of their own: crashes, hangs, kills, the manifest, going on."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import invdn
+from fake_worker import CRASHES, HANGS, KILLED
+from invdn import images, manifest, process, workers
+from invdn.batch import Job, Result, plan
+from invdn.restore import Settings
+from invdn.runtime import ModelError
+
+FAKE_PATH = str(Path(__file__).with_name("fake_worker.py"))
+FAKE = f"import runpy; runpy.run_path({FAKE_PATH!r}, run_name='__main__')"
+
+
+@pytest.fixture(autouse=True)
+def notes(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fake denoiser, and where it writes how it was called."""
+    monkeypatch.setattr(process, "PROGRAM", FAKE)
+    path = tmp_path_factory.mktemp("notes") / "notes.jsonl"
+    monkeypatch.setenv("INVDN_TEST_NOTES", str(path))
+    return path
+
+
+def photo(path: Path, value: int = 100) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((6, 8, 3), value, np.uint8)
+    images.write(images.Photo(pixels, images.format_of(path)), path, overwrite=True)
+    return path
+
+
+def do(folder: Path, output: Path, jobs: int = 1, **settings: Any) -> dict[str, Result]:
+    found = plan([folder], output, recursive=True)
+    setup = workers.Setup("photo", jobs=jobs, settings=Settings(**settings))
+    return {r.input.name: r for r in workers.run(found.jobs, setup, folder=found.folder)}
+
+
+def statuses(results: dict[str, Result]) -> dict[str, str]:
+    return {name: result.status for name, result in sorted(results.items())}
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != manifest.NAME)
+
+
+def calls(notes: Path) -> int:
+    return len(notes.read_text().splitlines()) if notes.exists() else 0
+
+
+# --- what native code may do ---------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_what_ends_a_process_costs_only_its_photo(tmp_path: Path, jobs: int) -> None:
+    for name, value in {"a": 1, "b": CRASHES, "c": 2, "d": HANGS, "e": KILLED, "f": 3}.items():
+        photo(tmp_path / "in" / f"{name}.png", value)
+    results = do(tmp_path / "in", tmp_path / "out", jobs)
+    failed = {r.input.stem: str(r.reason) for r in results.values() if r.status == "failed"}
+    assert failed == {
+        "b": "it crashed its decoder (SIGSEGV)",
+        "d": "reading or writing it did not end within 2 s",
+        "e": "the system ended the work on it, probably for want of memory",
+    }
+    assert names_in(tmp_path / "out") == ["a.png", "c.png", "f.png"]
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
+    jobs = [Job(photo(tmp_path / "a.png"), tmp_path / "b.png")]
+    with pytest.raises(ModelError, match="there is no model file"):
+        list(workers.run(jobs, workers.Setup("none.onnx")))
+
+
+def test_a_process_that_does_not_start_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "PROGRAM", "raise SystemExit(3)")
+    jobs = [Job(photo(tmp_path / "a.png"), tmp_path / "b.png")]
+    with pytest.raises(ModelError, match="does not start"):
+        list(workers.run(jobs, workers.Setup("photo")))
+
+
+def test_nothing_in_the_current_folder_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    photo(tmp_path / "in" / "a.png")
+    assert statuses(do(tmp_path / "in", tmp_path / "out")) == {"a.png": "done"}
+
+
+def test_many_at_once_share_the_cores(tmp_path: Path, notes: Path) -> None:
+    for number in range(6):
+        photo(tmp_path / "in" / f"{number}.png")
+    results = do(tmp_path / "in", tmp_path / "out", jobs=3)
+    assert len(results) == 6
+    threads = {json.loads(line)["threads"] for line in notes.read_text().splitlines()}
+    assert threads == {max(1, invdn.runtime.default_threads() // 3)}
+
+
+def test_closing_gives_up_the_photo_in_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVDN_TEST_SECONDS", "2")
+    for name in ("a", "b"):
+        photo(tmp_path / "in" / f"{name}.png")
+    found = plan([tmp_path / "in"], tmp_path / "out")
+    running = workers.run(found.jobs, workers.Setup("photo"), folder=found.folder)
+    assert next(running).status == "done"
+    start = time.monotonic()
+    running.close()
+    assert time.monotonic() - start < 5
+    assert names_in(tmp_path / "out") == ["a.png"]
+
+
+# --- what was done already -----------------------------------------------------------------------
+
+
+def test_a_second_run_does_what_is_missing(tmp_path: Path, notes: Path) -> None:
+    for name in ("a", "b", "sub/c"):
+        photo(tmp_path / "in" / f"{name}.png")
+    do(tmp_path / "in", tmp_path / "out")
+    (tmp_path / "out" / "sub" / "c.png").unlink()
+    photo(tmp_path / "in" / "d.png")
+    before = calls(notes)
+    results = do(tmp_path / "in", tmp_path / "out")
+    assert statuses(results) == {
+        "a.png": "skipped", "b.png": "skipped", "c.png": "done", "d.png": "done",
+    }  # fmt: skip
+    assert results["a.png"].reason == "done already, and nothing has changed"
+    assert calls(notes) - before == 2
+
+
+def test_what_has_changed_is_done_again(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        photo(tmp_path / "in" / f"{name}.png")
+    do(tmp_path / "in", tmp_path / "out")
+    photo(tmp_path / "in" / "a.png", 55)
+    os.utime(tmp_path / "in" / "b.png", ns=(1, 1))  # touched only
+    assert statuses(do(tmp_path / "in", tmp_path / "out")) == {"a.png": "done", "b.png": "skipped"}
+    assert images.read(tmp_path / "out" / "a.png").pixels.max() == 55
+    # Other settings: all of it. The same again, even with overwrite: nothing.
+    assert set(statuses(do(tmp_path / "in", tmp_path / "out", strength=0.5)).values()) == {"done"}
+    again = do(tmp_path / "in", tmp_path / "out", strength=0.5, overwrite=True)
+    assert set(statuses(again).values()) == {"skipped"}
+
+
+def test_what_others_made_is_never_replaced(tmp_path: Path) -> None:
+    """Neither a file of unknown origin, nor a result that somebody worked on since."""
+    for name in ("a", "b"):
+        photo(tmp_path / "in" / f"{name}.png")
+    photo(tmp_path / "out" / "b.png", 7)
+    do(tmp_path / "in", tmp_path / "out")
+    photo(tmp_path / "out" / "a.png", 9)
+    photo(tmp_path / "in" / "a.png", 55)
+    results = do(tmp_path / "in", tmp_path / "out", strength=0.5)
+    assert statuses(results) == {"a.png": "skipped", "b.png": "skipped"}
+    assert "--overwrite" in str(results["a.png"].reason)
+    assert [images.read(tmp_path / "out" / n).pixels.max() for n in ("a.png", "b.png")] == [9, 7]
+    assert set(statuses(do(tmp_path / "in", tmp_path / "out", overwrite=True)).values()) == {"done"}
+
+
+def test_another_photo_of_the_same_name_does_not_replace_the_first(tmp_path: Path) -> None:
+    photo(tmp_path / "january" / "1.png", 1)
+    photo(tmp_path / "february" / "1.png", 2)
+    do(tmp_path / "january", tmp_path / "out")
+    assert statuses(do(tmp_path / "february", tmp_path / "out")) == {"1.png": "skipped"}
+    assert images.read(tmp_path / "out" / "1.png").pixels.max() == 1
+
+
+def test_moved_folders_are_recognised(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "sub" / "a.png")
+    do(tmp_path / "in", tmp_path / "out")
+    (tmp_path / "in").rename(tmp_path / "in2")
+    (tmp_path / "out").rename(tmp_path / "out2")
+    assert statuses(do(tmp_path / "in2", tmp_path / "out2")) == {"a.png": "skipped"}
+
+
+def test_what_failed_is_tried_again(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "a.png", 5)
+    photo(tmp_path / "in" / "b.png", CRASHES)
+    results = do(tmp_path / "in", tmp_path / "out")
+    assert statuses(results) == {"a.png": "done", "b.png": "failed"}
+    last = json.loads((tmp_path / "out" / manifest.NAME).read_text().splitlines()[-1])
+    assert (last["output"], last["status"]) == ("b.png", "failed")
+    photo(tmp_path / "in" / "b.png", 5)
+    results = do(tmp_path / "in", tmp_path / "out")
+    assert statuses(results) == {"a.png": "skipped", "b.png": "done"}
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"\xff\xfe", b"{", b'{"status": "done"}', b"[1]\nnull\n", b'{"output": "b.pn']
+)
+def test_a_damaged_manifest_costs_nothing(tmp_path: Path, damage: bytes) -> None:
+    photo(tmp_path / "in" / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / manifest.NAME).write_bytes(damage)
+    assert statuses(do(tmp_path / "in", tmp_path / "out")) == {"a.png": "done"}
+    assert statuses(do(tmp_path / "in", tmp_path / "out")) == {"a.png": "skipped"}
+
+
+def test_a_line_without_its_output_is_no_obstacle(tmp_path: Path) -> None:
+    """As a kill between the two leaves it, also where an older output was to be replaced."""
+    photo(tmp_path / "in" / "a.png")
+    do(tmp_path / "in", tmp_path / "out")
+    old = (tmp_path / "out" / "a.png").read_bytes()
+    before = (tmp_path / "out" / "a.png").stat()
+    do(tmp_path / "in", tmp_path / "out", strength=0.5)
+    (tmp_path / "out" / "a.png").write_bytes(old)
+    os.utime(tmp_path / "out" / "a.png", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert statuses(do(tmp_path / "in", tmp_path / "out", strength=0.5)) == {"a.png": "done"}
+    (tmp_path / "out" / "a.png").unlink()
+    assert statuses(do(tmp_path / "in", tmp_path / "out", strength=0.5)) == {"a.png": "done"}
+
+
+# --- kill -9 -------------------------------------------------------------------------------------
+
+THOROUGH = bool(os.environ.get("INVDN_THOROUGH"))
+"""Whether to take more photos and kills, and the real network instead of none."""
+PHOTOS, KILLS = (50, 100) if THOROUGH else (12, 5)
+BATCH = f"""
+import invdn.process
+if not {THOROUGH}:
+    invdn.process.PROGRAM = {FAKE!r}
+from invdn.cli import main
+main()
+"""
+
+
+def start(folder: Path, output: Path) -> subprocess.Popen[bytes]:
+    source = str(Path(invdn.__file__).parents[1])
+    arguments = ["denoise", folder, "-r", "-o", output, "--jobs", "2"]
+    return subprocess.Popen(
+        [sys.executable, "-c", BATCH, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": source, "INVDN_TEST_SECONDS": "0.02"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != manifest.NAME)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Path]:
+    rng = np.random.default_rng(0)
+    for number in range(PHOTOS):
+        path = tmp_path / "in" / str(number % 3) / f"{number}.{('jpg', 'png', 'tif')[number % 3]}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(90, 255, (200, 300, 3), np.uint8)
+        images.write(images.Photo(pixels, images.format_of(path)), path)
+    return tmp_path / "in"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_kills_at_any_moment_and_one_more_run(tmp_path: Path, library: Path) -> None:
+    """The whole group, or the leader alone: every output is whole, and all is as undisturbed."""
+    assert start(library, tmp_path / "undisturbed").wait(600) == 0
+    expected = contents(tmp_path / "undisturbed")
+    assert len(expected) == PHOTOS
+    chance = random.Random(0)
+    for attempt in range(KILLS):
+        running = start(library, tmp_path / "out")
+        time.sleep(chance.uniform(0.2, 1.5))
+        (os.killpg if attempt % 2 else os.kill)(running.pid, signal.SIGKILL)
+        running.wait(10)
+        whole = {n: c for n, c in contents(tmp_path / "out").items() if ".tmp" not in n}
+        assert whole.items() <= expected.items()
+        if len(whole) == PHOTOS:  # there is nothing left to disturb: start over
+            shutil.rmtree(tmp_path / "out")
+    assert start(library, tmp_path / "out").wait(600) == 0
+    assert contents(tmp_path / "out") == expected
+
+
+def test_temporary_files_of_living_runs_are_left_alone(tmp_path: Path) -> None:
+    stray = tmp_path / ".invdn-0123456789ab.tmp"
+    other = tmp_path / ".invdn-notes.tmp"
+    stray.write_bytes(b"left by a killed run")
+    other.write_bytes(b"somebody's")
+    with images.atomically(tmp_path / "a.png") as file:
+        file.write(b"in work")
+        images.remove_strays([tmp_path, tmp_path / "none"])
+        assert not stray.exists()
+        assert other.exists()
+    assert (tmp_path / "a.png").read_bytes() == b"in work"
+
+
+def test_an_empty_output_is_a_claimed_name_of_a_killed_run(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").touch()
+    assert statuses(do(tmp_path / "in", tmp_path / "out")) == {"a.png": "done"}
