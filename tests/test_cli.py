@@ -287,6 +287,8 @@ def test_an_interrupt_leaves_whole_photos_and_says_what_is_left(
         env=environment(INVDN_TEST_SECONDS="1"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # Where the tests run in the background, interrupts are ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     assert b"a.png" in process.stdout.readline()

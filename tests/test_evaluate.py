@@ -18,6 +18,7 @@ from scipy.io import loadmat, savemat
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from typer.testing import CliRunner
 
+import invdn
 from invdn import images
 from invdn.batch import UsageError
 from invdn.cli import app
@@ -290,7 +291,7 @@ def test_dnd_files_that_cannot_be_used(dnd_folder: Path, tmp_path: Path) -> None
 
 def test_evaluation_needs_no_pytorch() -> None:
     code = "import sys, invdn.evaluate, invdn.report; print('torch' in sys.modules)"
-    source = str(Path(images.__file__).parents[1])
+    source = str(Path(invdn.__file__).parents[1])
     found = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": source},
