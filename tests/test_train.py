@@ -27,7 +27,9 @@ from invdn.config import (
     NetworkConfig,
     PairFolder,
     TrainConfig,
+    build,
     load_config,
+    read_toml,
 )
 from invdn.data.batches import Batches
 from invdn.data.pairs import load_pairs
@@ -36,6 +38,7 @@ from invdn.metrics import psnr
 from invdn.net.invdn import InvDN, LevelConfig, infer_levels
 from invdn.net.paper import PaperInvDN
 from invdn.train import TrainingError, train, train_from_config_file
+from invdn.train_noise import NoiseTrainConfig
 from invdn.training.checkpoint import CHECKPOINT, WEIGHTS
 from invdn.training.objective import Network
 from invdn.training.optimise import learning_rate
@@ -358,7 +361,7 @@ def test_a_run_folder_tells_what_was_done(folder: Path) -> None:
     run = folder / "run"
     settings = json.loads((run / "settings.json").read_text(encoding="utf-8"))
     assert settings["steps"] == 6
-    assert settings["data"]["camera"]["shot_range"] == [1e-4, 3e-2]
+    assert settings["data"]["camera"]["shot_range"] == [3e-4, 3e-2]
     starts = [json.loads(s) for s in (run / "starts.jsonl").read_text().splitlines()]
     assert [start["step"] for start in starts] == [0, 3]
     assert starts[0]["versions"]["torch"] == torch.__version__
@@ -478,7 +481,11 @@ def test_settings_are_read_into_dataclasses(folder: Path) -> None:
 
 def test_shipped_settings_are_valid() -> None:
     for path in CONFIGS.glob("*.toml"):
-        load_config(path)
+        table = read_toml(path)
+        if "denoiser" in table:
+            build(NoiseTrainConfig, table, str(path))
+        else:
+            load_config(path)
 
 
 def test_gaussian_pairs_are_seeded(folder: Path) -> None:
