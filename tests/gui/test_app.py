@@ -1,0 +1,54 @@
+"""`invdn gui` as a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Says on stdout when the photo that was named is open, and in which state the window is then.
+_STARTED = """
+import sys
+from PySide6.QtCore import QTimer
+from invdn.gui import window
+class Watched(window.MainWindow):
+    def _on_opened(self):
+        super()._on_opened()
+        print("opened", self.session.path.name, flush=True)
+import invdn.gui.app as app
+app.MainWindow = Watched
+from invdn.cli import main
+sys.argv = ["invdn", "gui", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_opens_on_the_files_of_the_command_and_ends_politely(
+    photo: Callable[..., Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    path = photo(tmp_path / "照片.png", 200, 200)
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "XDG_CONFIG_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", _STARTED, str(path)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "opened 照片.png\n"
+        process.send_signal(number)
+        assert process.wait(60) == 0
+
+
+def test_without_qt_it_says_what_to_install(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['PySide6'] = None; sys.argv = ['invdn', 'gui'];"
+        "from invdn.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "invdn: gui needs PySide6: pip install 'invdn[gui]'\n"
+    assert done.stdout == ""
