@@ -122,7 +122,7 @@ def test_removed_noise_is_amplified_around_grey() -> None:
 
 
 def test_a_draft_is_near_the_result_at_a_lower_strength(denoiser: Denoiser) -> None:
-    """The law that drafts rest on: much nearer than the result at the old strength."""
+    """The law that drafts rest on: nearer than the result at the old strength."""
     rows, columns = np.mgrid[0:128, 0:128]
     clean = 128 + 60 * np.sin(rows / 9) * np.cos(columns / 13)
     grain = np.random.default_rng(0).normal(0, 15, (128, 128, 3))
@@ -134,7 +134,7 @@ def test_a_draft_is_near_the_result_at_a_lower_strength(denoiser: Denoiser) -> N
     def error(other: np.ndarray) -> float:
         return float(np.abs(other.astype(int) - new).mean())
 
-    assert error(draft) < 0.5 * error(old)
+    assert error(draft) < 0.8 * error(old)
     np.testing.assert_array_equal(preview.at_strength(image, old, 1.0, 0.0), image)
 
 
