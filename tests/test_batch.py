@@ -139,6 +139,81 @@ def test_wrong_usage_is_refused(
     assert tree(tmp_path) == before
 
 
+def test_photos_that_collide_are_refused_and_the_others_done(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    a, b, c, d = named(folder, "a.jpg", "sub/a.jpg", "b.jpg", "c.png")
+    found = plan([a, b, c, d], tmp_path / "out")
+    assert [job.input for job in found.jobs] == [c, d]
+    assert [result.input for result in found.refused] == [a, b]
+    assert {result.status for result in found.refused} == {"failed"}
+    assert str(b) in str(found.refused[0].reason)
+    assert "give them separately" in str(found.refused[0].reason)
+    # An output that is an input: b.jpg lies in the folder of the outputs already.
+    found = plan([a, c], folder / "sub")
+    assert [job.input for job in found.jobs] == [a, c]
+    found = plan([a, b, c], folder / "sub")
+    assert [result.input for result in found.refused] == [a, b]
+
+
+def test_patterns_that_the_shell_did_not_expand(tmp_path: Path) -> None:
+    named(tmp_path, "in/a.jpg", "in/b.jpg", "in/c.png", "in/[x].png")
+    found = plan([tmp_path / "in" / "*.jpg"], tmp_path / "out")
+    assert outputs(found.jobs, tmp_path / "out") == ["a.jpg", "b.jpg"]
+    # A file of that very name comes first, and a pattern of nothing is a file that is missing.
+    found = plan([tmp_path / "in" / "[x].png"], tmp_path / "out")
+    assert outputs(found.jobs, tmp_path / "out") == ["[x].png"]
+    (result,) = do(plan([tmp_path / "none*.png"], tmp_path / "out").jobs)
+    assert result.reason == "no such file"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_links_that_lead_nowhere_have_a_reason(tmp_path: Path) -> None:
+    (a,) = named(tmp_path / "in", "a.jpg")
+    (tmp_path / "in" / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "in" / "ring").symlink_to(".")
+    (tmp_path / "in" / "gone.jpg").symlink_to("nothing.jpg")
+    found = plan([tmp_path / "in"], tmp_path / "out", recursive=True)
+    results = {r.input.name: r for r in do(found.jobs)}
+    assert results["a.jpg"].status == "done"
+    assert "symbolic links" in str(results["loop.jpg"].reason)
+    assert results["gone.jpg"].reason == "no such file"
+    assert len(results) == 3
+    assert a.exists()
+
+
+def test_previews_have_names_of_their_own(tmp_path: Path) -> None:
+    named(tmp_path, "in/a.jpg", "in/a.png")
+    found = plan([tmp_path / "in"], tmp_path / "out", preview=True)
+    assert outputs(found.jobs, tmp_path / "out") == ["a.jpg.preview.png", "a.png.preview.png"]
+    with pytest.raises(UsageError, match="a preview is a PNG file"):
+        plan([tmp_path / "in" / "a.jpg"], tmp_path / "b.jpg", preview=True)
+
+
+def test_camera_raw_becomes_tiff(tmp_path: Path) -> None:
+    for name in ("a.NEF", "b.dng"):
+        (tmp_path / name).write_bytes(b"?")
+    inputs = [tmp_path / "a.NEF", tmp_path / "b.dng"]
+    assert outputs(plan(inputs, tmp_path / "out").jobs, tmp_path / "out") == ["a.tif", "b.tif"]
+    found = plan(inputs, tmp_path / "out", format="jpg")
+    assert outputs(found.jobs, tmp_path / "out") == ["a.jpg", "b.jpg"]
+
+
+def test_what_needs_an_extra_is_left_out_with_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    named(tmp_path, "in/a.jpg")
+    for name in ("b.heic", "c.heic", "d.nef"):
+        (tmp_path / "in" / name).write_bytes(b"?")
+    found = plan([tmp_path / "in"], tmp_path / "out")
+    assert outputs(found.jobs, tmp_path / "out") == ["a.jpg"]
+    assert found.left_out == {".heic": 2, ".nef": 1}
+    assert found.hints == (
+        "HEIC needs: pip install 'invdn[heif]'",
+        "camera raw needs: pip install 'invdn[raw]'",
+    )
+
+
 # --- doing it ------------------------------------------------------------------------------------
 
 
