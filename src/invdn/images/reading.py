@@ -34,6 +34,7 @@ from invdn.images.vips import detail, vips
 _RGB = ("srgb", "rgb", "rgb16", "scrgb", "multiband", "b-w", "grey16")
 _KEPT_FIELDS = ("icc-profile-data", "xmp-data", "iptc-data", "photoshop-data", "image-description")
 _MAX_PAGES = 10_000
+_FETCHED_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Region:
         self._format = format
         self._bits = bits
         self._source: Any = None
-        self._start = 0  # the first row of the band
+        self._start = self._stop = 0  # the rows of the image that the band holds
         self._band: Pixels | None = None
 
     def whole(self) -> Pixels:
@@ -69,26 +70,34 @@ class Region:
             return self._scaled(self._image.numpy())
 
     def __call__(self, rows: slice, columns: slice) -> Pixels:
-        """The pixels there; rows must never start above those of the call before."""
-        if self._band is None:
-            self._band = self._fetch(rows.start, rows.stop)
-        else:
-            self._band = self._band[rows.start - self._start :]
-            have = rows.start + len(self._band)
-            if rows.stop > have:
-                self._band = np.concatenate([self._band, self._fetch(have, rows.stop)])
-        self._start = rows.start
-        return self._band[: rows.stop - rows.start, columns]
+        """The pixels there, valid until the next call; rows never start above those before."""
+        band = self._band
+        kept = 0 if band is None else max(0, self._stop - rows.start)
+        height = rows.stop - rows.start
+        if band is None or len(band) < height:
+            shape = (height, self._image.width, self._image.bands)
+            self._band = np.empty(shape, numpy_type(self._image))
+        assert self._band is not None
+        offset = rows.start - self._start
+        if band is not None and kept and (offset or band is not self._band):
+            self._band[:kept] = band[offset : offset + kept]
+        # In small pieces: what libvips hands over is a copy.
+        for start in range(rows.start + kept, rows.stop, _FETCHED_ROWS):
+            stop = min(start + _FETCHED_ROWS, rows.stop)
+            self._band[start - rows.start : stop - rows.start] = self._fetch(start, stop)
+        self._start, self._stop = rows.start, rows.start + max(height, kept)
+        found = self._band[:height, columns]
+        return found if found.shape[2] > 1 else found[..., 0]
 
     def _fetch(self, start: int, stop: int) -> Pixels:
+        """Rows of the image, H×W×C."""
         image = self._image
         with _damage_named(self._format):
             if self._source is None:
                 # One region for all calls: a new one would start to decode from the top again.
                 self._source = vips().Region.new(image)
             data = self._source.fetch(0, start, image.width, stop - start)
-        bands = (image.bands,) if image.bands > 1 else ()
-        shape = (stop - start, image.width, *bands)
+        shape = (stop - start, image.width, image.bands)
         return self._scaled(np.frombuffer(data, numpy_type(image)).reshape(shape))
 
     def _scaled(self, pixels: Pixels) -> Pixels:
