@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from invdn import images, preview
+from invdn import images, preview, restore
 from invdn.denoiser import Denoiser
 from invdn.preview import Box, Pyramid, View
 from invdn.runtime import load_model
@@ -168,3 +168,20 @@ def test_a_crop_is_the_same_as_in_the_whole(denoiser: Denoiser, strength: float)
 def test_a_crop_outside_the_image_is_refused(denoiser: Denoiser, rows: slice) -> None:
     with pytest.raises(ValueError, match="not a part of"):
         denoiser.restore_crop(noise(30, 30, 3), rows, slice(0, 30))
+
+
+def test_a_crop_goes_through_the_photo_s_profile_like_the_whole(denoiser: Denoiser) -> None:
+    import pyvips
+
+    rows, columns = np.mgrid[0:200, 0:260]
+    scene = 120 + 70 * np.sin(rows / 9)[:, :, None] * np.cos(columns / 13)[:, :, None]
+    grain = np.random.default_rng(0).normal(0, 12, (200, 260, 3))
+    pixels = (scene * (1.0, 0.6, 0.3) + grain).clip(0, 255).astype(np.uint8)
+    fields = {"icc-profile-data": pyvips.Operation.call("profile_load", "p3")}
+    photo = images.Photo(pixels, "png", fields=fields)
+    part = slice(40, 130), slice(100, 220)
+    whole = restore.restore_photo(photo, denoiser).pixels[part]
+    crop = restore.restore_crop(photo, *part, denoiser, 1.0, None)
+    assert np.abs(crop.astype(int) - whole).max() <= 2
+    without = denoiser.restore_crop(pixels, *part)
+    assert np.abs(without.astype(int) - whole).mean() > 2 * np.abs(crop.astype(int) - whole).mean()

@@ -209,16 +209,20 @@ class Denoiser:
         """
         image = np.asarray(image)
         _check_layout(image)
-        seen_rows = self._context(rows, image.shape[0])
-        seen_columns = self._context(columns, image.shape[1])
+        seen_rows = self.context(rows, image.shape[0])
+        seen_columns = self.context(columns, image.shape[1])
         seen = self(image[seen_rows, seen_columns], strength=strength, progress=progress)
         return seen[
             rows.start - seen_rows.start : rows.stop - seen_rows.start,
             columns.start - seen_columns.start : columns.stop - seen_columns.start,
         ]
 
-    def _context(self, part: slice, size: int) -> slice:
-        """The part and a halo around it, from one multiple of the network's to another."""
+    def context(self, part: slice, size: int) -> slice:
+        """What the network has to see along an axis of this size to restore a part of it.
+
+        That is the part and a halo around it, from one multiple of the network's to another.
+        Raises ValueError where it is empty or not inside.
+        """
         if not 0 <= part.start < part.stop <= size:
             raise ValueError(f"{part.start} to {part.stop} is not a part of {size} pixels")
         halo, multiple = self.info.halo, self.info.multiple

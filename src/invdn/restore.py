@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invdn import images
+from invdn.denoiser import Denoiser
 from invdn.images import OpenPhoto, Photo, Pixels, colour, fit, writing
 from invdn.images.reading import opened
 from invdn.images.tiffpages import PageWriter
@@ -145,6 +146,35 @@ def restore_regions(
     denoiser.restore_regions(
         photo.height, photo.width, read, write, strength=strength, progress=progress
     )
+
+
+def restore_crop(
+    photo: Photo,
+    rows: slice,
+    columns: slice,
+    denoiser: Denoiser,
+    strength: float,
+    progress: Progress | None,
+) -> Pixels:
+    """A part of what `restore_photo` gives, with the work that this part takes.
+
+    rows, columns: as in `Denoiser.restore_crop`.
+    """
+    seen_rows = denoiser.context(rows, photo.height)
+    seen_columns = denoiser.context(columns, photo.width)
+    seen = replace(photo, pixels=photo.pixels[seen_rows, seen_columns])
+    restored = np.empty_like(seen.pixels)
+
+    def write(rows: slice, columns: slice, pixels: Pixels) -> None:
+        restored[rows, columns] = pixels
+
+    restore_regions(
+        seen, lambda rows, columns: seen.pixels[rows, columns], write, denoiser, strength, progress
+    )
+    return restored[
+        rows.start - seen_rows.start : rows.stop - seen_rows.start,
+        columns.start - seen_columns.start : columns.stop - seen_columns.start,
+    ]
 
 
 class _ThroughProfile:

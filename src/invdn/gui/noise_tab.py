@@ -32,7 +32,10 @@ from invdn.gui.language import translated_reason
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
 
-PICTURES = "*.jpg *.jpeg *.jpe *.jfif *.png *.tif *.tiff *.webp"
+PICTURES = " ".join(
+    f"*{suffix} *{suffix.upper()}" for suffix in sorted({*images.SUFFIXES, *images.RAW_SUFFIXES})
+)
+"""What file dialogs show; some of them take "IMG.JPG" for something else than "*.jpg"."""
 
 
 class NoiseTab(QWidget):

@@ -13,7 +13,7 @@ from invdn import images, preview
 from invdn.batch import reason_of
 from invdn.denoiser import Denoiser
 from invdn.gui.tasks import Lane, Token
-from invdn.restore import restore_regions
+from invdn.restore import restore_crop, restore_regions
 
 FIRST_PX = 288
 """Side of the square in the middle of what is visible that is restored before the rest of it: a
@@ -220,12 +220,8 @@ class Session(QObject):
                 if missing is None:
                     continue
                 token.check()
-                restored = denoiser.restore_crop(
-                    view.photo.pixels,
-                    missing.rows,
-                    missing.columns,
-                    strength=strength,
-                    progress=token.check,
+                restored = restore_crop(
+                    view.photo, missing.rows, missing.columns, denoiser, strength, token.check
                 )
                 if view.put(missing.rows, missing.columns, restored, generation):
                     if strength > 0 and missing == box:

@@ -691,7 +691,7 @@ class MainWindow(QMainWindow):
         if entry is None or denoiser is None:
             return
         if not target.suffix:
-            target = target.with_suffix(entry.path.suffix)
+            target = target.with_suffix(batch.place([entry.path], None)[0].output.suffix)
         source, session = entry.path, self.session
         done: Denoiser | AlreadyDone = denoiser
         if session.view is not None and session.result is not None:
@@ -964,7 +964,7 @@ class MainWindow(QMainWindow):
         self.tabs.setTabText(1, self.tr("Add noise"))
         self._invitation_title.setText(self.tr("Drop photos or folders here"))
         self._invitation_text.setText(
-            self.tr("JPEG, PNG, TIFF and WebP. Originals are never changed.")
+            self.tr("JPEG, TIFF, HEIC, camera raw and others. Originals are never changed.")
         )
         self.invitation_button.setText(self.tr("Choose photos…"))
         self.choose_button.setText(self.tr("&Choose photos…"))

@@ -210,8 +210,8 @@
         <translation>将照片或文件夹拖放到这里</translation>
     </message>
     <message>
-        <source>JPEG, PNG, TIFF and WebP. Originals are never changed.</source>
-        <translation>支持 JPEG、PNG、TIFF 和 WebP。原图不会被改动。</translation>
+        <source>JPEG, TIFF, HEIC, camera raw and others. Originals are never changed.</source>
+        <translation>支持 JPEG、TIFF、HEIC、相机 RAW 等格式。原图不会被改动。</translation>
     </message>
     <message>
         <source>Choose photos…</source>
