@@ -25,7 +25,7 @@ PAPER = "paper"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PIXEL_LOSSES = ("charbonnier", "l1", "psnr")
 OPTIMISERS = ("adamw", "adam", "muon", "schedule-free")
-SCHEDULES = ("cosine", "halving", "constant")
+SCHEDULES = ("cosine", "halving", "constant", "trapezoid")
 LAYOUTS = ("noisy-clean", "sidd")
 #: The discriminator's input; larger crops are cut down to their centre.
 DISCRIMINATOR_CROP_PX = 128
@@ -205,13 +205,17 @@ class TrainConfig:
     ``schedulefree``), which averages the weights itself and needs a constant learning rate."""
     schedule: str = "cosine"
     """After the warm-up the learning rate falls along half a cosine until the last step; or
-    ``halving``: to its half every ``halve_every`` steps; or it stays ``constant``."""
+    ``halving``: to its half every ``halve_every`` steps; or it stays ``constant``; or
+    ``trapezoid``: constant until ``decay_steps`` before the end, then down in a straight line, so
+    that a run can be prolonged from its checkpoint before the descent."""
+    decay_steps: int = 4000
+    """Length of the trapezoid's descent."""
     halve_every: int = 100_000
     """Steps between halvings."""
     learning_rate: float = 1e-3
     """Peak."""
     final_learning_rate: float = 1e-6
-    """At the last step of the cosine."""
+    """At the last step of the cosine or the trapezoid."""
     warmup_steps: int = 200
     """Steps over which the learning rate rises from 0."""
     weight_decay: float = 1e-4
@@ -269,7 +273,8 @@ def _problems(config: TrainConfig) -> Iterator[str]:
         if value not in known:
             yield f"{key} must be {', '.join(known[:-1])} or {known[-1]}"
             return
-    for key in ("steps", "accumulate", "validate_every", "checkpoint_every", "halve_every"):
+    positive = ("steps", "accumulate", "validate_every", "checkpoint_every", "halve_every")
+    for key in (*positive, "decay_steps"):
         if getattr(config, key) < 1:
             yield f"{key} must be at least 1"
     if config.network.is_paper and config.network.levels:

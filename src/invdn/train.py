@@ -7,7 +7,9 @@ import logging
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +105,8 @@ def _train(config: TrainConfig, base: Path, fabric: Fabric, report: Report | Non
         report.start(config, state.step, _device_name(fabric))
         batches.fill_cache()
     fabric.barrier()
-    loader = iter(_loader(batches, config, fabric, state.step, per_step))
-
     started, seen = time.monotonic(), defaultdict[str, list[float]](list)
-    with stop_on_signal() as stop:
+    with stop_on_signal() as stop, _loading(batches, config, fabric, state.step) as loader:
         while state.step < config.steps:
             # Gradients of as many batches as make a step.
             step_batches = []
@@ -184,21 +184,35 @@ def _start(config: TrainConfig, fabric: Fabric) -> State:
     return State(net, average, make_optimisers(net, config), adversary)
 
 
-def _loader(
-    batches: Batches, config: TrainConfig, fabric: Fabric, step: int, per_step: int
-) -> DataLoader[tuple[Tensor, Tensor]]:
-    """This process's batches from a step on."""
-    first = step * per_step + fabric.global_rank
-    return DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(first, config.steps * per_step, fabric.world_size),
-        num_workers=config.workers,
-        prefetch_factor=16 if config.workers else None,
-        # A fork would copy libvips without its threads, and hang.
-        multiprocessing_context="spawn" if config.workers else None,
-        worker_init_fn=_prepare_worker,
+@contextmanager
+def _loading(
+    batches: Batches, config: TrainConfig, fabric: Fabric, step: int
+) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+    """This process's batches from a step on; the processes that make them end with the block."""
+    per_step = config.accumulate * fabric.world_size
+    numbers = range(step * per_step + fabric.global_rank, config.steps * per_step)
+    leaving = False
+    loader: Iterator[tuple[Tensor, Tensor]] = iter(
+        DataLoader(
+            batches,
+            batch_size=None,
+            sampler=takewhile(lambda _: not leaving, numbers[:: fabric.world_size]),
+            num_workers=config.workers,
+            prefetch_factor=16 if config.workers else None,
+            # A fork would copy libvips without its threads, and hang.
+            multiprocessing_context="spawn" if config.workers else None,
+            worker_init_fn=_prepare_worker,
+        )
     )
+    try:
+        yield loader
+    finally:
+        # Workers ignore signals, and only a loader that has reached its end tells them to leave:
+        # otherwise Python may wait for them for ever when it exits.
+        leaving = True
+        with suppress(RuntimeError):
+            for _ in loader:
+                pass
 
 
 def _prepare_worker(_: int) -> None:

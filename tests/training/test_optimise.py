@@ -35,6 +35,16 @@ def test_halving_halves_and_constant_stays() -> None:
     assert [learning_rate(step, config) for step in (0, 4, 10**6)] == [5e-5, 2e-4, 2e-4]
 
 
+def test_trapezoid_stays_then_falls_in_a_straight_line() -> None:
+    config = TrainConfig(
+        run="x", steps=100, schedule="trapezoid", decay_steps=20, warmup_steps=10, learning_rate=1.0
+    )
+    rates = [learning_rate(step, config) for step in range(101)]
+    assert rates[9:81] == [1.0] * 72
+    assert rates[90] == pytest.approx(0.5, rel=1e-5)
+    assert rates[100] == pytest.approx(config.final_learning_rate)
+
+
 def convs() -> nn.Sequential:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.LeakyReLU(), nn.Conv2d(8, 3, 1))

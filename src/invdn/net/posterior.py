@@ -34,7 +34,7 @@ class Posterior(nn.Module):
     """``ẑ = z · σ(a) + b`` with ``a, b`` computed from ``z`` and a context.
 
     ``forward(z, context)``: ``z`` is ``[N, channels, H, W]``, the context
-    ``[N, context, H, W]`` (or None where ``context`` is 0); the result is shaped like ``z``.
+    ``[N, context, H, W]`` (or None where ``context`` is 0); the estimate is shaped like ``z``.
 
     The gate σ(a) shrinks what is mostly noise, as a Wiener filter would; ``b`` restores what
     the context foretells. The gate is worth 0.6 to 1 dB over ``z + b``.
@@ -51,9 +51,50 @@ class Posterior(nn.Module):
         with torch.no_grad():
             self.conv_out.bias[:channels].fill_(GATE_LOGIT_AT_START)
 
-    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """The estimate of the clean latent, shaped like ``z``."""
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The estimate of the clean latent, and the features ``[N, width, H, W]`` behind it."""
         x = z if context is None else torch.cat((context, z), dim=1)
-        gate_and_bias: Tensor = self.conv_out(self.pairs(self.conv_in(x)))
+        features: Tensor = self.pairs(self.conv_in(x))
+        gate_and_bias: Tensor = self.conv_out(features)
         a, b = gate_and_bias.chunk(2, dim=1)
-        return z * torch.sigmoid(a) + b
+        return z * torch.sigmoid(a) + b, features
+
+
+class Survey(nn.Module):
+    """What a level's noisy latents tell about the noise, for the posterior of the next level.
+
+    ``forward(detail, finer)``: the latent of a level ``[N, channels, H, W]`` and the survey that
+    this level was given ``[N, finer, H, W]`` (or None) → ``[N, width, H/2, W/2]``.
+
+    A coarse latent alone does not show how strong the fine noise is; but a camera's curve moves
+    the mean of noisy values away from the clean one, by an amount that depends on that.
+    """
+
+    def __init__(self, channels: int, finer: int, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels + finer, width, 3, stride=2, padding=1)
+        self.act = nn.LeakyReLU(0.2)
+
+    def forward(self, detail: Tensor, finer: Tensor | None = None) -> Tensor:
+        """Features at half the size."""
+        x = detail if finer is None else torch.cat((detail, finer), dim=1)
+        features: Tensor = self.act(self.conv(x))
+        return features
+
+
+class Hint(nn.Module):
+    """What a posterior has seen, for that of the next finer level, at its size.
+
+    ``forward``: ``[N, features, H, W]`` → ``[N, width, 2H, 2W]``; a 1×1 convolution and a
+    rearrangement of channels into pixels.
+    """
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(features, 4 * width, 1)
+        self.spread = nn.PixelShuffle(2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features at twice the size."""
+        hint: Tensor = self.spread(self.conv(features))
+        return hint

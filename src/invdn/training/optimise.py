@@ -20,8 +20,12 @@ def learning_rate(step: int, config: TrainConfig) -> float:
         return config.learning_rate
     if config.schedule == "halving":
         return config.learning_rate * 0.5 ** (step // config.halve_every)
-    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
     span = config.learning_rate - config.final_learning_rate
+    if config.schedule == "trapezoid":
+        return config.final_learning_rate + span * min(
+            1.0, (config.steps - step) / config.decay_steps
+        )
+    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
     return config.final_learning_rate + span * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
 
 
