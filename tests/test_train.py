@@ -361,7 +361,7 @@ def test_a_run_folder_tells_what_was_done(folder: Path) -> None:
     run = folder / "run"
     settings = json.loads((run / "settings.json").read_text(encoding="utf-8"))
     assert settings["steps"] == 6
-    assert settings["data"]["camera"]["shot_range"] == [3e-4, 3e-2]
+    assert settings["data"]["camera"]["shot_range"] == [2e-4, 2e-2]
     starts = [json.loads(s) for s in (run / "starts.jsonl").read_text().splitlines()]
     assert [start["step"] for start in starts] == [0, 3]
     assert starts[0]["versions"]["torch"] == torch.__version__
@@ -476,7 +476,7 @@ def test_settings_are_read_into_dataclasses(folder: Path) -> None:
     config = load_config(folder / "settings.toml")
     assert config.network.resolved()[1] == LevelConfig(1, 4, 8, 8, 1)
     assert config.validation[1].sigma_8bit == 25.0
-    assert config.data.camera.shot_range == (3e-4, 3e-2)
+    assert config.data.camera.shot_range == (2e-4, 2e-2)
 
 
 def test_shipped_settings_are_valid() -> None:

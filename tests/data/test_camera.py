@@ -45,12 +45,45 @@ def test_raw_variance_is_shot_times_signal_plus_read(
     assert abs(noise.mean().item()) < 4 * (shot * level + read) ** 0.5 / 400
 
 
-@pytest.mark.parametrize("processing", [0.0, 1.0])
-def test_without_noise_input_equals_target_exactly(processing: float) -> None:
-    config = CameraNoiseConfig(processing_probability=processing, jpeg_probability=0.0)
+@pytest.mark.parametrize(("processing", "on_noise"), [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)])
+def test_without_noise_input_equals_target_exactly(processing: float, on_noise: float) -> None:
+    config = CameraNoiseConfig(
+        plain_probability=0.0,
+        processing_probability=processing,
+        noise_smoothing_probability=on_noise,
+        jpeg_probability=0.0,
+    )
     for seed in range(6):
         noisy, target = camera_pair(photos(), 32, generator(seed), config, noise=0.0)
         assert torch.equal(noisy, target)
+
+
+def test_smoothing_the_noise_leaves_blotches_under_a_sharp_picture() -> None:
+    def roughness(x: torch.Tensor) -> float:
+        return float((x[..., 1:] - x[..., :-1]).square().mean() / x.var())
+
+    seen = {}
+    for on_noise in (0.0, 1.0):
+        config = CameraNoiseConfig(
+            plain_probability=0.0,
+            processing_probability=1.0,
+            noise_smoothing_probability=on_noise,
+            jpeg_probability=0.0,
+        )
+        noisy, target = camera_pair(photos(16, 64 + MARGIN_PX), 64, generator(2), config)
+        seen[on_noise] = roughness(noisy - target), roughness(target)
+    assert seen[1.0][0] < 0.9 * seen[0.0][0]
+    assert seen[1.0][1] > seen[0.0][1]
+
+
+def test_a_plain_picture_is_neither_processed_nor_compressed() -> None:
+    plain = CameraNoiseConfig(plain_probability=1.0)
+    bare = CameraNoiseConfig(
+        plain_probability=1.0, processing_probability=0.0, jpeg_probability=0.0
+    )
+    for seed in range(3):
+        pictures = camera_pair(photos(), 32, generator(seed), plain)
+        assert torch.equal(pictures[0], camera_pair(photos(), 32, generator(seed), bare)[0])
 
 
 def test_noise_is_there_and_seeded() -> None:

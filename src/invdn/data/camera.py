@@ -37,8 +37,13 @@ _BORDER_PX = 8  # what the filters below can reach, all together, at ordinary st
 class CameraNoiseConfig:
     """Ranges from which a camera is drawn for each patch."""
 
-    shot_range: tuple[float, float] = (3e-4, 3e-2)
-    """λs, log-uniform: variance of the raw signal is λs·raw + λr, raw in [0, 1]."""
+    plain_probability: float = 0.4
+    """How often a picture is neither processed nor compressed, as one developed from raw data."""
+    plain_shot_range: tuple[float, float] = (8e-4, 4e-2)
+    """λs of plain pictures, log-uniform: variance of the raw signal is λs·raw + λr, raw in
+    [0, 1]. Phones' reach the upper end."""
+    shot_range: tuple[float, float] = (2e-4, 2e-2)
+    """λs of the others, log-uniform."""
     read_log_slope: float = 2.18
     """log λr = slope · log λs + offset + N(0, spread²)."""
     read_log_offset: float = 1.20
@@ -52,15 +57,19 @@ class CameraNoiseConfig:
     lens_blur_range_px: tuple[float, float] = (0.3, 0.9)
     """σ of the lens's and the sensor's own blur. Downscaled photos are sharper than any camera's
     at full size; without it demosaicing fills the target with false colour."""
-    edge_directed_probability: float = 0.75
+    edge_directed_probability: float = 0.5
     """How often demosaicing is edge-directed rather than linear."""
     black_clip_probability: float = 0.25
     """How often what the read noise puts below black is cut off before demosaicing. Where it is
     not, strong noise darkens the shadows, as it does in phones' pictures."""
-    processing_probability: float = 0.45
-    """How often the camera smooths chroma and luma, sharpens, and bends the tone curve."""
-    jpeg_probability: float = 0.6
-    """How often the noisy picture is JPEG compressed."""
+    processing_probability: float = 0.75
+    """How often the camera smooths chroma and luma, sharpens, and bends the tone curve, where the
+    picture is not plain."""
+    noise_smoothing_probability: float = 0.6
+    """How often that smoothing spares the picture and acts on the noise alone, as an edge-aware
+    filter does: what it leaves are weak blotches under a sharp picture."""
+    jpeg_probability: float = 0.75
+    """How often the noisy picture is JPEG compressed, where it is not plain."""
     jpeg_quality_range: tuple[int, int] = (60, 99)
     """Quality, uniform."""
 
@@ -85,6 +94,11 @@ def _log_uniform(n: int, low: float, high: float, generator: torch.Generator) ->
     return torch.exp(_uniform(n, math.log(low), math.log(high), generator))
 
 
+def _bernoulli(n: int, probability: float, generator: torch.Generator) -> Tensor:
+    """``[N, 1, 1, 1]`` of 0 and 1."""
+    return (torch.rand(n, 1, 1, 1, generator=generator) < probability).float()
+
+
 def random_colour_matrices(n: int, generator: torch.Generator) -> Tensor:
     """sRGB → camera RGB matrices, ``[N, 3, 3]``; rows sum to 1, so that grey stays grey.
 
@@ -92,7 +106,7 @@ def random_colour_matrices(n: int, generator: torch.Generator) -> Tensor:
     in the ranges of published camera matrices.
     """
     low = torch.tensor([[0.0, 0.10, 0.0], [0.06, 0.0, 0.04], [0.0, 0.10, 0.0]])
-    high = torch.tensor([[0.0, 0.42, 0.12], [0.26, 0.0, 0.26], [0.10, 0.42, 0.0]])
+    high = torch.tensor([[0.0, 0.34, 0.10], [0.22, 0.0, 0.22], [0.08, 0.34, 0.0]])
     off_diagonal = low + (high - low) * torch.rand(n, 3, 3, generator=generator)
     return off_diagonal + torch.diag_embed(1.0 - off_diagonal.sum(2))
 
@@ -216,9 +230,9 @@ def demosaic_hamilton_adams(raw: Tensor, masks: Tensor) -> Tensor:
 
 
 def _gaussian_blur(x: Tensor, sigmas_px: Tensor) -> Tensor:
-    """Blur ``[N, C, H, W]``, each sample with its own σ in pixels, ``[N, 1, 1, 1]``, ≤ 2.5."""
+    """Blur ``[N, C, H, W]``, each sample with its own σ in pixels, ``[N, 1, 1, 1]``, ≥ 0."""
     n, channels, height, width = x.shape
-    radius = 5
+    radius = max(1, math.ceil(2.0 * float(sigmas_px.max())))
     offsets = torch.arange(-radius, radius + 1, dtype=x.dtype)
     taps = torch.exp(-0.5 * (offsets / sigmas_px.view(n, 1).clamp_min(1e-3)) ** 2)
     taps = (taps / taps.sum(1, keepdim=True)).repeat_interleave(channels, 0)
@@ -251,26 +265,54 @@ class _Processing:
     sharpening: Tensor
     contrast: Tensor
     gamma: Tensor
+    noise_chroma_sigma_px: Tensor
+    noise_chroma_gain: Tensor
+    noise_luma_sigmas_px: tuple[Tensor, Tensor]
+    noise_luma_mix: Tensor
 
 
-def _draw_processing(n: int, probability: float, generator: torch.Generator) -> _Processing:
-    used = (torch.rand(n, 1, 1, 1, generator=generator) < probability).float()
-    smoothed = used * (torch.rand(n, 1, 1, 1, generator=generator) < 0.7).float()
+def _draw_processing(
+    used: Tensor, config: CameraNoiseConfig, generator: torch.Generator
+) -> _Processing:
+    """``used``: which samples are processed at all, ``[N, 1, 1, 1]`` of 0 and 1."""
+    n = used.shape[0]
+    smoothed = used * _bernoulli(n, 0.7, generator)
+    on_noise = used * _bernoulli(n, config.noise_smoothing_probability, generator)
     return _Processing(
-        chroma_sigma_px=used * _uniform(n, 0.3, 2.5, generator),
+        chroma_sigma_px=(used - on_noise) * _uniform(n, 0.3, 2.5, generator),
         luma_sigma_px=_uniform(n, 0.4, 1.6, generator),
-        luma_mix=smoothed * _uniform(n, 0.0, 0.85, generator),
+        luma_mix=smoothed * (1.0 - on_noise) * _uniform(n, 0.0, 0.85, generator),
         sharpening=used * _uniform(n, 0.0, 0.8, generator),
         contrast=used * _uniform(n, 0.0, 0.5, generator),
         gamma=torch.exp(used * _uniform(n, -0.25, 0.25, generator)),
+        noise_chroma_sigma_px=on_noise * _uniform(n, 0.5, 5.0, generator),
+        noise_chroma_gain=_uniform(n, 0.2, 1.0, generator),
+        noise_luma_sigmas_px=(
+            on_noise * _uniform(n, 0.2, 1.0, generator),
+            _uniform(n, 1.5, 5.0, generator),
+        ),
+        noise_luma_mix=smoothed * on_noise * _uniform(n, 0.4, 0.97, generator),
     )
+
+
+def _smooth_noise(noise: Tensor, p: _Processing) -> Tensor:
+    """What an edge-aware filter leaves of the noise, ``[N, 3, H, W]``.
+
+    Of luma a part that is little smoothed, and coarse blotches; of chroma the blotches only.
+    """
+    ycc = torch.einsum("ij,njhw->nihw", _TO_YCC, noise)
+    luma, chroma = ycc[:, :1], ycc[:, 1:]
+    chroma = p.noise_chroma_gain * _gaussian_blur(chroma, p.noise_chroma_sigma_px)
+    fine, coarse = (_gaussian_blur(luma, sigmas) for sigmas in p.noise_luma_sigmas_px)
+    luma = fine + p.noise_luma_mix * (coarse - fine)
+    return torch.einsum("ij,njhw->nihw", _FROM_YCC, torch.cat((luma, chroma), dim=1))
 
 
 def _process(x: Tensor, p: _Processing) -> Tensor:
     """What a camera does after rendering, on sRGB ``[N, 3, H, W]`` in [0, 1]."""
     ycc = torch.einsum("ij,njhw->nihw", _TO_YCC, x)
     luma, chroma = ycc[:, :1], ycc[:, 1:]
-    chroma = torch.where(p.chroma_sigma_px > 0, _gaussian_blur(chroma, p.chroma_sigma_px), chroma)
+    chroma = _gaussian_blur(chroma, p.chroma_sigma_px)
     luma = luma + p.luma_mix * (_gaussian_blur(luma, p.luma_sigma_px) - luma)
     luma = luma + p.sharpening * (luma - _gaussian_blur(luma, torch.ones_like(p.gamma)))
     x = torch.einsum("ij,njhw->nihw", _FROM_YCC, torch.cat((luma, chroma), dim=1))
@@ -319,12 +361,18 @@ def camera_pair(
         config.white_balance_range[1] - config.white_balance_range[0]
     )
     gains = torch.stack((red_blue[:, 0], torch.ones(n), red_blue[:, 1]), 1).view(n, 3, 1, 1)
-    shot = _log_uniform(n, *config.shot_range, generator)
+    plain = _bernoulli(n, config.plain_probability, generator) > 0
+    shot = torch.where(
+        plain,
+        _log_uniform(n, *config.plain_shot_range, generator),
+        _log_uniform(n, *config.shot_range, generator),
+    )
     spread = config.read_log_spread * torch.randn(n, 1, 1, 1, generator=generator)
     read = torch.exp(config.read_log_slope * torch.log(shot) + config.read_log_offset + spread)
     masks = bayer_masks(height, width, int(torch.randint(4, (1,), generator=generator)))
-    processing = _draw_processing(n, config.processing_probability, generator)
-    clip_at_zero = torch.rand(n, 1, 1, 1, generator=generator) < config.black_clip_probability
+    processed = _bernoulli(n, config.processing_probability, generator) * ~plain
+    processing = _draw_processing(processed, config, generator)
+    clip_at_zero = _bernoulli(n, config.black_clip_probability, generator) > 0
     edge_directed = torch.rand(1, generator=generator) < config.edge_directed_probability
     demosaic = demosaic_hamilton_adams if edge_directed else demosaic_malvar
     lens_blur = _uniform(n, *config.lens_blur_range_px, generator)
@@ -338,33 +386,40 @@ def camera_pair(
     def render(mosaic: Tensor) -> Tensor:
         linear = (demosaic(mosaic, masks) * gains).clamp_max(1.0)
         linear = _apply_matrices(linear, torch.linalg.inv(matrices)).clamp(0.0, 1.0)
-        return _process(linear_to_srgb(linear), processing)
+        return linear_to_srgb(linear)
 
     noisy, target = render(noisy_raw), render(raw)
+    spared = processing.noise_chroma_sigma_px > 0
+    noisy = torch.where(spared, target + _smooth_noise(noisy - target, processing), noisy)
+    noisy, target = _process(noisy, processing), _process(target, processing)
     top, left = (
         _BORDER_PX
         + int(torch.randint(size - crop_px - 2 * _BORDER_PX + 1, (1,), generator=generator))
         for size in (height, width)
     )
     window = (..., slice(top, top + crop_px), slice(left, left + crop_px))
-    noisy = _jpeg_some(_quantise(noisy), window, config, generator)
+    noisy = _jpeg_some(_quantise(noisy), plain, window, config, generator)
     return noisy, _quantise(target[window])
 
 
 def _jpeg_some(
     x: Tensor,
+    plain: Tensor,
     window: tuple[EllipsisType, slice, slice],
     config: CameraNoiseConfig,
     generator: torch.Generator,
 ) -> Tensor:
-    """JPEG some samples, then cut the window out: so the grid of 8×8 blocks falls anywhere."""
+    """JPEG some samples that are not plain, then cut the window out.
+
+    So the grid of 8×8 blocks falls anywhere.
+    """
     out = x[window].clone()
     low, high = config.jpeg_quality_range
     for i in range(x.shape[0]):
         used = torch.rand(1, generator=generator) < config.jpeg_probability
         quality = int(torch.randint(low, high + 1, (1,), generator=generator))
         subsample = bool(torch.rand(1, generator=generator) < 0.5)
-        if used:
+        if used and not plain[i]:
             pixels = (x[i] * 255.0).round().byte().permute(1, 2, 0).numpy()
             decoded = jpeg_round_trip(np.ascontiguousarray(pixels), quality, subsample)
             out[i] = (torch.from_numpy(decoded).permute(2, 0, 1).float() / 255.0)[window]
