@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import glob
 import os
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -149,13 +150,25 @@ def _matching(given: Path) -> list[Path]:
 def find(inputs: Sequence[Path], *, recursive: bool = True) -> Plan:
     """Find the photos as `plan` does, where it is not yet known what the results will be called.
 
-    The plan's outputs mean nothing; `place` names them later.
+    The plan's outputs mean nothing; `place` names them later. Results that `place` has put beside
+    their photos are no photos to be done, unless they are named themselves.
     """
-    return _plan_folder(inputs, Path(os.devnull), recursive, None, preview=False)
+    found = _plan_folder(inputs, Path(os.devnull), recursive, None, preview=False)
+    photos = {(job.input.parent, job.input.stem) for job in found.jobs}
+    named = {_identity(path) for path in inputs}
+
+    def is_result(photo: Path) -> bool:
+        match = _RESULT_STEM.fullmatch(photo.stem)
+        return match is not None and (photo.parent, match[1]) in photos
+
+    jobs = (job for job in found.jobs if _identity(job.input) in named or not is_result(job.input))
+    return replace(found, jobs=tuple(jobs))
 
 
 BESIDE = "-denoised"
 """What `place` appends to the name of a result that lies beside its photo."""
+
+_RESULT_STEM = re.compile(rf"(.+){BESIDE}(?:-\d+)?")
 
 
 def place(

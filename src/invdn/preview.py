@@ -30,6 +30,9 @@ NOISE_GAIN = 8
 BLOCK_PX = 4
 """The grain in which a view knows which parts of it are up to date, pixels: tiles end on it."""
 
+MOST_PIXELS = 200_000_000
+"""Of what can be looked at: a view takes some 15 bytes a pixel. Batches have no such limit."""
+
 _SMALLEST_LEVEL_PX = 512
 _BAND_PX = 256  # rows converted at a time, so that no float copy of a whole photo is made
 
@@ -248,6 +251,15 @@ class View:
         return turned_box(
             box, self.before.height, self.before.width, _INVERSE.get(orientation, orientation)
         )
+
+
+def read(path: Path) -> images.Photo:
+    """The photo in a file. Raises `images.PhotoError`, also for one too large to be looked at."""
+    with images.opened(path) as found:
+        pixels = found.photo.width * found.photo.height
+        if pixels > MOST_PIXELS:
+            raise images.PhotoError(f"has {pixels / 1e6:.0f} megapixels, too many to be shown")
+        return found.whole()
 
 
 def to_screen(pixels: images.Pixels, fields: Mapping[str, Any] | None = None) -> Screen:

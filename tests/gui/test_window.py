@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import errno
+import os
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QPointF, QSettings, Qt, QTimer, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractSlider,
@@ -20,12 +25,16 @@ from PySide6.QtWidgets import (
     QApplication,
     QComboBox,
     QFileDialog,
+    QLabel,
+    QLineEdit,
+    QMenu,
     QMessageBox,
     QWidget,
 )
 
-from invdn import images
-from invdn.gui import language, theme
+from invdn import batch, images, preview
+from invdn.batch import Plan
+from invdn.gui import language, noise_tab, theme
 from invdn.gui.noise_tab import NoiseTab
 from invdn.gui.window import MainWindow
 from invdn.runtime import ModelError
@@ -301,7 +310,7 @@ def test_views_and_zooms_are_reached_by_keys(
     qtbot.keyClick(window, Qt.Key.Key_1, control)
     assert window.compare.zoom == 1.0
     qtbot.keyClick(window, Qt.Key.Key_2, control)
-    assert window.zoom_label.text() == "200 %"
+    assert window.zoom_label.text() == "Zoom 200 %"
     qtbot.keyClick(window, Qt.Key.Key_0, control)
     assert window.compare.fits
     qtbot.keyClick(window, Qt.Key.Key_Up, control)
@@ -311,6 +320,95 @@ def test_views_and_zooms_are_reached_by_keys(
     wait_restored(qtbot, window)
     qtbot.keyClick(window, Qt.Key.Key_F6)
     assert window.compare.hasFocus()
+
+
+def test_space_shows_the_original_wherever_the_focus_is(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    for widget in (window.list_view, window.options.strength_slider, window.compare, window):
+        qtbot.keyPress(widget, Qt.Key.Key_Space)
+        assert window.compare.original_held, widget
+        qtbot.keyRelease(widget, Qt.Key.Key_Space)
+        assert not window.compare.original_held, widget
+    qtbot.keyPress(window, Qt.Key.Key_Space)
+    QApplication.sendEvent(window, QEvent(QEvent.Type.ActivationChange))  # another window came
+    assert not window.compare.original_held
+
+
+def test_a_model_without_strength_has_no_slider(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    window.options.strength_slider.setValue(50)
+    info = model.info
+    model.info = replace(info, latent_channels=1)
+    window._load_model("published")
+    until(qtbot, lambda: not window.options.strength_slider.isEnabled())
+    assert window.options.strength == 1.0
+    assert window.session._strength == 1.0
+    assert "knows no strength" in window.options._strength_hint.text()
+    window.stronger_action.trigger()
+    assert window.options.strength_slider.value() == 50
+    model.info = info
+    window._load_model("photo")
+    until(qtbot, lambda: window.options.strength_slider.isEnabled())
+    assert window.options.strength == 0.5
+    assert window.session._strength == 0.5
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (3, 5)])
+def test_small_and_thin_photos_of_any_depth(
+    qtbot: Any, window: MainWindow, tmp_path: Path, size: tuple[int, int], dtype: Any
+) -> None:
+    high = 1.0 if dtype is np.float32 else np.iinfo(dtype).max
+    pixels = np.full((*size, 3), 0.4 * high, dtype)
+    path = tmp_path / "a.tif"
+    images.write(images.Photo(pixels, "tiff"), path)
+    open_photos(qtbot, window, path)
+    wait_restored(qtbot, window)
+    for action in (*window.mode_actions.values(), window.noise_action, window.double_size_action):
+        action.trigger()
+        assert not window.grab().isNull()
+    run_all(qtbot, window)
+    saved = images.read(tmp_path / "a-denoised.tif")
+    assert saved.pixels.dtype == dtype
+    assert saved.pixels.shape == pixels.shape
+    assert np.allclose(saved.pixels / high, 0.2, atol=0.01)
+
+
+def test_a_wide_gamut_photo_is_shown_in_its_colours(
+    qtbot: Any, window: MainWindow, tmp_path: Path
+) -> None:
+    pyvips = pytest.importorskip("pyvips")
+    grey = pyvips.Image.black(40, 30, bands=3).copy(interpretation="srgb")
+    red = grey.linear(1, [200, 30, 30]).cast("uchar").copy(interpretation="srgb")
+    path = tmp_path / "p3.png"
+    wide = red.icc_transform("p3", input_profile="srgb")
+    wide.pngsave(str(path))
+    stored = images.read(path)
+    assert "icc-profile-data" in stored.fields
+    assert abs(int(stored.pixels[9, 9, 0]) - 200) > 5
+    open_photos(qtbot, window, path)
+    wait_restored(qtbot, window)
+    view = window.session.view
+    assert view is not None
+    assert np.abs(view.before.levels[0][9, 9].astype(int) - [200, 30, 30]).max() <= 2
+    until(qtbot, lambda: window.photos[0].thumbnail is not None)
+    small = window.photos[0].thumbnail
+    assert small is not None
+    assert abs(small.pixelColor(9, 9).red() - 200) <= 3
+
+
+def test_a_photo_too_large_to_be_shown_can_still_be_done(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview, "MOST_PIXELS", 1_000_000)
+    open_photos(qtbot, window, photo(tmp_path / "large.png", 1000, 1500))
+    until(qtbot, lambda: "2 megapixels are too many to be shown" in window.message.text())
+    run_all(qtbot, window)
+    assert states(window) == ["done"]
 
 
 # --- what goes wrong -----------------------------------------------------------------------------
@@ -501,6 +599,119 @@ def test_time_left_is_told(
     assert any(text.startswith("1 of 3 · ") and text.endswith("left") for text in seen), seen
 
 
+def test_photos_can_be_taken_out_of_a_running_batch(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    paths = [photo(tmp_path / f"{i}.png", 300, 300) for i in range(4)]
+    open_photos(qtbot, window, *paths)
+    wait_restored(qtbot, window)
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: states(window)[0] == "working")
+    window.list_view.selectAll()
+    window.list_view.setCurrentIndex(window.photos.index(2))
+    window.remove_action.trigger()
+    assert [entry.path for entry in window.photos.entries] == [paths[0], paths[1], paths[3]]
+    assert window.progress_label.text().startswith("0 of 3")
+    window.list_view.setCurrentIndex(window.photos.index(0))
+    window.remove_action.trigger()
+    assert "0.png is being worked on: cancel that to remove it" in log(window)
+    late = photo(tmp_path / "late.png")
+    open_photos(qtbot, window, late)  # it came too late for this batch, and can go as well
+    window.list_view.setCurrentIndex(window.photos.index(3))
+    window.remove_action.trigger()
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+    assert states(window) == ["done"] * 3
+    assert "finished: 3 done" in log(window)
+    assert window.progress_bar.value() == 1000
+    assert not (tmp_path / "2-denoised.png").exists()
+    assert (tmp_path / "3-denoised.png").exists()
+
+
+def test_clearing_the_list_while_it_is_worked_on_leaves_what_is_in_work(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png", 300, 300) for i in range(5)))
+    wait_restored(qtbot, window)
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: states(window)[0] == "working")
+    window.clear_action.trigger()
+    assert [entry.path.name for entry in window.photos.entries] == ["0.png"]
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+    assert [path.name for path in tmp_path.glob("*-denoised*")] == ["0-denoised.png"]
+
+
+def test_a_strength_that_is_changed_meanwhile_makes_the_results_old(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), tmp_path / "gone.png")
+    until(qtbot, lambda: window.session.result is not None)
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: states(window)[0] == "working")
+    window.options.strength_slider.setValue(50)
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+    assert images.read(tmp_path / "a-denoised.png").pixels[50, 50, 0] == 50
+    assert states(window) == ["waiting", "failed"]  # why it failed can still be read
+    run_all(qtbot, window)
+    assert images.read(tmp_path / "a-denoised-2.png").pixels[50, 50, 0] == 75
+
+
+def test_language_and_looks_can_be_switched_while_it_works(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    broken = tmp_path / "x.jpg"
+    broken.write_bytes(b"")
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), broken)
+    wait_restored(qtbot, window)
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: states(window)[0] == "working")
+    window.language_actions["zh_CN"].trigger()
+    window.theme_actions["dark"].trigger()
+    until(qtbot, lambda: window.photo_state.text() == "已完成")
+    assert window.zoom_label.text() == "缩放 100%"
+    assert window.progress_label.text().startswith("0 / 2")
+    click(qtbot, window.pause_button)
+    assert window.pause_button.text() == "继续(&G)"
+    window.list_view.setCurrentIndex(window.photos.index(1))
+    until(qtbot, lambda: window.message.text() == "x.jpg：文件是空的")
+    window.language_actions["en"].trigger()
+    until(qtbot, lambda: window.message.text() == "x.jpg: the file is empty")
+    assert window.progress_label.text() == "0 of 2 · paused"
+    assert window.pause_button.text() == "&Go on"
+    window.pause_or_resume()
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+    assert states(window) == ["done", "failed"]
+    window.language_actions["zh_CN"].trigger()
+    until(qtbot, lambda: window.progress_label.text() == "处理结束")
+
+
+def test_cancel_and_start_at_once(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png", 300, 300) for i in range(3)))
+    wait_restored(qtbot, window)
+    for _ in range(3):
+        model.gate.clear()
+        click(qtbot, window.start_button)
+        until(qtbot, lambda: states(window)[0] == "working")
+        click(qtbot, window.pause_button)
+        click(qtbot, window.cancel_button)
+        window.start()  # the first batch is still at its tile
+        model.gate.set()
+        until(qtbot, lambda: not window.runner.busy)
+        assert states(window) == ["waiting"] * 3
+    run_all(qtbot, window)
+    assert states(window) == ["done"] * 3
+    assert len(list(tmp_path.iterdir())) == 3 + 3 + 1  # and the settings
+
+
 # --- saving --------------------------------------------------------------------------------------
 
 
@@ -586,6 +797,39 @@ def test_the_original_is_never_replaced(
     assert (tmp_path / "a-2.png").exists()
 
 
+def test_a_suffix_is_appended_to_a_name_without_one_and_replaces_nothing(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    for name, saved in (("b", "b.png"), ("c.v2", "c.v2.png")):
+        window.save_as(tmp_path / name)
+        until(qtbot, lambda: not window.runner.busy)
+        assert images.read(tmp_path / saved).format == "png"
+    mine = tmp_path / "mine.png"
+    mine.write_bytes(b"mine")
+    window.save_as(tmp_path / "mine")  # the dialog has asked about "mine", which is not there
+    until(qtbot, lambda: not window.runner.busy)
+    assert mine.read_bytes() == b"mine"
+    assert "there is a result of that name already" in log(window)
+    window.save_as(mine)  # and about this it has asked
+    until(qtbot, lambda: not window.runner.busy)
+    assert images.read(mine).pixels[50, 50, 0] == 50
+
+
+def test_results_are_not_taken_for_photos_when_a_folder_is_opened_again(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    photo(tmp_path / "in" / "a.png")
+    open_photos(qtbot, window, tmp_path / "in")
+    run_all(qtbot, window)
+    drop(window, tmp_path / "in")
+    until(qtbot, lambda: "in the list already" in log(window))
+    assert len(window.photos) == 1
+    open_photos(qtbot, window, tmp_path / "in" / "a-denoised.png")  # unless it is meant
+    assert len(window.photos) == 2
+
+
 # --- the noise tab -------------------------------------------------------------------------------
 
 _NOISE_COMMAND = """
@@ -608,6 +852,7 @@ def noise_command(monkeypatch: pytest.MonkeyPatch) -> None:
     command = staticmethod(lambda: [sys.executable, "-c", _NOISE_COMMAND])
     monkeypatch.setattr(NoiseTab, "command", command)
     monkeypatch.setattr(NoiseTab, "available", staticmethod(lambda: True))
+    monkeypatch.setattr(noise_tab, "SHIPPED_MODEL", Path(__file__))  # any file that is there
 
 
 @pytest.mark.usefixtures("noise_command")
@@ -632,6 +877,101 @@ def test_a_noisy_version_is_made_shown_and_saved(
     tab.save(path)
     until(qtbot, lambda: "an original is never replaced" in log(window))
     assert images.read(path).pixels[50, 50, 0] == 100
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_a_noisy_picture_is_a_png_file_that_replaces_nothing_unasked(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    tab = window.noise_tab
+    window.tabs.setCurrentWidget(tab)
+    click(qtbot, tab.make_button)
+    until(qtbot, lambda: tab.save_button.isEnabled())
+    tab.save(tmp_path / "b.jpg")
+    until(qtbot, (tmp_path / "b.jpg.png").exists)
+    assert images.read(tmp_path / "b.jpg.png").format == "png"
+    taken = tmp_path / "taken.png"
+    taken.write_bytes(b"mine")
+    tab.save(tmp_path / "taken")  # the dialog has asked about "taken", which is not there
+    until(qtbot, lambda: "there is a file of that name already" in log(window))
+    assert taken.read_bytes() == b"mine"
+    assert not list(tmp_path.glob(".invdn-*"))
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_closing_while_noise_is_made_asks(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeping = staticmethod(lambda: [sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(NoiseTab, "command", sleeping)
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    window.tabs.setCurrentWidget(window.noise_tab)
+    click(qtbot, window.noise_tab.make_button)
+    assert window.noise_tab.busy
+    answers = [False, True]
+    monkeypatch.setattr(window, "_really_stop", lambda: answers.pop(0))
+    click(qtbot, window.quit_button)
+    assert window.isVisible()
+    assert window.noise_tab.busy
+    click(qtbot, window.quit_button)
+    assert not window.isVisible()
+    assert not window.noise_tab.busy
+    assert not answers
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_without_weights_the_noise_tab_says_so_and_takes_others(
+    qtbot: Any,
+    make_window: Callable[[], MainWindow],
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(noise_tab, "SHIPPED_MODEL", tmp_path / "none.safetensors")
+    window = make_window()
+    tab = window.noise_tab
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    window.tabs.setCurrentWidget(tab)
+    assert tab.hint.text().startswith("The noise model is missing: train one")
+    assert not tab.make_button.isEnabled()
+    mine = tmp_path / "我的.safetensors"
+    mine.write_bytes(b"weights")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(mine), ""))
+    click(qtbot, tab.model_button)
+    assert tab.make_button.isEnabled()
+    click(qtbot, tab.make_button)
+    until(qtbot, lambda: tab.save_button.isEnabled())
+    again = make_window().noise_tab
+    assert again.model == mine
+
+
+def test_the_noise_tab_runs_the_command_with_real_weights(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    """Nothing is put in the place of anything: fresh weights of a small network."""
+    torch = pytest.importorskip("torch", reason="making noise needs PyTorch")
+    from safetensors.torch import save_file
+
+    from invdn import noise
+    from invdn.net.invdn import InvDN, LevelConfig
+    from invdn.net.noise_head import NoiseModel
+
+    assert noise.DEFAULT_MODEL == noise_tab.SHIPPED_MODEL
+    torch.manual_seed(0)
+    model = NoiseModel(InvDN((LevelConfig(1, 8, 6, 8, 1),)))
+    save_file(model.state_dict(), tmp_path / "small.safetensors")
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    tab = window.noise_tab
+    window.tabs.setCurrentWidget(tab)
+    tab.set_model(tmp_path / "small.safetensors")
+    tab.level_box.setValue(20)
+    click(qtbot, tab.make_button)
+    qtbot.waitUntil(lambda: not tab.busy and tab.save_button.isEnabled(), timeout=120_000)
+    view = tab.compare._view
+    assert view is not None
+    noise_made = view.after.levels[0].astype(float) - view.before.levels[0]
+    assert 5 < noise_made.std() < 60
 
 
 @pytest.mark.usefixtures("noise_command")
@@ -680,6 +1020,115 @@ def test_the_language_can_be_switched(
     until(qtbot, lambda: window.start_button.text() == "&Start")
 
 
+@pytest.mark.parametrize("name", language.LANGUAGES)
+def test_no_two_keys_are_the_same(window: MainWindow, name: str) -> None:
+    """What Alt and a letter mean is unique, on each tab and in each menu."""
+    language.apply(name)
+    QApplication.sendPostedEvents()
+    window.retranslate()
+    bar = [action.text() for action in window.menuBar().actions()]
+    window.options.where_box.setCurrentIndex(window.options.where_box.findData("folder"))
+    for tab in range(window.tabs.count()):
+        window.tabs.setCurrentIndex(tab)
+        buttons = [b for b in window.findChildren(QAbstractButton) if b.isVisible()]
+        labels = [x for x in window.findChildren(QLabel) if x.isVisible() and x.buddy()]
+        texts = [*bar, *(w.text() for w in (*buttons, *labels)), "&Go on"]
+        keys = [m[1].upper() for text in texts if (m := re.search(r"&([^&])", text))]
+        assert len(keys) > 10
+        assert len(set(keys)) == len(keys), sorted(texts)
+    for menu in window.menuBar().findChildren(QMenu):
+        items = [action.text() for action in menu.actions()]
+        keys = [m[1].upper() for text in items if (m := re.search(r"&([^&])", text))]
+        assert len(set(keys)) == len(keys), items
+    used = [key.toString() for a in window.findChildren(QAction) for key in a.shortcuts()]
+    assert len(set(used)) == len(used), used
+
+
+def test_nothing_is_left_in_english(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    """Every text of every widget and menu, in Chinese; but for names, units and keys."""
+    open_photos(qtbot, window, photo(tmp_path / "照片.png"))
+    wait_restored(qtbot, window)
+    window.log.clear()
+    language.apply("zh_CN")
+    until(qtbot, lambda: window.start_button.text() == "开始转换(&S)")
+    run_all(qtbot, window)
+    window._on_found(Plan(()))
+    window._fill_recent()
+    texts = [action.text() for action in window.findChildren(QAction)]
+    texts += [menu.title() for menu in window.findChildren(QMenu)]
+    for widget in window.findChildren(QWidget):
+        if widget.objectName().startswith("qt_") or isinstance(widget, QLineEdit):
+            continue
+        texts += [widget.toolTip(), widget.accessibleName(), widget.accessibleDescription()]
+        if isinstance(widget, QAbstractButton | QLabel):
+            texts.append(widget.text())
+        if isinstance(widget, QComboBox):
+            texts += [widget.itemText(i) for i in range(widget.count())]
+    texts += [window.tabs.tabText(i) for i in range(window.tabs.count())]
+    texts += log(window).splitlines()
+    texts += [window.photos.data(window.photos.index(0), role) for role in
+              (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole)]  # fmt: skip
+    known = (
+        r"English|invdn train configs/noise\.toml|invdn|JPEG|PNG|TIFF|WebP|HEIC|RAW|EXIF|XMP|IPTC"
+        r"|PyTorch|F1|Ctrl\+\S+|halving|photo|cpu|\(&\w\)|-denoised|\.png|\.jpg"
+    )
+    assert len(texts) > 100
+    for text in texts:
+        rest = re.sub(known, "", text.replace(str(tmp_path), ""))
+        assert not re.search(r"[A-Za-z]{2}", rest), text
+
+
+def test_what_the_engine_says_is_said_in_chinese(qapp: QApplication) -> None:
+    """Every reason and notice of the modules that read, write and restore photos."""
+    language.apply("zh_CN")
+    sentences = [*_engine_sentences()]
+    assert len(sentences) > 50
+    assert "the file is empty" in sentences
+    for sentence in sentences:
+        said = language.translated_reason(sentence)
+        assert said != sentence, sentence
+        assert re.search("[一-鿿]", said), sentence
+    language.apply("en")
+    said = language.translated_reason("this is really an AVIF file")
+    assert said == "its format is really AVIF"
+
+
+def _engine_sentences() -> Iterator[str]:
+    """What `PhotoError` is raised with, and what is returned or appended as a notice."""
+    package = Path(images.__file__).parent
+    for source in (*package.glob("*.py"), package.parent / "restore.py"):
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                owner = getattr(getattr(node.func, "value", None), "id", "")
+                if name == "PhotoError" or (name == "append" and owner == "notices"):
+                    yield from _sentence(node.args[0])
+            if isinstance(node, ast.keyword) and node.arg == "notices":
+                yield from (s for part in ast.walk(node.value) for s in _sentence(part))
+            if isinstance(node, ast.FunctionDef) and node.name == "_reading_failed":
+                returned = (n for n in ast.walk(node) if isinstance(n, ast.Return))
+                yield from (s for n in returned for s in _sentence(n.value))
+    yield images.EXISTS
+    yield "HEIC needs: pip install 'invdn[heif]'"
+    yield "camera raw needs: pip install 'invdn[raw]'"
+    yield batch.reason_of(MemoryError())
+    yield batch.reason_of(RuntimeError("what"))
+    for number in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO, errno.ENAMETOOLONG):
+        yield batch.reason_of(OSError(number, os.strerror(number), "a.jpg"))
+        yield f"cannot write a.jpg: {os.strerror(number).lower()}"
+
+
+def _sentence(node: ast.AST | None) -> Iterator[str]:
+    """The text of a literal, with 7 in the place of what is put in."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(p.value if isinstance(p, ast.Constant) else "7" for p in node.values)
+
+
 def test_the_looks_can_be_switched(window: MainWindow, settings: QSettings) -> None:
     window.theme_actions["dark"].trigger()
     assert settings.value("theme") == "dark"
@@ -713,7 +1162,7 @@ def test_everything_has_a_name_and_can_be_reached_by_keyboard(
             assert control.focusPolicy() & Qt.FocusPolicy.TabFocus, control
     for widget in (window.compare, window.list_view, window.log, window.progress_bar):
         assert widget.accessibleName()
-    assert window.compare.accessibleDescription() == "Side by side, 100 %"
+    assert window.compare.accessibleDescription() == "Side by side, Zoom 100 %"
 
 
 def test_the_interface_thread_is_never_held_up(

@@ -61,16 +61,28 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         QT_TRANSLATE_NOOP("Reasons", "there is a result of that name already"),
     ),
     (
+        r"the camera raw file is damaged or cut off \((.+)\)",
+        QT_TRANSLATE_NOOP("Reasons", "the camera raw file is damaged or cut off ({0})"),
+    ),
+    (
         r"the (.+) file is damaged or cut off \((.+)\)",
         QT_TRANSLATE_NOOP("Reasons", "the {0} file is damaged or cut off ({1})"),
     ),
     (
-        r"is not a (.+) file, nor any other picture that can be read",
-        QT_TRANSLATE_NOOP("Reasons", "this is neither a {0} file nor another picture"),
+        r"is not an? (.+) file, nor any other picture that can be read",
+        QT_TRANSLATE_NOOP("Reasons", "this is no {0} file, and no other picture"),
     ),
     (
         r"is not a picture that can be read \((.+)\)",
         QT_TRANSLATE_NOOP("Reasons", "this is not a picture that can be read ({0})"),
+    ),
+    (
+        r"cannot write a file without a suffix.*",
+        QT_TRANSLATE_NOOP("Reasons", "the name lacks a suffix such as .jpg or .tif"),
+    ),
+    (
+        r"cannot write (\S+) files: .*",
+        QT_TRANSLATE_NOOP("Reasons", "{0} files cannot be written: choose another format"),
     ),
     (
         r"cannot write (.+): no space left on device",
@@ -89,6 +101,19 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         r"permission denied \((.+)\)",
         QT_TRANSLATE_NOOP("Reasons", "{0}: it is not allowed there"),
     ),
+    (r"permission denied", QT_TRANSLATE_NOOP("Reasons", "it is not allowed")),
+    (r"read-only file system", QT_TRANSLATE_NOOP("Reasons", "nothing can be written there")),
+    (r"input/output error", QT_TRANSLATE_NOOP("Reasons", "the disk or the network fails")),
+    (r"file name too long", QT_TRANSLATE_NOOP("Reasons", "the name is too long")),
+    (r"not a directory", QT_TRANSLATE_NOOP("Reasons", "this is not a folder")),
+    (r"is a directory", QT_TRANSLATE_NOOP("Reasons", "this is a folder")),
+    (r"file exists", QT_TRANSLATE_NOOP("Reasons", "there is a file of that name already")),
+    (
+        r"(read-only file system|input/output error|file name too long|not a directory"
+        r"|is a directory|file exists|no such file or directory) \((.+)\)",
+        QT_TRANSLATE_NOOP("Reasons", "{1}: {0}"),
+    ),
+    (r"no such file or directory", QT_TRANSLATE_NOOP("Reasons", "it is not there")),
     (r"cannot be read: (.+)", QT_TRANSLATE_NOOP("Reasons", "it cannot be read: {0}")),
     (r"cannot be opened: (.+)", QT_TRANSLATE_NOOP("Reasons", "it cannot be opened: {0}")),
     (
@@ -109,18 +134,143 @@ _REASONS: tuple[tuple[str, Any], ...] = (
     ),
     (r"there is no model file (.+)", QT_TRANSLATE_NOOP("Reasons", "there is no model file {0}")),
     (
-        r"JPEG holds no transparency: .*",
-        QT_TRANSLATE_NOOP("Reasons", "JPEG holds no transparency: the background is white now"),
+        r"(.+) holds no transparency: .*",
+        QT_TRANSLATE_NOOP("Reasons", "{0} holds no transparency: the background is white now"),
     ),
-    (r"(.+) holds 8 bits a channel", QT_TRANSLATE_NOOP("Reasons", "{0} holds 8 bits a channel")),
-    (r"this is really a (.+) file", QT_TRANSLATE_NOOP("Reasons", "this is really a {0} file")),
+    (
+        r"(.+) holds (.+) bits a channel",
+        QT_TRANSLATE_NOOP("Reasons", "{0} holds {1} bits a channel"),
+    ),
+    (
+        r"(.+) holds no metadata: .*",
+        QT_TRANSLATE_NOOP("Reasons", "{0} holds no metadata: camera data and profile are left out"),
+    ),
+    (
+        r"the EXIF data does not fit .*",
+        QT_TRANSLATE_NOOP("Reasons", "the camera data does not fit into a JPEG: it is left out"),
+    ),
+    (r"this is really an? (.+) file", QT_TRANSLATE_NOOP("Reasons", "its format is really {0}")),
+    (r"CMYK was converted to sRGB", QT_TRANSLATE_NOOP("Reasons", "CMYK was converted to sRGB")),
+    (r"its palette was expanded", QT_TRANSLATE_NOOP("Reasons", "its palette was expanded")),
+    (
+        r"only the first of (.+) pages is kept",
+        QT_TRANSLATE_NOOP("Reasons", "only the first of {0} pages is kept"),
+    ),
+    (
+        r"camera raw was developed to sRGB, 16 bits",
+        QT_TRANSLATE_NOOP("Reasons", "the camera raw was developed to sRGB, 16 bits"),
+    ),
+    (
+        r"its values go to (.+): they were scaled to (.+)",
+        QT_TRANSLATE_NOOP("Reasons", "its values go to {0}: they were scaled to {1}"),
+    ),
+    (r"page (.+?) of (.+?): (.+)", QT_TRANSLATE_NOOP("Reasons", "page {0} of {1}: {2}")),
+    (
+        r"the (.+) file is damaged \((.+)\)",
+        QT_TRANSLATE_NOOP("Reasons", "the {0} file is damaged ({1})"),
+    ),
+    (
+        r"this kind of camera raw is not supported \((.+)\)",
+        QT_TRANSLATE_NOOP("Reasons", "this kind of camera raw cannot be read ({0})"),
+    ),
+    (
+        r"this kind of (.+) file is not supported \((.+)\)",
+        QT_TRANSLATE_NOOP("Reasons", "this kind of {0} file cannot be read ({1})"),
+    ),
+    (r"camera raw needs: (.+)", QT_TRANSLATE_NOOP("Reasons", "to read camera raw, install: {0}")),
+    (r"(.+) needs: (.+)", QT_TRANSLATE_NOOP("Reasons", "to read {0}, install: {1}")),
+    (r"(.+) cannot be imported", QT_TRANSLATE_NOOP("Reasons", "{0} cannot be loaded")),
+    (
+        r"claims to be (.+) pixels, more than the limit of (.+) megapixels.*",
+        QT_TRANSLATE_NOOP("Reasons", "it has {0} pixels: more than {1} megapixels are too many"),
+    ),
+    (
+        r"has (.+) megapixels, too many to be shown",
+        QT_TRANSLATE_NOOP("Reasons", "{0} megapixels are too many to be shown: Start works on it"),
+    ),
+    (r"claims to have no pixels", QT_TRANSLATE_NOOP("Reasons", "it has no pixels")),
+    (
+        r"is black and white only .*",
+        QT_TRANSLATE_NOOP("Reasons", "it is black and white only: there is no noise to remove"),
+    ),
+    (
+        r"has pixels of type (.+): .*",
+        QT_TRANSLATE_NOOP("Reasons", "its pixels are of type {0}: only 8, 16 bits and float are"
+                                     " read"),
+    ),
+    (
+        r"is in the colour space (.+): .*",
+        QT_TRANSLATE_NOOP("Reasons", "it is in the colour space {0}: convert it to RGB first"),
+    ),
+    (
+        r"has (.+) channels: .*",
+        QT_TRANSLATE_NOOP("Reasons", "it has {0} channels: at most 4 are read"),
+    ),
+    (
+        r"has (.+) pages: at most (.+) are read",
+        QT_TRANSLATE_NOOP("Reasons", "it has {0} pages: at most {1} are read"),
+    ),
+    (r"is an animation.*", QT_TRANSLATE_NOOP("Reasons", "this is an animation, not a photo")),
+    (r"is a film .*", QT_TRANSLATE_NOOP("Reasons", "this is a film, not a photo")),
+    (r"is a folder, .*", QT_TRANSLATE_NOOP("Reasons", "this is a folder, not a photo")),
+    (r"is not a regular file", QT_TRANSLATE_NOOP("Reasons", "this is not an ordinary file")),
+    (
+        r"the colour profile cannot be used \((.+)\)",
+        QT_TRANSLATE_NOOP("Reasons", "the colour profile cannot be used ({0})"),
+    ),
+    (
+        r"cannot be written as HEIC: (.+)",
+        QT_TRANSLATE_NOOP("Reasons", "it cannot be written as HEIC: {0}"),
+    ),
+    (r"BMP holds at most .*", QT_TRANSLATE_NOOP("Reasons", "it is too large for a BMP file")),
+    (
+        r"its pages are more than .*",
+        QT_TRANSLATE_NOOP("Reasons", "its pages are too large for a TIFF file"),
+    ),
+    (
+        r"is clean already, and too large .*",
+        QT_TRANSLATE_NOOP("Reasons", "it is clean already, and too large to be converted"),
+    ),
+    (
+        r"there is no noise model (.+): .*",
+        QT_TRANSLATE_NOOP("Reasons", "there is no noise model {0}"),
+    ),
+    (
+        r"(.+) is not a noise model: .*",
+        QT_TRANSLATE_NOOP("Reasons", "{0} is not a noise model"),
+    ),
+    (
+        r"(.+) is not a usable ONNX model: .*",
+        QT_TRANSLATE_NOOP("Reasons", "{0} is not a model that can be used"),
+    ),
+    (r"(.+) is not a model of invdn: .*", QT_TRANSLATE_NOOP("Reasons", "{0} is no model of invdn")),
+    (r"(.+) is damaged \(its SHA-256 .*", QT_TRANSLATE_NOOP("Reasons", "the model {0} is damaged:"
+                                                          " install invdn anew")),
+    (
+        r"cannot read (?:the model )?(.+): (.+)",
+        QT_TRANSLATE_NOOP("Reasons", "{0} cannot be read: {1}"),
+    ),
+    (
+        r"(.+) failed on a tile of (.+) pixels on (.+?): (.+)",
+        QT_TRANSLATE_NOOP("Reasons", "the model {0} failed on {2}: {3}"),
+    ),
+    (
+        r"(.+) has no strength: .*",
+        QT_TRANSLATE_NOOP("Reasons", "the model {0} knows no strength but 100 %"),
+    ),
+    (
+        r"unexpected error, please report it: (.+)",
+        QT_TRANSLATE_NOOP("Reasons", "unexpected error, please report it: {0}"),
+    ),
 )  # fmt: skip
 
 
 def translated_reason(reason: str) -> str:
     """A sentence of the engine in the window's language, or as it is where it is a rare one."""
     for pattern, sentence in _REASONS:
-        match = re.fullmatch(pattern, reason)
+        match = re.fullmatch(pattern, reason, re.IGNORECASE)
         if match:
-            return QCoreApplication.translate("Reasons", sentence).format(*match.groups())
+            # Often the reason of a reason is the last part of a sentence.
+            parts = [translated_reason(part) for part in match.groups()]
+            return QCoreApplication.translate("Reasons", sentence).format(*parts)
     return reason

@@ -31,11 +31,16 @@ from invdn.gui.compare import CompareView
 from invdn.gui.language import translated_reason
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
+from invdn.runtime import WEIGHTS
 
 PICTURES = " ".join(
     f"*{suffix} *{suffix.upper()}" for suffix in sorted({*images.SUFFIXES, *images.RAW_SUFFIXES})
 )
 """What file dialogs show; some of them take "IMG.JPG" for something else than "*.jpg"."""
+
+
+SHIPPED_MODEL = WEIGHTS / "noise.safetensors"
+"""What `invdn noise` takes by itself, said here too because asking it would load PyTorch."""
 
 
 class NoiseTab(QWidget):
@@ -53,7 +58,7 @@ class NoiseTab(QWidget):
         self._like: Path | None = None
         self._result: Path | None = None
         self._source: Path | None = None  # what the result was made from
-        self._folder = Path(tempfile.mkdtemp(prefix="invdn-noise-"))
+        self._folder: Path | None = None  # of what is made and not saved
         self._number = 0
         self._process: QProcess | None = None
         self.lane = Lane("noise tab", self)
@@ -74,7 +79,20 @@ class NoiseTab(QWidget):
         return find_spec("torch") is not None
 
     @property
+    def model(self) -> Path | None:
+        """The noise model that the user has chosen, or the shipped one; None if it is missing."""
+        chosen = str(self._settings.value("noise/model", ""))
+        path = Path(chosen) if chosen else SHIPPED_MODEL
+        return path if path.is_file() else None
+
+    def set_model(self, path: Path) -> None:
+        """Make noise with this model from now on."""
+        self._settings.setValue("noise/model", str(path))
+        self._enable()
+
+    @property
     def busy(self) -> bool:
+        """Whether noise is being made."""
         return self._process is not None
 
     def set_photo(self, path: Path | None) -> None:
@@ -90,16 +108,25 @@ class NoiseTab(QWidget):
         self.like_button.setToolTip(str(path))
         self._enable()
 
+    def stop(self) -> None:
+        """Make no noise any more."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.finished.disconnect()
+            process.errorOccurred.disconnect()
+            process.kill()
+            process.waitForFinished(1000)
+
     def close_down(self) -> None:
-        """Stop everything and remove what was made and not saved."""
-        if self._process is not None:
-            self._process.finished.disconnect()
-            self._process.kill()
-            self._process.waitForFinished(1000)
-            self._process = None
+        """Stop everything; `join` waits for it."""
+        self.stop()
         self.lane.close()
-        self.lane.join(2)
-        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread to end, for so long at most; remove what was made and not saved."""
+        self.lane.join(seconds)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     # --- building --------------------------------------------------------------------------------
 
@@ -112,6 +139,7 @@ class NoiseTab(QWidget):
         self.level_box.setDecimals(1)
         self.level_box.setValue(12.0)
         self.like_button = QPushButton()
+        self.model_button = QPushButton()
         self.seed_label = QLabel()
         self.seed_box = QSpinBox()
         self.seed_box.setRange(0, 999_999)
@@ -131,6 +159,7 @@ class NoiseTab(QWidget):
         row.addWidget(self.seed_label)
         row.addWidget(self.seed_box)
         row.addStretch()
+        row.addWidget(self.model_button)
         below = QHBoxLayout()
         below.addWidget(self.hint, 1)
         below.addWidget(self.make_button)
@@ -144,12 +173,15 @@ class NoiseTab(QWidget):
         self.make_button.clicked.connect(self.make)
         self.save_button.clicked.connect(self._save)
         self.like_button.clicked.connect(self._choose_like)
+        self.model_button.clicked.connect(self._choose_model)
         self.level_radio.toggled.connect(self._enable)
         self._made.connect(self._on_made)
         self._could_not.connect(self._on_failed)
 
     def _enable(self) -> None:
-        ready = self.available() and self._path is not None and not self.busy
+        model = self.model
+        ready = self.available() and model is not None
+        ready = ready and self._path is not None and not self.busy
         ready = ready and (self.level_radio.isChecked() or self._like is not None)
         self.make_button.setEnabled(ready)
         self.save_button.setEnabled(self._result is not None and not self.busy)
@@ -158,6 +190,11 @@ class NoiseTab(QWidget):
             text = self.tr("Adding noise needs PyTorch: pip install 'invdn[train]'")
         elif self.busy:
             text = self.tr("Making noise…")
+        elif model is None:
+            text = self.tr(
+                "The noise model is missing: train one (invdn train configs/noise.toml), and choose"
+                " its weights."
+            )
         elif self._path is None:
             text = self.tr("Choose a clean photo in the list first.")
         else:
@@ -173,13 +210,28 @@ class NoiseTab(QWidget):
         if chosen:
             self.set_like(Path(chosen))
 
+    def _choose_model(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, self.tr("Choose a noise model"), "", self.tr("Noise models (*.safetensors)")
+        )
+        if chosen:
+            self.set_model(Path(chosen))
+
     # --- making ----------------------------------------------------------------------------------
 
     def make(self) -> None:
         """Start the command."""
-        if self._path is None or self.busy:
+        model = self.model
+        if self._path is None or model is None or self.busy:
+            self._enable()
             return
         self._source = self._path
+        try:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="invdn-noise-"))
+        except OSError as error:
+            self._on_failed(batch.reason_of(error))
+            return
         self._number += 1
         output = self._folder / f"{self._number}.png"
         arguments = [*self.command(), str(self._source), "-o", str(output)]
@@ -187,7 +239,7 @@ class NoiseTab(QWidget):
             arguments += ["--level", f"{self.level_box.value():g}"]
         else:
             arguments += ["--like", str(self._like)]
-        arguments += ["--seed", str(self.seed_box.value())]
+        arguments += ["--seed", str(self.seed_box.value()), "--model", str(model)]
         process = QProcess(self)
         process.finished.connect(lambda code, _: self._on_finished(process, code, output))
         process.errorOccurred.connect(self._on_process_error)
@@ -249,15 +301,25 @@ class NoiseTab(QWidget):
             self.save(Path(chosen))
 
     def save(self, target: Path) -> None:
-        """Copy the result there; never over the clean picture."""
+        """Copy the result there, as a PNG file; never over the clean picture.
+
+        A file of that name is replaced: the user was asked. One that has the name only once its
+        suffix is appended is not.
+        """
         result, source = self._result, self._source
         if result is None or source is None:
             return
+        as_chosen = target.suffix.lower() == ".png"
+        if not as_chosen:
+            target = target.with_name(target.name + ".png")
 
         def work(token: Token) -> None:
             try:
                 batch.plan([source], target)  # refuses what would replace the picture
-                with images.atomically(target, overwrite=True) as file, result.open("rb") as made:
+                with (
+                    images.atomically(target, overwrite=as_chosen) as file,
+                    result.open("rb") as made,
+                ):
                     shutil.copyfileobj(made, file)
             except (batch.UsageError, OSError) as error:
                 self._could_not.emit(
@@ -279,14 +341,16 @@ class NoiseTab(QWidget):
         self.level_radio.setText(self.tr("&Level"))
         self.level_box.setAccessibleName(self.tr("Noise level, in grey levels of 255"))
         self.level_box.setToolTip(self.tr("Noise level, in grey levels of 255"))
-        self.like_radio.setText(self.tr("Like &another photo"))
+        self.like_radio.setText(self.tr("Like anothe&r photo"))
         if self._like is None:
             self.like_button.setText(self.tr("Choose…"))
         self.like_button.setAccessibleName(self.tr("Choose a noisy photo"))
         self.seed_label.setText(self.tr("See&d"))
         self.seed_box.setToolTip(self.tr("Another seed makes other noise of the same kind."))
         self.make_button.setText(self.tr("&Make noisy"))
-        self.save_button.setText(self.tr("Sa&ve…"))
+        self.model_button.setText(self.tr("M&odel…"))
+        self.model_button.setToolTip(self.tr("Choose a noise model"))
+        self.save_button.setText(self.tr("Save nois&y…"))
         self.compare.set_titles(self.tr("Clean"), self.tr("Noisy"), "")
         self.compare.set_placeholder(self.tr("The noisy version will be shown here."))
         self.compare.setAccessibleName(self.tr("Clean and noisy picture"))

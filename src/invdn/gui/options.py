@@ -57,6 +57,7 @@ class OptionsPanel(QWidget):
     ) -> None:
         super().__init__(parent)
         self._settings = settings
+        self._strength_known = True
         self._make_controls(models)
         self._lay_out()
         self._load()
@@ -67,8 +68,17 @@ class OptionsPanel(QWidget):
 
     @property
     def strength(self) -> float:
-        """0–1.5."""
-        return self.strength_slider.value() / 100
+        """0–1.5; 1 for a model that knows no other."""
+        return self.strength_slider.value() / 100 if self._strength_known else 1.0
+
+    def set_strength_known(self, known: bool) -> None:
+        """Whether the model knows a strength at all."""
+        if known != self._strength_known:
+            self._strength_known = known
+            self.strength_slider.setEnabled(known)
+            self.strength_box.setEnabled(known)
+            self._say_hint()
+            self.strength_changed.emit(self.strength)
 
     @property
     def model(self) -> str:
@@ -94,6 +104,9 @@ class OptionsPanel(QWidget):
         self.saving_changed.emit()
 
     def add_strength(self, percent: int) -> None:
+        """Move the slider, if it can be moved."""
+        if not self._strength_known:
+            return
         self.strength_slider.setValue(self.strength_slider.value() + percent)
 
     def set_locked(self, locked: bool) -> None:
@@ -263,15 +276,20 @@ class OptionsPanel(QWidget):
             self.retranslate()
         super().changeEvent(event)
 
+    def _say_hint(self) -> None:
+        if self._strength_known:
+            text = self.tr("0 % is the original, 100 % removes what looks like noise.")
+        else:
+            text = self.tr("This model knows no strength but 100 %.")
+        self._strength_hint.setText(text)
+
     def retranslate(self) -> None:
         self._removal_group.setTitle(self.tr("Noise removal"))
         self._saving_group.setTitle(self.tr("Saving"))
         self._labels["strength"].setText(self.tr("S&trength"))
         self.strength_slider.setAccessibleName(self.tr("Strength, in percent"))
         self.strength_box.setAccessibleName(self.tr("Strength, in percent"))
-        self._strength_hint.setText(
-            self.tr("0 % is the original, 100 % removes what looks like noise.")
-        )
+        self._say_hint()
         self._labels["model"].setText(self.tr("Mo&del"))
         self.model_box.setItemText(self.model_box.count() - 1, self.tr("Other file…"))
         self._labels["where"].setText(self.tr("Resu&lts"))
@@ -279,7 +297,7 @@ class OptionsPanel(QWidget):
             (self.tr("Beside the original"), self.tr("Into a folder"), self.tr("Ask each time"))
         ):
             self.where_box.setItemText(row, text)
-        self._labels["folder"].setText(self.tr("Fold&er"))
+        self._labels["folder"].setText(self.tr("F&older"))
         self.folder_button.setAccessibleName(self.tr("Choose a folder for the results"))
         self._labels["format"].setText(self.tr("For&mat"))
         for row, text in enumerate((self.tr("As the original"), "JPEG", "PNG", "TIFF", "WebP")):
@@ -290,7 +308,7 @@ class OptionsPanel(QWidget):
         self.metadata_box.setToolTip(
             self.tr("EXIF, XMP and IPTC: camera, time, place, author. Colours are kept either way.")
         )
-        self.skip_box.setText(self.tr("Ski&p if there is a result already"))
+        self.skip_box.setText(self.tr("Skip if there is a res&ult already"))
         self.skip_box.setToolTip(
             self.tr("Otherwise the new result gets a number. Nothing is ever overwritten.")
         )

@@ -96,11 +96,12 @@ class PhotoList(QAbstractListModel):
 
     def remove(self, rows: Iterable[int]) -> None:
         """Take photos out of the list; the files stay."""
-        for row in sorted(set(rows), reverse=True):
-            self.beginRemoveRows(QModelIndex(), row, row)
-            del self._entries[row]
+        for first, last in _runs(rows):
+            self.beginRemoveRows(QModelIndex(), first, last)
+            del self._entries[first : last + 1]
             self.endRemoveRows()
-        self._rows = {entry.path: row for row, entry in enumerate(self._entries)}
+            # At once: whoever hears of the removal may ask for rows.
+            self._rows = {entry.path: row for row, entry in enumerate(self._entries)}
 
     def update(self, path: Path, **fields: Any) -> None:
         """Change fields of the entry of a photo, if it is still there."""
@@ -109,14 +110,6 @@ class PhotoList(QAbstractListModel):
             for name, value in fields.items():
                 setattr(self._entries[row], name, value)
             self.dataChanged.emit(self.index(row), self.index(row))
-
-    def update_all(self, **fields: Any) -> None:
-        """Change fields of all entries."""
-        for entry in self._entries:
-            for name, value in fields.items():
-                setattr(entry, name, value)
-        if self._entries:
-            self.dataChanged.emit(self.index(0), self.index(len(self._entries) - 1))
 
     def close(self) -> None:
         self.lane.close()
@@ -178,6 +171,17 @@ class PhotoList(QAbstractListModel):
 
     def _on_small(self, path: Path, image: QImage, megapixels: float) -> None:
         self.update(path, thumbnail=image, megapixels=megapixels)
+
+
+def _runs(rows: Iterable[int]) -> list[tuple[int, int]]:
+    """Rows as runs of neighbours, (first, last), from the end of the list to its beginning."""
+    runs: list[tuple[int, int]] = []
+    for row in sorted(set(rows), reverse=True):
+        if runs and runs[-1][0] == row + 1:
+            runs[-1] = (row, runs[-1][1])
+        else:
+            runs.append((row, row))
+    return runs
 
 
 class PhotoDelegate(QStyledItemDelegate):
@@ -272,5 +276,7 @@ class PhotoListView(QListView):
     def keyPressEvent(self, event: Any) -> None:
         if event.matches(QKeySequence.StandardKey.Delete):
             self.remove_wanted.emit()
+        elif event.key() == Qt.Key.Key_Space:
+            event.ignore()  # the window shows the original while it is held
         else:
             super().keyPressEvent(event)

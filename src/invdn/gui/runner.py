@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
@@ -37,6 +38,10 @@ class Clock:
         """Note that so much of a photo is done; returns how much of all is, 0–1."""
         self._done = sum(self._sizes[:number]) + fraction * self._sizes[number]
         return self._done / self.total
+
+    def leave_out(self, number: int) -> None:
+        """A photo will not be done at all."""
+        self._sizes[number] = 0.0
 
     def skip(self, number: int) -> None:
         """A photo was not worked on: it must not make the others look quick."""
@@ -80,6 +85,9 @@ class Runner(QObject):
         self._cancelled = threading.Event()
         self._going = threading.Event()
         self._busy = False
+        self._begun: set[Path] = set()
+        self._left_out: set[Path] = set()
+        self._choosing = threading.Lock()
         self.finished.connect(self._on_finished)
 
     @property
@@ -105,6 +113,7 @@ class Runner(QObject):
         if self._busy:
             return False
         self._busy = True
+        self._begun, self._left_out = set(), set()
         self._cancelled.clear()
         self._going.set()
 
@@ -113,7 +122,7 @@ class Runner(QObject):
                 found = tuple(jobs())
                 self.started.emit(found)
                 for result in batch.run(
-                    found,
+                    self._wanted(found),
                     denoiser,
                     strength=strength,
                     quality=quality,
@@ -130,6 +139,14 @@ class Runner(QObject):
         self._thread = threading.Thread(target=work, name="batch", daemon=True)
         self._thread.start()
         return True
+
+    def leave_out(self, photo: Path) -> bool:
+        """Do not do a photo of the batch; False if it is begun already, or done."""
+        with self._choosing:
+            if photo in self._begun:
+                return False
+            self._left_out.add(photo)
+            return True
 
     def pause(self) -> None:
         """Stop after the tile in work, until `resume`."""
@@ -148,6 +165,14 @@ class Runner(QObject):
         """Wait for the thread to end, for so long at most."""
         if self._thread is not None:
             self._thread.join(seconds)
+
+    def _wanted(self, jobs: Sequence[Job]) -> Iterator[Job]:
+        for job in jobs:
+            with self._choosing:
+                if job.input in self._left_out:
+                    continue
+                self._begun.add(job.input)
+            yield job
 
     def _is_cancelled(self) -> bool:
         self._going.wait()

@@ -144,7 +144,7 @@ class Session(QObject):
 
     def _read(self, token: Token, path: Path) -> None:
         try:
-            photo = images.read(path)
+            photo = preview.read(path)
             token.check()
             view = preview.View(photo)
         except (images.PhotoError, OSError, MemoryError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from PySide6.QtGui import (
     QDesktopServices,
     QDragEnterEvent,
     QDropEvent,
+    QKeyEvent,
     QKeySequence,
 )
 from PySide6.QtWidgets import (
@@ -48,7 +49,7 @@ from invdn.gui.language import translated_reason
 from invdn.gui.log import LogPane
 from invdn.gui.noise_tab import PICTURES, NoiseTab
 from invdn.gui.options import OptionsPanel
-from invdn.gui.photos import PhotoList, PhotoListView
+from invdn.gui.photos import Entry, PhotoList, PhotoListView
 from invdn.gui.runner import Clock, Runner
 from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
@@ -115,6 +116,11 @@ class MainWindow(QMainWindow):
         self._clock: Clock | None = None
         self._rows: dict[Path, int] = {}  # place of a photo in the batch
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
+        self._batch_strength = 0.0
+        # What three labels say, so that it can be said anew in another language.
+        self._state_said: Callable[[], str] = str
+        self._message_said: Callable[[], str] = str
+        self._outcome_said: Callable[[], str] = str
         self.setAcceptDrops(True)
         self.photos = PhotoList(self)
         self.session = Session(self)
@@ -343,6 +349,7 @@ class MainWindow(QMainWindow):
         self.theme_actions = self._choices(self.theme_menu, theme.THEMES, "theme", self.set_theme)
         self.help_menu.addActions([self.help_action, self.about_action])
         self.recent_menu.aboutToShow.connect(self._fill_recent)
+        self._fill_recent()  # an empty menu cannot be opened everywhere
         self.list_view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self.list_view.addActions([self.save_action, self.reveal_action, self.remove_action])
 
@@ -382,6 +389,7 @@ class MainWindow(QMainWindow):
         self.runner.photo_done.connect(self._on_photo_done)
         self.runner.finished.connect(self._on_batch_finished)
         self.runner.failed.connect(lambda reason: self.log.say(translated_reason(reason)))
+        self.tabs.currentChanged.connect(self._on_tab)
         self.denoiser_loaded.connect(self._on_denoiser)
         self._load_failed.connect(self._on_load_failed)
         self.noise_tab.said.connect(self.log.say)
@@ -448,12 +456,35 @@ class MainWindow(QMainWindow):
             self.add_photos([Path(chosen)])
 
     def remove_selected(self) -> None:
-        if not self.runner.busy:
-            self.photos.remove(self.list_view.selected_rows())
+        self._remove(self.list_view.selected_rows())
 
     def clear_list(self) -> None:
-        if not self.runner.busy:
-            self.photos.remove(range(len(self.photos)))
+        self._remove(range(len(self.photos)))
+
+    def _remove(self, rows: Iterable[int]) -> None:
+        """Take photos out of the list, and out of the batch; not the one that is in work."""
+        removed = []
+        for row in rows:
+            entry = self.photos[row]
+            if not self._leave_out(entry):
+                said = self.tr("{0} is being worked on: cancel that to remove it")
+                self.log.say(said.format(entry.path.name))
+                continue
+            removed.append(row)
+        self.photos.remove(removed)
+
+    def _leave_out(self, entry: Entry) -> bool:
+        """See to it that a batch does not do a photo any more; False if it is at it."""
+        number = self._rows.get(entry.path)
+        if not self.runner.busy or number is None or entry.state not in ("waiting", "working"):
+            return True
+        if not self.runner.leave_out(entry.path):
+            return False
+        del self._rows[entry.path]
+        if self._clock is not None:
+            self._clock.leave_out(number)
+        self._show_progress()
+        return True
 
     def reveal_result(self) -> None:
         """Open the folder in which the result of the current photo lies, or the photo."""
@@ -463,7 +494,7 @@ class MainWindow(QMainWindow):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if event.mimeData().hasUrls():
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
@@ -479,6 +510,8 @@ class MainWindow(QMainWindow):
         if plan.left_out:
             counted = ", ".join(f"{n} {suffix}" for suffix, n in sorted(plan.left_out.items()))
             self.log.say(self.tr("left out, because these cannot be read: {0}").format(counted))
+        for hint in plan.hints:
+            self.log.say(translated_reason(hint))
         if added:
             self.log.say(self.tr("%n photo(s) added", "", added))
         elif plan.jobs:
@@ -520,12 +553,12 @@ class MainWindow(QMainWindow):
         self.compare.set_view(None)
         self.session.open(entry.path if entry else None)
         self.noise_tab.set_photo(entry.path if entry else None)
-        self.photo_state.setText("")
+        self._say_state(str)
         if entry is None:
             self.stack.setCurrentIndex(0)
         else:
-            self.message.setText(self.tr("Opening {0}…").format(entry.path.name))
-            self.stack.setCurrentIndex(2)
+            name = entry.path.name
+            self._say_message(lambda: self.tr("Opening {0}…").format(name))
         self._enable()
 
     def _on_opened(self) -> None:
@@ -535,25 +568,42 @@ class MainWindow(QMainWindow):
 
     def _on_session_failed(self, reason: str) -> None:
         name = self.session.path.name if self.session.path else ""
-        sentence = f"{name}: {translated_reason(reason)}"
-        self.log.say(sentence)
-        self.photo_state.setText("")
+
+        def sentence() -> str:
+            return self.tr("{0}: {1}").format(name, translated_reason(reason))
+
+        self.log.say(sentence())
+        self._say_state(str)
         if self.session.view is None:
-            self.message.setText(sentence)
-            self.stack.setCurrentIndex(2)
+            self._say_message(sentence)
 
     def _on_session_progress(self, fraction: float) -> None:
         if self.session.view is not None and self._denoiser is not None:
-            self.photo_state.setText(self.tr("Removing noise: {0} %").format(round(100 * fraction)))
+            percent = round(100 * fraction)
+            self._say_state(lambda: self.tr("Removing noise: {0} %").format(percent))
 
     def _on_session_completed(self) -> None:
-        self.photo_state.setText(self.tr("Done"))
+        self._say_state(lambda: self.tr("Done"))
         self._enable()
 
+    def _say_state(self, said: Callable[[], str]) -> None:
+        """Say above the photo what is being done with it."""
+        self._state_said = said
+        self.photo_state.setText(said())
+
+    def _say_message(self, said: Callable[[], str]) -> None:
+        """Say something in place of a photo."""
+        self._message_said = said
+        self.message.setText(said())
+        self.stack.setCurrentIndex(2)
+
     def _on_zoom(self, zoom: float) -> None:
-        percent = f"{100 * zoom:.0f} %" if zoom >= 0.1 else f"{100 * zoom:.1f} %"
-        self.zoom_label.setText(percent)
+        percent = f"{100 * zoom:.0f}" if zoom >= 0.1 else f"{100 * zoom:.1f}"
+        self.zoom_label.setText(self.tr("Zoom {0} %").format(percent))
         self._describe_compare()
+
+    def _on_tab(self, number: int) -> None:
+        self.options.setVisible(number == 0)  # what is set there is about removing noise
 
     def _set_mode(self, mode: Mode) -> None:
         self.mode_actions[mode].setChecked(True)
@@ -590,6 +640,7 @@ class MainWindow(QMainWindow):
 
     def _on_denoiser(self, denoiser: Denoiser) -> None:
         self._denoiser = denoiser
+        self.options.set_strength_known(denoiser.info.latent_channels == 0)
         self.session.set_denoiser(denoiser)
         info = denoiser.info
         self.log.say(
@@ -605,7 +656,7 @@ class MainWindow(QMainWindow):
     def _on_load_failed(self, reason: str) -> None:
         self._wants_start = False
         self.log.say(translated_reason(reason))
-        self.photo_state.setText(self.tr("no model"))
+        self._say_state(lambda: self.tr("no model"))
         self._enable()
 
     def _on_model(self, name: str) -> None:
@@ -621,9 +672,10 @@ class MainWindow(QMainWindow):
 
     def _outdate_results(self) -> None:
         """With other settings the photos that are done may be wanted once more."""
-        if not self.runner.busy and any(entry.state != "waiting" for entry in self.photos.entries):
-            self.photos.update_all(state="waiting", reason="", fraction=0.0)
-            self._enable()
+        if not self.runner.busy:
+            for entry in self.photos.entries:
+                if entry.state == "done":
+                    self.photos.update(entry.path, state="waiting", fraction=0.0)
 
     def set_language(self, name: str) -> None:
         """Speak another language, now and from now on."""
@@ -685,13 +737,16 @@ class MainWindow(QMainWindow):
     def save_as(self, target: Path) -> None:
         """Save the current photo's result under a name that the user has chosen.
 
-        A file that is there is replaced: the user was asked. The original never is.
+        A file that is there is replaced: the user was asked. The original never is, nor a file
+        that has the name only once its suffix is appended.
         """
         entry, denoiser = self._current_entry(), self._denoiser
         if entry is None or denoiser is None:
             return
-        if not target.suffix:
-            target = target.with_suffix(batch.place([entry.path], None)[0].output.suffix)
+        as_chosen = target.suffix.lower() in images.SUFFIXES.keys() | images.RAW_SUFFIXES
+        if not as_chosen:
+            suffix = batch.place([entry.path], None)[0].output.suffix
+            target = target.with_name(target.name + suffix)
         source, session = entry.path, self.session
         done: Denoiser | AlreadyDone = denoiser
         if session.view is not None and session.result is not None:
@@ -702,7 +757,7 @@ class MainWindow(QMainWindow):
             batch.plan([source], target)
             return (Job(source, target),)
 
-        self._run(jobs, done, overwrite=True)
+        self._run(jobs, done, overwrite=as_chosen)
 
     def pause_or_resume(self) -> None:
         if self.runner.paused:
@@ -733,10 +788,12 @@ class MainWindow(QMainWindow):
         saving = self.options.saving
         self.session.set_whole_allowed(False)
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
+        self._rows = {}
+        self._batch_strength = self.options.strength
         self.runner.start(
             jobs,
             denoiser,
-            strength=self.options.strength,
+            strength=self._batch_strength,
             quality=saving.quality,
             metadata=saving.metadata,
             overwrite=overwrite,
@@ -795,7 +852,7 @@ class MainWindow(QMainWindow):
             if entry.state == "working":
                 self.photos.update(entry.path, state="waiting", fraction=0.0)
         counts = self._counts
-        said = self.tr("cancelled") if cancelled else self.tr("finished")
+        said = self._outcome(cancelled)
         parts = [self.tr("%n done", "", counts["done"])]
         if counts["skipped"]:
             parts.append(self.tr("%n skipped", "", counts["skipped"]))
@@ -803,13 +860,19 @@ class MainWindow(QMainWindow):
             parts.append(self.tr("%n failed", "", counts["failed"]))
         self.log.say(f"{said}: {', '.join(parts)}")
         self.progress_bar.setValue(0 if cancelled else 1000)
+        self._outcome_said = partial(self._outcome, cancelled)
         self.progress_label.setText(said)
         self._clock = None
+        if self.options.strength != self._batch_strength:
+            self._outdate_results()
         self._enable()
         if self._closing:
             self.close()
         else:
             self.session.set_whole_allowed(True)
+
+    def _outcome(self, cancelled: bool) -> str:
+        return self.tr("cancelled") if cancelled else self.tr("finished")
 
     def _show_progress(self) -> None:
         """How many are done, and how long it still takes."""
@@ -846,8 +909,8 @@ class MainWindow(QMainWindow):
         for save in (self.save_action, self.save_button):
             save.setEnabled(opened and self._denoiser is not None and not busy)
         self.reveal_action.setEnabled(current)
-        self.remove_action.setEnabled(current and not busy)
-        self.clear_action.setEnabled(some and not busy)
+        self.remove_action.setEnabled(current)
+        self.clear_action.setEnabled(some)
         self.hold_button.setEnabled(opened)
         for view in (
             *self.mode_actions.values(),
@@ -862,6 +925,7 @@ class MainWindow(QMainWindow):
         self.zoom_label.setVisible(opened)
         self.options.set_locked(busy)
         if not some and not busy:
+            self._outcome_said = str
             self.progress_label.setText("")
             self.progress_bar.setValue(0)
 
@@ -871,14 +935,17 @@ class MainWindow(QMainWindow):
     # --- the end ---------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if self.runner.busy:
+        at_work = self.runner.busy or self.noise_tab.busy
+        if at_work and (self._closing or not self._really_stop()):
             event.ignore()
-            if self._closing or not self._really_stop():
-                return
+            return
+        if self.runner.busy:  # it may have finished while the question was there
+            event.ignore()
             self._closing = True
             self.setEnabled(False)
             self.runner.cancel()  # once it has stopped, this window closes
             return
+        self.noise_tab.close_down()
         self._settings.setValue("window/geometry", self.saveGeometry())
         self._settings.setValue("window/columns", self.columns.saveState())
         self._settings.setValue("window/middle", self.middle.saveState())
@@ -895,11 +962,12 @@ class MainWindow(QMainWindow):
             self._closing = True
             self.runner.cancel()
         else:
+            self.noise_tab.stop()
             self.close()
 
     def join(self) -> None:
         """After closing: wait for the threads, which end with the tile that they are at."""
-        self.noise_tab.close_down()
+        self.noise_tab.join(10)
         self.runner.join(10)
         self.session.join(10)
         for lane in (self.photos.lane, self._finder, self._model_lane):
@@ -924,7 +992,22 @@ class MainWindow(QMainWindow):
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
             self.retranslate()
+        elif event.type() == QEvent.Type.ActivationChange:
+            self.compare.hold_original(False)  # the key's release goes to another window
         super().changeEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Space, wherever it means nothing else."""
+        if event.key() == Qt.Key.Key_Space and self.compare.isVisible():
+            self.compare.keyPressEvent(event)
+        else:
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Space:
+            self.compare.keyReleaseEvent(event)
+        else:
+            super().keyReleaseEvent(event)
 
     def show_about(self) -> None:
         QMessageBox.about(
@@ -964,13 +1047,13 @@ class MainWindow(QMainWindow):
         self.tabs.setTabText(1, self.tr("Add noise"))
         self._invitation_title.setText(self.tr("Drop photos or folders here"))
         self._invitation_text.setText(
-            self.tr("JPEG, TIFF, HEIC, camera raw and others. Originals are never changed.")
+            self.tr("JPEG, PNG, TIFF, WebP and others. Originals are never changed.")
         )
         self.invitation_button.setText(self.tr("Choose photos…"))
         self.choose_button.setText(self.tr("&Choose photos…"))
         self.start_button.setText(self.tr("&Start"))
         self.cancel_button.setText(self.tr("C&ancel"))
-        self.save_button.setText(self.tr("Save &as…"))
+        self.save_button.setText(self.tr("Sav&e as…"))
         self.quit_button.setText(self.tr("Qu&it"))
         self.hold_button.setText(self.tr("Hold: original"))
         self.hold_button.setToolTip(self.tr("Shows the original while it is held (Space)"))
@@ -983,15 +1066,20 @@ class MainWindow(QMainWindow):
             self.tr("Denoised"),
             self.tr("Removed noise ×{0}").format(NOISE_GAIN),
         )
+        self.photo_state.setText(self._state_said())
+        self.message.setText(self._message_said())
+        if not self.runner.busy:
+            self.progress_label.setText(self._outcome_said())
+        self._show_progress()
+        self._on_zoom(self.compare.zoom)
         self._enable()
-        self._describe_compare()
 
     def _retranslate_actions(self) -> None:
         self.choose_action.setText(self.tr("&Choose photos…"))
         self.choose_folder_action.setText(self.tr("Choose a &folder…"))
         self.save_action.setText(self.tr("&Save result as…"))
         self.reveal_action.setText(self.tr("Open the result's f&older"))
-        self.remove_action.setText(self.tr("&Remove from the list"))
+        self.remove_action.setText(self.tr("Re&move from the list"))
         self.clear_action.setText(self.tr("C&lear the list"))
         self.quit_action.setText(self.tr("&Quit"))
         self.start_action.setText(self.tr("&Start"))
@@ -1023,7 +1111,7 @@ class MainWindow(QMainWindow):
         self.file_menu.setTitle(self.tr("&File"))
         self.view_menu.setTitle(self.tr("&View"))
         self.work_menu.setTitle(self.tr("&Work"))
-        self.settings_menu.setTitle(self.tr("Se&ttings"))
+        self.settings_menu.setTitle(self.tr("Setti&ngs"))
         self.help_menu.setTitle(self.tr("&Help"))
         self.recent_menu.setTitle(self.tr("&Recent"))
         self.language_menu.setTitle(self.tr("&Language"))

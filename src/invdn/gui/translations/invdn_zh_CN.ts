@@ -20,6 +20,10 @@
         <translation>选择照片文件夹</translation>
     </message>
     <message>
+        <source>{0} is being worked on: cancel that to remove it</source>
+        <translation>{0} 正在处理：取消后才能移除</translation>
+    </message>
+    <message>
         <source>left out, because these cannot be read: {0}</source>
         <translation>已忽略无法读取的文件：{0}</translation>
     </message>
@@ -46,12 +50,20 @@
         <translation>正在打开 {0}…</translation>
     </message>
     <message>
+        <source>{0}: {1}</source>
+        <translation>{0}：{1}</translation>
+    </message>
+    <message>
         <source>Removing noise: {0} %</source>
         <translation>正在去噪：{0}%</translation>
     </message>
     <message>
         <source>Done</source>
         <translation>已完成</translation>
+    </message>
+    <message>
+        <source>Zoom {0} %</source>
+        <translation>缩放 {0}%</translation>
     </message>
     <message numerus="yes">
         <source>model {0} {1} on {2}, %n thread(s)</source>
@@ -112,6 +124,22 @@
     <message>
         <source>finished</source>
         <translation>处理结束</translation>
+    </message>
+    <message>
+        <source>JPEG, PNG, TIFF, WebP and others. Originals are never changed.</source>
+        <translation>支持 JPEG、PNG、TIFF、WebP 等格式。原图不会被改动。</translation>
+    </message>
+    <message>
+        <source>Sav&amp;e as…</source>
+        <translation>另存为(&amp;E)…</translation>
+    </message>
+    <message>
+        <source>Re&amp;move from the list</source>
+        <translation>从列表中移除(&amp;M)</translation>
+    </message>
+    <message>
+        <source>Setti&amp;ngs</source>
+        <translation>设置(&amp;N)</translation>
     </message>
     <message numerus="yes">
         <source>%n done</source>
@@ -210,10 +238,6 @@
         <translation>将照片或文件夹拖放到这里</translation>
     </message>
     <message>
-        <source>JPEG, TIFF, HEIC, camera raw and others. Originals are never changed.</source>
-        <translation>支持 JPEG、TIFF、HEIC、相机 RAW 等格式。原图不会被改动。</translation>
-    </message>
-    <message>
         <source>Choose photos…</source>
         <translation>选择文件…</translation>
     </message>
@@ -228,10 +252,6 @@
     <message>
         <source>C&amp;ancel</source>
         <translation>取消(&amp;A)</translation>
-    </message>
-    <message>
-        <source>Save &amp;as…</source>
-        <translation>另存为(&amp;A)…</translation>
     </message>
     <message>
         <source>Qu&amp;it</source>
@@ -284,10 +304,6 @@
     <message>
         <source>Open the result&apos;s f&amp;older</source>
         <translation>打开结果所在文件夹(&amp;O)</translation>
-    </message>
-    <message>
-        <source>&amp;Remove from the list</source>
-        <translation>从列表中移除(&amp;R)</translation>
     </message>
     <message>
         <source>C&amp;lear the list</source>
@@ -374,10 +390,6 @@
         <translation>处理(&amp;W)</translation>
     </message>
     <message>
-        <source>Se&amp;ttings</source>
-        <translation>设置(&amp;T)</translation>
-    </message>
-    <message>
         <source>&amp;Help</source>
         <translation>帮助(&amp;H)</translation>
     </message>
@@ -417,6 +429,10 @@
         <translation>正在生成噪点…</translation>
     </message>
     <message>
+        <source>The noise model is missing: train one (invdn train configs/noise.toml), and choose its weights.</source>
+        <translation>缺少噪点模型：请训练一个（invdn train configs/noise.toml），再选择其权重文件。</translation>
+    </message>
+    <message>
         <source>Choose a clean photo in the list first.</source>
         <translation>请先在列表中选择一张干净的照片。</translation>
     </message>
@@ -431,6 +447,14 @@
     <message>
         <source>Photos ({0})</source>
         <translation>照片 ({0})</translation>
+    </message>
+    <message>
+        <source>Choose a noise model</source>
+        <translation>选择噪点模型</translation>
+    </message>
+    <message>
+        <source>Noise models (*.safetensors)</source>
+        <translation>噪点模型 (*.safetensors)</translation>
     </message>
     <message>
         <source>the command could not be started</source>
@@ -461,8 +485,16 @@
         <translation>噪点强度（以 255 级灰度计）</translation>
     </message>
     <message>
-        <source>Like &amp;another photo</source>
-        <translation>仿照另一张照片(&amp;A)</translation>
+        <source>Like anothe&amp;r photo</source>
+        <translation>仿照另一张照片(&amp;R)</translation>
+    </message>
+    <message>
+        <source>M&amp;odel…</source>
+        <translation>模型(&amp;O)…</translation>
+    </message>
+    <message>
+        <source>Save nois&amp;y…</source>
+        <translation>保存(&amp;Y)…</translation>
     </message>
     <message>
         <source>Choose…</source>
@@ -479,10 +511,6 @@
     <message>
         <source>&amp;Make noisy</source>
         <translation>生成(&amp;M)</translation>
-    </message>
-    <message>
-        <source>Sa&amp;ve…</source>
-        <translation>保存(&amp;V)…</translation>
     </message>
     <message>
         <source>Clean</source>
@@ -516,6 +544,10 @@
         <translation>选择保存结果的文件夹</translation>
     </message>
     <message>
+        <source>This model knows no strength but 100 %.</source>
+        <translation>此模型只支持 100% 的强度。</translation>
+    </message>
+    <message>
         <source>Noise removal</source>
         <translation>去噪</translation>
     </message>
@@ -530,6 +562,14 @@
     <message>
         <source>Strength, in percent</source>
         <translation>强度（百分比）</translation>
+    </message>
+    <message>
+        <source>F&amp;older</source>
+        <translation>文件夹(&amp;O)</translation>
+    </message>
+    <message>
+        <source>Skip if there is a res&amp;ult already</source>
+        <translation>已有结果时跳过(&amp;U)</translation>
     </message>
     <message>
         <source>0 % is the original, 100 % removes what looks like noise.</source>
@@ -560,10 +600,6 @@
         <translation>每次询问</translation>
     </message>
     <message>
-        <source>Fold&amp;er</source>
-        <translation>文件夹(&amp;E)</translation>
-    </message>
-    <message>
         <source>For&amp;mat</source>
         <translation>格式(&amp;M)</translation>
     </message>
@@ -586,10 +622,6 @@
     <message>
         <source>EXIF, XMP and IPTC: camera, time, place, author. Colours are kept either way.</source>
         <translation>EXIF、XMP 和 IPTC：相机、时间、地点、作者。无论是否保留，颜色都不变。</translation>
-    </message>
-    <message>
-        <source>Ski&amp;p if there is a result already</source>
-        <translation>已有结果时跳过(&amp;P)</translation>
     </message>
     <message>
         <source>Otherwise the new result gets a number. Nothing is ever overwritten.</source>
@@ -638,12 +670,16 @@
         <translation>{0} 文件已损坏或不完整（{1}）</translation>
     </message>
     <message>
-        <source>this is neither a {0} file nor another picture</source>
-        <translation>这不是 {0} 文件，也不是其他可读取的图片</translation>
-    </message>
-    <message>
         <source>this is not a picture that can be read ({0})</source>
         <translation>这不是可读取的图片（{0}）</translation>
+    </message>
+    <message>
+        <source>the name lacks a suffix such as .jpg or .tif</source>
+        <translation>文件名缺少 .jpg 或 .tif 之类的后缀</translation>
+    </message>
+    <message>
+        <source>{0} files cannot be written: choose another format</source>
+        <translation>无法写入 {0} 文件：请选择其他格式</translation>
     </message>
     <message>
         <source>the disk is full: {0} cannot be written</source>
@@ -664,6 +700,42 @@
     <message>
         <source>{0}: it is not allowed there</source>
         <translation>{0}：没有权限</translation>
+    </message>
+    <message>
+        <source>it is not allowed</source>
+        <translation>没有权限</translation>
+    </message>
+    <message>
+        <source>nothing can be written there</source>
+        <translation>该位置无法写入</translation>
+    </message>
+    <message>
+        <source>the disk or the network fails</source>
+        <translation>磁盘或网络出现故障</translation>
+    </message>
+    <message>
+        <source>the name is too long</source>
+        <translation>文件名太长</translation>
+    </message>
+    <message>
+        <source>this is not a folder</source>
+        <translation>这不是文件夹</translation>
+    </message>
+    <message>
+        <source>this is a folder</source>
+        <translation>这是一个文件夹</translation>
+    </message>
+    <message>
+        <source>there is a file of that name already</source>
+        <translation>已有同名文件</translation>
+    </message>
+    <message>
+        <source>{1}: {0}</source>
+        <translation>{1}：{0}</translation>
+    </message>
+    <message>
+        <source>it is not there</source>
+        <translation>它不存在</translation>
     </message>
     <message>
         <source>it cannot be read: {0}</source>
@@ -694,16 +766,184 @@
         <translation>没有模型文件 {0}</translation>
     </message>
     <message>
-        <source>JPEG holds no transparency: the background is white now</source>
-        <translation>JPEG 不支持透明：背景已变为白色</translation>
+        <source>{0} holds no transparency: the background is white now</source>
+        <translation>{0} 不支持透明：背景已变为白色</translation>
     </message>
     <message>
-        <source>{0} holds 8 bits a channel</source>
-        <translation>{0} 每通道只有 8 位</translation>
+        <source>{0} holds {1} bits a channel</source>
+        <translation>{0} 每通道只有 {1} 位</translation>
     </message>
     <message>
-        <source>this is really a {0} file</source>
+        <source>{0} holds no metadata: camera data and profile are left out</source>
+        <translation>{0} 不能保存元数据：拍摄信息和颜色配置文件未写入</translation>
+    </message>
+    <message>
+        <source>the camera data does not fit into a JPEG: it is left out</source>
+        <translation>拍摄信息超出 JPEG 的容量，未写入</translation>
+    </message>
+    <message>
+        <source>its format is really {0}</source>
         <translation>这其实是 {0} 文件</translation>
+    </message>
+    <message>
+        <source>CMYK was converted to sRGB</source>
+        <translation>CMYK 已转换为 sRGB</translation>
+    </message>
+    <message>
+        <source>its palette was expanded</source>
+        <translation>已展开其调色板</translation>
+    </message>
+    <message>
+        <source>only the first of {0} pages is kept</source>
+        <translation>共 {0} 页，只保留第一页</translation>
+    </message>
+    <message>
+        <source>the camera raw was developed to sRGB, 16 bits</source>
+        <translation>相机 RAW 已冲印为 16 位 sRGB</translation>
+    </message>
+    <message>
+        <source>its values go to {0}: they were scaled to {1}</source>
+        <translation>其数值最大为 {0}，已缩放到 {1}</translation>
+    </message>
+    <message>
+        <source>page {0} of {1}: {2}</source>
+        <translation>第 {0} 页（共 {1} 页）：{2}</translation>
+    </message>
+    <message>
+        <source>the camera raw file is damaged or cut off ({0})</source>
+        <translation>相机 RAW 文件已损坏或不完整（{0}）</translation>
+    </message>
+    <message>
+        <source>this is no {0} file, and no other picture</source>
+        <translation>这不是 {0} 文件，也不是其他可读取的图片</translation>
+    </message>
+    <message>
+        <source>the {0} file is damaged ({1})</source>
+        <translation>{0} 文件已损坏（{1}）</translation>
+    </message>
+    <message>
+        <source>this kind of camera raw cannot be read ({0})</source>
+        <translation>无法读取这种相机 RAW（{0}）</translation>
+    </message>
+    <message>
+        <source>this kind of {0} file cannot be read ({1})</source>
+        <translation>无法读取这种 {0} 文件（{1}）</translation>
+    </message>
+    <message>
+        <source>to read camera raw, install: {0}</source>
+        <translation>读取相机 RAW 需要安装：{0}</translation>
+    </message>
+    <message>
+        <source>to read {0}, install: {1}</source>
+        <translation>读取 {0} 需要安装：{1}</translation>
+    </message>
+    <message>
+        <source>{0} cannot be loaded</source>
+        <translation>无法加载 {0}</translation>
+    </message>
+    <message>
+        <source>it has {0} pixels: more than {1} megapixels are too many</source>
+        <translation>图片为 {0} 像素：超过了 {1} 百万像素的上限</translation>
+    </message>
+    <message>
+        <source>{0} megapixels are too many to be shown: Start works on it</source>
+        <translation>{0} 百万像素太大，无法显示；仍可点“开始转换”处理</translation>
+    </message>
+    <message>
+        <source>it has no pixels</source>
+        <translation>图片没有像素</translation>
+    </message>
+    <message>
+        <source>it is black and white only: there is no noise to remove</source>
+        <translation>这是纯黑白图片，没有噪点可去除</translation>
+    </message>
+    <message>
+        <source>its pixels are of type {0}: only 8, 16 bits and float are read</source>
+        <translation>像素类型为 {0}：只能读取 8 位、16 位和浮点</translation>
+    </message>
+    <message>
+        <source>it is in the colour space {0}: convert it to RGB first</source>
+        <translation>颜色空间为 {0}：请先转换为 RGB</translation>
+    </message>
+    <message>
+        <source>it has {0} channels: at most 4 are read</source>
+        <translation>共有 {0} 个通道：最多读取 4 个</translation>
+    </message>
+    <message>
+        <source>it has {0} pages: at most {1} are read</source>
+        <translation>共有 {0} 页：最多读取 {1} 页</translation>
+    </message>
+    <message>
+        <source>this is an animation, not a photo</source>
+        <translation>这是动画，不是照片</translation>
+    </message>
+    <message>
+        <source>this is a film, not a photo</source>
+        <translation>这是视频，不是照片</translation>
+    </message>
+    <message>
+        <source>this is a folder, not a photo</source>
+        <translation>这是文件夹，不是照片</translation>
+    </message>
+    <message>
+        <source>this is not an ordinary file</source>
+        <translation>这不是普通文件</translation>
+    </message>
+    <message>
+        <source>the colour profile cannot be used ({0})</source>
+        <translation>颜色配置文件无法使用（{0}）</translation>
+    </message>
+    <message>
+        <source>it cannot be written as HEIC: {0}</source>
+        <translation>无法写成 HEIC：{0}</translation>
+    </message>
+    <message>
+        <source>it is too large for a BMP file</source>
+        <translation>图片太大，无法存为 BMP 文件</translation>
+    </message>
+    <message>
+        <source>its pages are too large for a TIFF file</source>
+        <translation>各页太大，无法存入一个 TIFF 文件</translation>
+    </message>
+    <message>
+        <source>it is clean already, and too large to be converted</source>
+        <translation>图片本来就干净，而且太大，无法转换</translation>
+    </message>
+    <message>
+        <source>there is no noise model {0}</source>
+        <translation>没有噪点模型 {0}</translation>
+    </message>
+    <message>
+        <source>{0} is not a noise model</source>
+        <translation>{0} 不是噪点模型</translation>
+    </message>
+    <message>
+        <source>{0} is not a model that can be used</source>
+        <translation>{0} 不是可用的模型</translation>
+    </message>
+    <message>
+        <source>{0} is no model of invdn</source>
+        <translation>{0} 不是 invdn 的模型</translation>
+    </message>
+    <message>
+        <source>the model {0} is damaged: install invdn anew</source>
+        <translation>模型 {0} 已损坏：请重新安装 invdn</translation>
+    </message>
+    <message>
+        <source>{0} cannot be read: {1}</source>
+        <translation>无法读取 {0}：{1}</translation>
+    </message>
+    <message>
+        <source>the model {0} failed on {2}: {3}</source>
+        <translation>模型 {0} 在 {2} 上运行失败：{3}</translation>
+    </message>
+    <message>
+        <source>the model {0} knows no strength but 100 %</source>
+        <translation>模型 {0} 只支持 100% 的强度</translation>
+    </message>
+    <message>
+        <source>unexpected error, please report it: {0}</source>
+        <translation>意外错误，请反馈：{0}</translation>
     </message>
 </context>
 </TS>
