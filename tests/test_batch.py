@@ -392,6 +392,16 @@ def test_photos_are_found_before_their_results_have_names(tmp_path: Path) -> Non
     assert found.left_out == {".gif": 1}
 
 
+def test_results_beside_their_photos_are_not_found_as_photos(tmp_path: Path) -> None:
+    named(tmp_path, "a-denoised.tif", "a-denoised-2.tif", "b-denoised.jpg", "c-denoisedly.jpg")
+    named(tmp_path, "sub/a-denoised.jpg", "c.jpg")
+    (tmp_path / "a.cr2").write_bytes(b"II*\0")
+    names = [job.input.relative_to(tmp_path).as_posix() for job in find([tmp_path]).jobs]
+    assert names == ["a.cr2", "b-denoised.jpg", "c-denoisedly.jpg", "c.jpg", "sub/a-denoised.jpg"]
+    both = find([tmp_path, tmp_path / "a-denoised.tif"])
+    assert tmp_path / "a-denoised.tif" in [job.input for job in both.jobs]
+
+
 def test_metadata_can_be_left_out(tmp_path: Path) -> None:
     source = tmp_path / "a.tif"
     fields = {

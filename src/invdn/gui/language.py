@@ -113,6 +113,11 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         r"|is a directory|file exists|no such file or directory) \((.+)\)",
         QT_TRANSLATE_NOOP("Reasons", "{1}: {0}"),
     ),
+    (r"no reason given", QT_TRANSLATE_NOOP("Reasons", "no reason given")),
+    (
+        r"Unsupported file format or not RAW file",
+        QT_TRANSLATE_NOOP("Reasons", "an unknown camera, or not camera raw at all"),
+    ),
     (r"no such file or directory", QT_TRANSLATE_NOOP("Reasons", "it is not there")),
     (r"cannot be read: (.+)", QT_TRANSLATE_NOOP("Reasons", "it cannot be read: {0}")),
     (r"cannot be opened: (.+)", QT_TRANSLATE_NOOP("Reasons", "it cannot be opened: {0}")),

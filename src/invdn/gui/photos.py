@@ -268,7 +268,7 @@ class PhotoListView(QListView):
         self.setUniformItemSizes(True)
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(200)
+        self.setMinimumWidth(140)
 
     def selected_rows(self) -> list[int]:
         return [index.row() for index in self.selectionModel().selectedRows()]

@@ -123,7 +123,7 @@ def _style_sheet(dark: bool) -> str:
             background: {off}; color: {off_text}; border-color: {off};
         }}
         QToolButton {{
-            padding: 4px 7px; border: 1px solid {edge}; border-radius: 4px; background: {plain};
+            padding: 4px 4px; border: 1px solid {edge}; border-radius: 4px; background: {plain};
         }}
         QToolButton:hover {{ border-color: {accent}; }}
         QToolButton:focus {{ border: 1px solid {accent}; }}
@@ -139,6 +139,11 @@ def _style_sheet(dark: bool) -> str:
             border: 1px solid {outline}; border-radius: 3px;
         }}
         QRadioButton::indicator:unchecked {{ border-radius: 7px; }}
+        QRadioButton::indicator:checked {{
+            width: 5px; height: 5px; background: white;
+            border: 5px solid {accent}; border-radius: 7px;
+        }}
+        QRadioButton::indicator:checked:disabled {{ border-color: {outline}; }}
         QCheckBox::indicator:unchecked:focus, QRadioButton::indicator:unchecked:focus {{
             border-color: {accent};
         }}

@@ -178,20 +178,21 @@ class MainWindow(QMainWindow):
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(denoise_page, "")
         self.tabs.addTab(self.noise_tab, "")
-        self.tabs.setCornerWidget(self._corner())
+        self.photo_corner = self._corner()
+        self.tabs.setCornerWidget(self.photo_corner)
         self.middle = QSplitter(Qt.Orientation.Vertical)
         self.middle.addWidget(self.tabs)
         self.middle.addWidget(self.log)
         self.middle.setStretchFactor(0, 1)
         self.middle.setSizes([560, 110])
         self.middle.setCollapsible(0, False)
-        self.options.setFixedWidth(260)
+        self.options.setFixedWidth(250)
         self.columns = QSplitter(Qt.Orientation.Horizontal)
         self.columns.addWidget(self.list_view)
         self.columns.addWidget(self.middle)
         self.columns.addWidget(self.options)
         self.columns.setStretchFactor(1, 1)
-        self.columns.setSizes([210, 810, 260])
+        self.columns.setSizes([210, 820, 250])
         self.columns.setCollapsible(1, False)
         self.columns.setCollapsible(2, False)
         for splitter in (self.columns, self.middle):
@@ -201,7 +202,7 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.columns, 1)
         layout.addLayout(self._button_row())
         self.setCentralWidget(centre)
-        self.setMinimumSize(960, 600)
+        self.setMinimumHeight(600)  # the layout knows how wide it must be
         self.resize(1280, 800)
 
     def _invitation(self) -> QWidget:
@@ -603,7 +604,9 @@ class MainWindow(QMainWindow):
         self._describe_compare()
 
     def _on_tab(self, number: int) -> None:
-        self.options.setVisible(number == 0)  # what is set there is about removing noise
+        # What is set and said there is about removing noise.
+        self.options.setVisible(number == 0)
+        self.photo_corner.setVisible(number == 0)
 
     def _set_mode(self, mode: Mode) -> None:
         self.mode_actions[mode].setChecked(True)
@@ -858,7 +861,7 @@ class MainWindow(QMainWindow):
             parts.append(self.tr("%n skipped", "", counts["skipped"]))
         if counts["failed"]:
             parts.append(self.tr("%n failed", "", counts["failed"]))
-        self.log.say(f"{said}: {', '.join(parts)}")
+        self.log.say(self.tr("{0}: {1}").format(said, self.tr(", ").join(parts)))
         self.progress_bar.setValue(0 if cancelled else 1000)
         self._outcome_said = partial(self._outcome, cancelled)
         self.progress_label.setText(said)

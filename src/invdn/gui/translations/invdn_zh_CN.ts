@@ -160,6 +160,10 @@
         </translation>
     </message>
     <message>
+        <source>, </source>
+        <translation>，</translation>
+    </message>
+    <message>
         <source>{0} of {1}</source>
         <translation>{0} / {1}</translation>
     </message>
@@ -732,6 +736,14 @@
     <message>
         <source>{1}: {0}</source>
         <translation>{1}：{0}</translation>
+    </message>
+    <message>
+        <source>no reason given</source>
+        <translation>未说明原因</translation>
+    </message>
+    <message>
+        <source>an unknown camera, or not camera raw at all</source>
+        <translation>相机未知，或并非 RAW 文件</translation>
     </message>
     <message>
         <source>it is not there</source>
