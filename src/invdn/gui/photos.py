@@ -209,7 +209,7 @@ class PhotoDelegate(QStyledItemDelegate):
         self._paint_text(painter, option, text, entry, model.state_text(entry), selected)
         if entry.state == "working":
             bar = QRect(text.left(), text.bottom() - 7, text.width(), 4)
-            painter.fillRect(bar, option.palette.mid())
+            painter.fillRect(bar, option.palette.midlight())
             bar.setWidth(round(bar.width() * entry.fraction))
             colour = option.palette.highlightedText() if selected else option.palette.highlight()
             painter.fillRect(bar, colour)
