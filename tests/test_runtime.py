@@ -24,6 +24,7 @@ macs_per_pixel = 45
 multiple = 4
 tile = 160
 halo = {halo}
+fine_halo = 14
 data = "none"
 steps = 6
 released = 2026-01-31
@@ -60,7 +61,7 @@ def test_model_by_name(directory: Path) -> None:
     )  # fmt: skip
     assert (info.data, info.steps, info.released) == ("none", 6, "2026-01-31")
     assert info.scores == {"val, PSNR dB": 40.5}
-    image = np.random.default_rng(0).random((1, 3, 8, 12), np.float32)
+    image = np.random.default_rng(0).random((8, 12, 3), np.float32)
     assert model(image, 1.0).shape == image.shape
     np.testing.assert_allclose(model(image, 0.0), image, atol=1e-5)
 
@@ -224,12 +225,12 @@ def test_wrong_arguments(small_model_path: Path) -> None:
 def test_failure_while_running_is_one_line(small_model_path: Path) -> None:
     model = load_model(small_model_path, device="cpu", threads=1)
     with pytest.raises(ModelError, match="small failed on a tile of 7×5 pixels on cpu") as error:
-        model(np.zeros((1, 3, 5, 7), np.float32), 1.0)  # not a multiple of 4
+        model(np.zeros((5, 7, 3), np.float32), 1.0)  # not a multiple of 4
     one_line(error)
 
 
 def test_model_whose_output_is_not_a_number_is_refused() -> None:
-    info = SimpleNamespace(name="bad", multiple=4, latent_channels=0, device="cpu")
+    info = SimpleNamespace(name="bad", multiple=4, latent_channels=0, fine_halo=0, device="cpu")
     session = SimpleNamespace(run=lambda names, feed, options: [feed["image"] * np.nan])
     with pytest.raises(ModelError, match="bad does not work on cpu"):
         runtime._warm_up(Model(session, None, info))  # type: ignore[arg-type]
@@ -242,8 +243,27 @@ def test_default_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runtime.default_threads() == 3
 
 
+@pytest.mark.parametrize(
+    "kept", [None, (slice(13, 150), slice(60, 90)), (slice(0, 99), slice(7, 240))]
+)
+def test_the_parts_of_the_second_graph_do_not_show(
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch, kept: tuple[slice, slice] | None
+) -> None:
+    """They see all that there is to see: equal up to rounding, not only within a grey level."""
+    model = load_model(small_model_path, device="cpu", threads=1)
+    image = np.random.default_rng(0).random((160, 240, 3), np.float32)
+    whole = model(image, 1.0)
+    assert np.abs(whole - image).max() > 0.1
+    runs = []
+    monkeypatch.setattr(runtime, "FINE_TILE_PX", 80)
+    monkeypatch.setattr(Model, "_run", lambda *a, run=Model._run: runs.append(a) or run(*a))
+    found = model(image, 1.0, kept=kept)
+    assert len(runs) > (6 if kept is None else 2)
+    np.testing.assert_allclose(found, whole[kept or ...], atol=2e-6)
+
+
 def test_threads_do_not_change_the_result(small_model_path: Path) -> None:
-    image = np.random.default_rng(0).random((1, 3, 96, 80), np.float32)
+    image = np.random.default_rng(0).random((96, 80, 3), np.float32)
     one = load_model(small_model_path, device="cpu", threads=1)(image, 1.0)
     two = load_model(small_model_path, device="cpu", threads=2)(image, 1.0)
     np.testing.assert_allclose(one, two, atol=1e-5)

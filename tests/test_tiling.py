@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from invdn.tiling import Blender, Span, spans, windows
+from invdn.tiling import Blender, Span, parts, spans, windows
 
 SETTINGS = [
     # tile, halo, multiple, blend
@@ -115,17 +115,57 @@ def test_blender_is_the_weighted_sum(blend: int) -> None:
     """Compared with adding everything up in an image-sized array."""
     height, width = 217, 330
     rng = np.random.default_rng(0)
-    expected = np.zeros((3, height, width), np.float32)
-    result = np.full((3, height, width), np.nan, np.float32)
+    expected = np.zeros((height, width, 3), np.float32)
+    result = np.full((height, width, 3), np.nan, np.float32)
     blender = Blender(width)
     for window in windows(height, width, tile=120, halo=8, multiple=8, blend=blend):
         rows, columns = window.rows, window.columns
-        values = rng.random((3, *window.weights.shape), np.float32)
-        original = values.copy()
-        expected[:, rows.keep_start : rows.keep_stop, columns.keep_start : columns.keep_stop] += (
-            values * window.weights
+        values = rng.random((*window.weights.shape, 3), np.float32)
+        expected[rows.keep_start : rows.keep_stop, columns.keep_start : columns.keep_stop] += (
+            values * window.weights[:, :, None]
         )
-        assert np.isnan(result[:, rows.done, columns.done]).all()  # each pixel comes once
-        result[:, rows.done, columns.done] = blender.add(window, values)
-        np.testing.assert_array_equal(values, original)
+        assert np.isnan(result[rows.done, columns.done]).all()  # each pixel comes once
+        result[rows.done, columns.done] = blender.add(window, values)
     np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(130, 900), (900, 130), (1000, 1500), (37, 37), (3000, 4000)])
+def test_the_grid_computes_few_pixels_in_windows_of_bounded_area(size: tuple[int, int]) -> None:
+    sizes = {"tile": 400, "halo": 40, "multiple": 8}
+    plan = list(windows(*size, **sizes))
+    areas = [
+        (w.rows.stop - w.rows.start + w.rows.padding)
+        * (w.columns.stop - w.columns.start + w.columns.padding)
+        for w in plan
+    ]
+    assert max(areas) <= 400**2
+    rows, columns = (spans(side, **sizes) for side in size)
+    plain = len(rows) * (rows[0].stop + rows[0].padding) * len(columns)
+    assert sum(areas) <= plain * (columns[0].stop + columns[0].padding)
+    if min(size) == 130:
+        assert sum(areas) < 1.15 * size[0] * size[1]  # long windows: cut in one direction only
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size"),
+    [
+        ((slice(0, 300), slice(0, 200)), (300, 200)),
+        ((slice(31, 277), slice(60, 200)), (300, 200)),
+        ((slice(5, 8), slice(7, 9)), (16, 16)),
+        ((slice(0, 640), slice(121, 500)), (640, 640)),
+    ],
+)
+def test_parts_cover_what_is_wanted_once(
+    wanted: tuple[slice, slice], size: tuple[int, int]
+) -> None:
+    rows, columns = wanted
+    times = np.zeros((rows.stop - rows.start, columns.stop - columns.start), int)
+    for cuts in parts(rows, columns, *size, tile=120, halo=14):
+        times[cuts[0].target, cuts[1].target] += 1
+        for cut, axis, length in zip(cuts, wanted, size, strict=True):
+            assert cut.seen.start % 2 == cut.seen.stop % 2 == 0
+            first, last = cut.seen.start + cut.inner.start, cut.seen.start + cut.inner.stop
+            assert (first, last) == (axis.start + cut.target.start, axis.start + cut.target.stop)
+            assert cut.seen.start in (0, min(cut.seen.start, first - 14))
+            assert cut.seen.stop in (length, max(cut.seen.stop, last + 14))
+    assert (times == 1).all()

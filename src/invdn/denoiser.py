@@ -22,6 +22,8 @@ MAX_STRENGTH = 1.5
 #: overshoot a little; anything further off is scaled otherwise.
 FLOAT_TOLERANCE = 0.5
 
+_ROWS_AT_ONCE = 32
+
 _TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 #: ``read(rows, columns)`` → the pixels there, ``[h, w]`` or ``[h, w, C]``.
@@ -39,7 +41,8 @@ class OptionError(ValueError):
 class TileModel(Protocol):
     """What a :class:`Denoiser` needs: :class:`invdn.runtime.Model`, or anything like it.
 
-    ``z`` is only given to models whose ``info`` has latent channels.
+    ``z`` is only given to models whose ``info`` has latent channels, ``kept`` to those that it
+    gives a fine halo.
     """
 
     @property
@@ -52,9 +55,10 @@ class TileModel(Protocol):
         strength: float,
         *,
         z: NDArray[np.float32] = ...,
+        kept: tuple[slice, slice] = ...,
         last: bool = False,
     ) -> NDArray[np.float32]:
-        """Restore a tile, ``[1, 3, H, W]`` → the same shape."""
+        """Restore a tile, ``[H, W, 3]`` → a new array of its ``kept`` rows and columns, or all."""
 
 
 class Denoiser:
@@ -243,19 +247,13 @@ class Denoiser:
         last: bool,
         report: Progress,
     ) -> NDArray[np.float32]:
-        """The kept pixels of a window, ``[1 or 3, rows, columns]``, float32."""
-        planes = _to_planes(region)
-        padded = _pad(planes, window.rows, window.columns)
-        if len(planes) == 1:
-            padded = np.repeat(padded, 3, axis=0)
-        restored = self._average(padded[None], window, strength, last=last, report=report)[0]
-        restored = restored[:, window.rows.kept, window.columns.kept]
-        if len(planes) == 1:
-            restored = restored.mean(axis=0, keepdims=True)
-        # The network may overshoot; what was black or white stays within the range.
-        low, high = min(0.0, float(planes.min())), max(1.0, float(planes.max()))
-        clipped: NDArray[np.float32] = np.clip(restored, np.float32(low), np.float32(high))
-        return clipped
+        """The kept pixels of a window, ``[rows, columns, 1 or 3]``, float32, not clipped."""
+        tile = _pad(_to_values(region), window.rows, window.columns)
+        grey = tile.shape[2] == 1
+        if grey:
+            tile = np.repeat(tile, 3, axis=2)
+        restored = self._average(tile, window, strength, last=last, report=report)
+        return restored.mean(axis=2, keepdims=True) if grey else restored
 
     def _average(
         self,
@@ -266,19 +264,23 @@ class Denoiser:
         last: bool,
         report: Progress,
     ) -> NDArray[np.float32]:
-        """The mean of the ensemble's restorations of a tile, ``[1, 3, H, W]``."""
-        total = np.zeros_like(tile)
+        """The mean of the ensemble's restorations of a tile, ``[H, W, 3]``; what is kept of it."""
+        kept = (window.rows.kept, window.columns.kept)
         size = len(self._ensemble)
+        if size == 1 and self.info.fine_halo:
+            return self._model(tile, strength, kept=kept, last=last)
+        total = np.zeros_like(tile)
         for number, member in enumerate(self._ensemble, start=1):
-            turned = np.ascontiguousarray(turn(tile, member.symmetry))
+            turned = np.ascontiguousarray(_turn(tile, member.symmetry))
             latent = self._latent(window, member)
             restored = self._model(turned, strength, last=last and number == size, **latent)
-            total += turn_back(restored, member.symmetry)
+            total += _turn_back(restored, member.symmetry)
             if number < size:  # the last one has still to be written
                 report(number / size)
-        return total / np.float32(size)
+        total /= np.float32(size)
+        return total[kept]
 
-    def _latent(self, window: Window, member: Member) -> dict[str, NDArray[np.float32]]:
+    def _latent(self, window: Window, member: Member) -> dict[str, Any]:
         """The random latent of a tile, ``[1, C, H / multiple, W / multiple]``, if there is one."""
         info = self.info
         if not info.latent_channels:
@@ -372,46 +374,63 @@ def _colour_channels(image: NDArray[Any]) -> int:
     return channels if channels % 2 else channels - 1
 
 
-def _to_planes(region: NDArray[Any]) -> NDArray[np.float32]:
-    """``[h, w]`` or ``[h, w, C]`` → ``[1 or 3, h, w]`` float32 in [0, 1], without alpha."""
+def _to_values(region: NDArray[Any]) -> NDArray[np.float32]:
+    """``[h, w]`` or ``[h, w, C]`` → ``[h, w, 1 or 3]`` float32 in [0, 1], without alpha."""
     if region.ndim == 2:
         region = region[:, :, None]
-    colour = region[:, :, : _colour_channels(region)].transpose(2, 0, 1)
-    planes = np.ascontiguousarray(colour, dtype=np.float32)
-    if region.dtype.kind == "f":
-        return planes
-    return planes / np.float32(np.iinfo(region.dtype).max)
+    colour = region[:, :, : _colour_channels(region)]
+    values = np.array(colour, dtype=np.float32, order="C")
+    if region.dtype.kind != "f":
+        values /= np.float32(np.iinfo(region.dtype).max)
+    return values
 
 
 def _to_pixels(complete: NDArray[np.float32], region: NDArray[Any], window: Window) -> NDArray[Any]:
-    """``[1 or 3, h, w]`` in [0, 1] → pixels shaped and typed like ``region``, with its alpha.
+    """``[h, w, 1 or 3]`` → pixels shaped and typed like ``region``, with its alpha.
 
-    ``region`` is what the window read; ``complete`` is its done area.
+    ``region`` is what the window read; ``complete`` is its done area. The network may overshoot;
+    what was black or white stays within the range.
     """
     rows, columns = window.rows, window.columns
     done = region[
         rows.keep_start - rows.start : rows.done_stop - rows.start,
         columns.keep_start - columns.start : columns.done_stop - columns.start,
     ]
-    if region.dtype.kind != "f":
-        largest = np.iinfo(region.dtype).max
-        complete = complete * np.float32(largest) + np.float32(0.5)  # conversion then rounds down
-    if region.ndim == 2:
-        grey: NDArray[Any] = complete[0].astype(region.dtype)
-        return grey
-    pixels = done.copy()
-    pixels[:, :, : len(complete)] = complete.transpose(1, 2, 0)
+    pixels = np.empty(done.shape, region.dtype)
+    colour = pixels[:, :, None] if region.ndim == 2 else pixels[:, :, : complete.shape[2]]
+    if region.ndim == 3:
+        pixels[:, :, complete.shape[2] :] = done[:, :, complete.shape[2] :]
+    if region.dtype.kind == "f":
+        shown = region if region.ndim == 2 else region[:, :, : complete.shape[2]]
+        low, high = min(0.0, float(shown.min())), max(1.0, float(shown.max()))
+        np.clip(complete, np.float32(low), np.float32(high), out=colour)
+        return pixels
+    largest = np.float32(np.iinfo(region.dtype).max)
+    # A few rows at a time stay in the processor's cache.
+    for start in range(0, len(complete), _ROWS_AT_ONCE):
+        few = complete[start : start + _ROWS_AT_ONCE] * largest
+        few += np.float32(0.5)  # conversion then rounds down
+        np.clip(few, np.float32(0), largest, out=few)
+        colour[start : start + _ROWS_AT_ONCE] = few
     return pixels
 
 
-def _pad(planes: NDArray[np.float32], rows: Span, columns: Span) -> NDArray[np.float32]:
+def _turn(values: NDArray[np.float32], symmetry: int) -> NDArray[np.float32]:
+    """:func:`turn` of ``[H, W, C]``."""
+    return turn(values.transpose(2, 0, 1), symmetry).transpose(1, 2, 0)
+
+
+def _turn_back(values: NDArray[np.float32], symmetry: int) -> NDArray[np.float32]:
+    return turn_back(values.transpose(2, 0, 1), symmetry).transpose(1, 2, 0)
+
+
+def _pad(values: NDArray[np.float32], rows: Span, columns: Span) -> NDArray[np.float32]:
     """Reflect at the bottom and at the right up to the network's multiple."""
-    if rows.padding == columns.padding == 0:
-        return planes
     # Reflection does not repeat the border pixel, so that one pixel alone has nothing to reflect.
-    for axis, padding in ((1, rows.padding), (2, columns.padding)):
-        amounts = [(0, 0)] * 3
-        amounts[axis] = (0, padding)
-        mode = "reflect" if planes.shape[axis] > 1 else "edge"
-        planes = np.pad(planes, amounts, mode=mode)  # type: ignore[call-overload]
-    return planes
+    for axis, padding in ((0, rows.padding), (1, columns.padding)):
+        if padding:
+            amounts = [(0, 0)] * 3
+            amounts[axis] = (0, padding)
+            mode = "reflect" if values.shape[axis] > 1 else "edge"
+            values = np.pad(values, amounts, mode=mode)  # type: ignore[call-overload]
+    return values

@@ -24,8 +24,10 @@ from torch import Tensor, nn
 
 import invdn
 from invdn.net.ensemble import latent_like
-from invdn.net.invdn import InvDN, infer_levels
+from invdn.net.haar import Haar
+from invdn.net.invdn import InvDN, Level, infer_levels
 from invdn.net.paper import PaperInvDN
+from invdn.net.posterior import Posterior
 from invdn.runtime import ModelError, load_model
 
 #: The oldest that the exporter writes; ONNX Runtime has read it since 1.14.
@@ -110,11 +112,10 @@ def export_network(
 ) -> dict[str, str]:
     """Write a network as an ONNX model, and check it.
 
-    Inputs ``image`` (float32 ``[N, 3, H, W]``, sRGB in [0, 1], H and W multiples of
-    ``net.multiple``) and ``strength`` (float32 scalar), or, for the published network, ``z``
-    (float32 ``[N, 45, H/4, W/4]``, standard normal); output ``restored``, shaped like ``image``
-    and not clamped. The description is in the file's metadata and is returned: name, version,
-    licence, parameters, macs_per_pixel, multiple, tile, halo; latent_channels, if there is ``z``.
+    Inputs and outputs are those of :mod:`invdn.runtime`: one graph for the published network and
+    for networks of one level, two for others. The description is in the file's metadata and is
+    returned: name, version, licence, parameters, macs_per_pixel, multiple, tile, halo;
+    fine_halo, if there are two graphs; latent_channels, if there is ``z``.
 
     Args:
         net: the network; it is not changed.
@@ -147,6 +148,8 @@ def export_network(
     }
     if isinstance(net, PaperInvDN):
         fields["latent_channels"] = str(net.latent_channels)
+    elif len(net.levels) > 1:
+        fields["fine_halo"] = str(fine_radius(net))
     model = to_onnx(net)
     for key, value in fields.items():
         model.metadata_props.add(key=key, value=value)
@@ -155,33 +158,66 @@ def export_network(
 
 
 def to_onnx(net: Network) -> onnx.ModelProto:
-    """The graph of ``net.denoise``, without metadata."""
-    n, height, width = (torch.export.Dim(name, min=1) for name in "nhw")
-    # An example with N > 1 and unequal sizes: none of them is taken for a constant.
-    image = torch.rand(2, 3, 4 * net.multiple, 6 * net.multiple)
-    second, second_shape = torch.tensor(1.0), {}
-    if isinstance(net, PaperInvDN):
-        second = torch.randn(2, net.latent_channels, 4, 6)
-        second_shape = {0: n, 2: height, 3: width}
+    """The graph or the two graphs of ``net.denoise``, without metadata."""
     with _quiet():
-        program = torch.onnx.export(
-            _Denoise(net),
-            (image, second),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["image", "z" if second_shape else "strength"],
-            output_names=["restored"],
-            dynamic_shapes={
-                "image": {0: n, 2: net.multiple * height, 3: net.multiple * width},
-                "second": second_shape,
-            },
-            verbose=False,
-        )
+        if isinstance(net, PaperInvDN) or len(net.levels) == 1:
+            program = _export_one_graph(net)
+        else:
+            program = _export_two_graphs(net)
         assert program is not None
         model = program.model_proto
     _strip(model)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+# Examples have N > 1 and unequal sizes, so that none of them is taken for a constant.
+
+
+def _export_one_graph(net: Network) -> torch.onnx.ONNXProgram | None:
+    n, height, width = (torch.export.Dim(name, min=1) for name in "nhw")
+    image = torch.rand(2, 3, 4 * net.multiple, 6 * net.multiple)
+    second, second_shape = torch.tensor(1.0), {}
+    if isinstance(net, PaperInvDN):
+        second = torch.randn(2, net.latent_channels, 4, 6)
+        second_shape = {0: n, 2: height, 3: width}
+    return torch.onnx.export(
+        _Denoise(net),
+        (image, second),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["image", "z" if second_shape else "strength"],
+        output_names=["restored"],
+        dynamic_shapes={
+            "image": {0: n, 2: net.multiple * height, 3: net.multiple * width},
+            "second": second_shape,
+        },
+        verbose=False,
+    )
+
+
+def _export_two_graphs(net: InvDN) -> torch.onnx.ONNXProgram | None:
+    n, height, width = (torch.export.Dim(name, min=1) for name in "nhw")
+    parts, part_height, part_width = (torch.export.Dim(f"part_{name}", min=1) for name in "nhw")
+    steps = TwoSteps(net)
+    image = torch.rand(2, 1, 4 * net.multiple, 3 * 6 * net.multiple)
+    coarse, detail = (half[..., :-1] for half in steps.coarse(image, torch.tensor(1.0)))
+    part_shape = {0: parts, 2: part_height, 3: part_width}
+    return torch.onnx.export(
+        steps,
+        (image, torch.tensor(1.0), coarse, detail),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["image", "strength", "coarse_part", "detail_part"],
+        output_names=["coarse", "detail", "restored"],
+        dynamic_shapes={
+            "image": {0: n, 2: net.multiple * height, 3: 3 * net.multiple * width},
+            "strength": {},
+            "coarse": part_shape,
+            "detail": part_shape,
+        },
+        verbose=False,
+    )
 
 
 def check_parity(path: Path, net: Network) -> float:
@@ -202,7 +238,8 @@ def check_parity(path: Path, net: Network) -> float:
             z = latent_like(image).numpy() if isinstance(net, PaperInvDN) else None
             for strength in (0.0, 0.5, 1.0) if z is None else (1.0,):
                 expected = _denoise(net, image, strength).numpy()
-                found = model(image.numpy(), strength, z=z)
+                tile = np.ascontiguousarray(image[0].permute(1, 2, 0).numpy())
+                found = model(tile, strength, z=z).transpose(2, 0, 1)
                 difference = float(np.abs(found - expected).max())
                 if not difference <= PARITY_TOLERANCE:  # a NaN has to fail as well
                     raise ExportError(
@@ -267,6 +304,26 @@ def receptive_radius(net: Network) -> int:
         blocks *= 2
 
 
+def fine_radius(net: InvDN) -> int:
+    """How far the second of the two graphs sees, pixels, rounded up to an even number."""
+    steps = TwoSteps(copy.deepcopy(net).double())
+    middle = 64
+    halves = [
+        torch.zeros(1, channels, 4, 2 * middle, dtype=torch.double)
+        for channels in (steps.kept, steps.posterior.channels)
+    ]
+    for half in halves:
+        half[..., middle] = torch.nan
+    with torch.no_grad():
+        restored = steps.fine(halves[0], halves[1], torch.tensor(1.0, dtype=torch.double))
+        reached = restored.isnan().any(dim=(0, 1, 2))
+    (columns,) = torch.nonzero(reached, as_tuple=True)
+    pixels = columns // 3
+    # The position itself is two pixels wide.
+    radius = max(2 * middle - int(pixels.min()), int(pixels.max()) - (2 * middle + 1))
+    return _round_up(radius, 2)
+
+
 def default_tile(halo: int, multiple: int) -> int:
     """:data:`TILE_PX`, or more where the halo leaves too little of that."""
     return _round_up(max(TILE_PX, 4 * halo), multiple)
@@ -304,6 +361,7 @@ def model_card(
         f"multiple = {info.multiple}",
         f"tile = {info.tile}",
         f"halo = {info.halo}",
+        *([f"fine_halo = {info.fine_halo}"] if info.fine_halo else []),
         f"data = {_toml_string(data)}",
         f"steps = {steps}",
         f"released = {(released or datetime.date.today()).isoformat()}",
@@ -312,6 +370,68 @@ def model_card(
         lines += ["", f"[{_toml_key(info.name)}.scores]"]
         lines += [f"{_toml_string(what)} = {float(value)}" for what, value in scores.items()]
     return "\n".join(lines) + "\n"
+
+
+class TwoSteps(nn.Module):
+    """``net.denoise`` in two steps, of images as they lie in memory: ``[N, 1, H, 3·W]``.
+
+    Law: ``fine(*coarse(image, strength), strength) == net.denoise(image, strength)``, with the
+    colours of a pixel side by side.
+
+    The first step is all that sees far, and does little work at the full size. The second sees
+    no further than the finest posterior, the inverse couplings and the wavelet reach.
+    """
+
+    def __init__(self, net: InvDN) -> None:
+        """Of a network with at least two levels; it is not changed."""
+        super().__init__()
+        net = copy.deepcopy(net)
+        finest, posterior = net.levels[0], net.posteriors[0]
+        assert isinstance(finest, Level)
+        assert isinstance(posterior, Posterior)
+        finest.wavelet.haar = _InterleavedHaar(finest.wavelet.haar)
+        self.finest, self.posterior = finest, posterior
+        # What is left without the finest level restores the channels that are kept there.
+        net.levels, net.posteriors = net.levels[1:], net.posteriors[1:]
+        self.kept, net.config = net.config[0].kept, net.config[1:]
+        self.coarser = net
+
+    def coarse(self, image: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
+        """All that the finest level takes from the coarser ones, and its own noisy latent."""
+        latent = self.finest(image)
+        return self.coarser.denoise(latent[:, : self.kept], strength), latent[:, self.kept :]
+
+    def fine(self, coarse: Tensor, detail: Tensor, strength: Tensor) -> Tensor:
+        """The restored image, or any part of it from the same part of both."""
+        restored = detail + strength * (self.posterior(detail, coarse) - detail)
+        return self.finest.inverse(torch.cat((coarse, restored), dim=1))
+
+    def forward(
+        self, image: Tensor, strength: Tensor, coarse: Tensor, detail: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Both steps, which have nothing to do with each other here."""
+        return (*self.coarse(image, strength), self.fine(coarse, detail, strength))
+
+
+class _InterleavedHaar(Haar):
+    """The Haar transform of images whose colours lie side by side, ``[N, 1, H, 3·W]``.
+
+    A 2×2 square is 2×6 numbers of the one channel: no transposition comes first.
+    """
+
+    def __init__(self, haar: Haar) -> None:
+        super().__init__(haar.channels, haar.divisor)
+        # [12, 3, 2, 2] → [12, 1, 2, 2·3]
+        self.analysis = haar.analysis.permute(0, 2, 3, 1).reshape(-1, 1, 2, 6).contiguous()
+        self.synthesis = haar.synthesis.permute(0, 2, 3, 1).reshape(-1, 1, 2, 6).contiguous()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, 1, H, 3·W]`` → ``[N, 12, H/2, W/2]``."""
+        return F.conv2d(x, self.analysis, stride=(2, 6))
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """``[N, 12, H/2, W/2]`` → ``[N, 1, H, 3·W]``."""
+        return F.conv_transpose2d(y, self.synthesis, stride=(2, 6))
 
 
 class _Denoise(nn.Module):

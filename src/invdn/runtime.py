@@ -7,6 +7,13 @@ place of the strength a random latent ``z ~ N(0, I)``, float32 ``[1, latent_chan
 multiple, W / multiple]``. The file carries its own description (:class:`ModelInfo`) in
 its metadata; shipped models have the same, and more, in ``weights/models.toml``.
 
+A model with a ``fine_halo`` is two graphs in one file, to be run one after the other, and takes
+and gives images as they lie in memory, ``[1, 1, H, 3 W]``. ``image``, ``strength`` → ``coarse``,
+``detail``, both float32 ``[1, C, H / 2, W / 2]``: all that the finest level takes from the coarser
+ones, and its own noisy latent. ``coarse_part``, ``detail_part``, ``strength`` → ``restored``: the
+same part of both, and the image there. The first graph sees far and does little work at the full
+size; the second does most of the work and sees no further than its ``fine_halo``.
+
 ONNX Runtime is imported when the first model is loaded, not before.
 """
 
@@ -24,6 +31,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from invdn.tiling import parts
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -31,6 +40,9 @@ else:
 
 #: Where the shipped models and their ``models.toml`` are.
 WEIGHTS = Path(__file__).parent / "weights"
+
+#: The second graph of a model works on at most the square of this at a time, pixels.
+FINE_TILE_PX = 1024
 
 DEVICES = ("auto", "cpu", "cuda", "openvino")
 
@@ -80,6 +92,8 @@ class ModelInfo:
     """"cpu", "cuda" or "openvino"; empty where the model has not been loaded."""
     threads: int
     """CPU threads that one image uses; 0 where the model has not been loaded."""
+    fine_halo: int = 0
+    """How far the second of a model's two graphs sees, pixels; 0 for a model that is one graph."""
     latent_channels: int = 0
     """Channels of the random latent that the model takes in place of a strength; 0 for none."""
     data: str = ""
@@ -99,6 +113,8 @@ class Model:
         self.info = info
         self._session = session
         self._run_options_last = run_options
+        #: Next to nothing, for the inputs of the graph of the two that is not wanted.
+        self._no_parts = _smallest_inputs(session, info) if info.fine_halo else {}
 
     def __call__(
         self,
@@ -106,30 +122,66 @@ class Model:
         strength: float,
         *,
         z: NDArray[np.float32] | None = None,
+        kept: tuple[slice, slice] | None = None,
         last: bool = False,
     ) -> NDArray[np.float32]:
-        """Restore a tile: ``[1, 3, H, W]`` → the same shape, not clamped.
+        """Restore a tile: ``[H, W, 3]`` → the same shape, not clamped.
 
-        A model with a random latent takes ``z``, and no notice of the strength. ``last`` says
-        that no further tile of the same image follows: working memory then goes back to the
-        system.
+        A model with a random latent takes ``z``, and no notice of the strength. ``kept`` are
+        the rows and columns that are wanted: the result is of these only. ``last`` says that no
+        further tile of the same image follows: working memory then goes back to the system.
 
         Raises ModelError where the device fails, for want of memory for example.
         """
-        feed = {"image": image}
+        height, width = image.shape[:2]
+        rows, columns = kept or (slice(0, height), slice(0, width))
+        if self.info.fine_halo:
+            return self._run_in_two(image, strength, rows, columns, last)
+        feed = {"image": np.ascontiguousarray(image.transpose(2, 0, 1))[None]}
         feed |= {"strength": np.array(strength, np.float32)} if z is None else {"z": z}
+        (restored,) = self._run(["restored"], feed, (height, width), last)
+        return np.ascontiguousarray(restored[0, :, rows, columns].transpose(1, 2, 0))
+
+    def _run_in_two(
+        self, image: NDArray[np.float32], strength: float, rows: slice, columns: slice, last: bool
+    ) -> NDArray[np.float32]:
+        """The first graph on the whole tile, then the second one part by part.
+
+        A part has all around it that the second graph sees, so that there are no seams.
+        """
+        alpha = {"strength": np.array(strength, np.float32)}
+        feed = self._no_parts | {"image": _as_one_plane(image), **alpha}
+        size = image.shape[:2]
+        coarse, detail = self._run(["coarse", "detail"], feed, size)
+        restored = np.empty((rows.stop - rows.start, columns.stop - columns.start, 3), np.float32)
+        pieces = parts(rows, columns, *size, tile=FINE_TILE_PX, halo=self.info.fine_halo)
+        for number, (y, x) in enumerate(pieces, start=1):
+            y_half = slice(y.seen.start // 2, y.seen.stop // 2)
+            x_half = slice(x.seen.start // 2, x.seen.stop // 2)
+            feed = self._no_parts | {
+                "coarse_part": np.ascontiguousarray(coarse[:, :, y_half, x_half]),
+                "detail_part": np.ascontiguousarray(detail[:, :, y_half, x_half]),
+                **alpha,
+            }
+            (fine,) = self._run(["restored"], feed, size, last and number == len(pieces))
+            restored[y.target, x.target] = fine.reshape(fine.shape[2], -1, 3)[y.inner, x.inner]
+        return restored
+
+    def _run(
+        self,
+        outputs: list[str],
+        feed: Mapping[str, NDArray[np.float32]],
+        size: tuple[int, ...],
+        last: bool = False,
+    ) -> Any:
+        """The outputs; ``size`` is that of the tile, for the error's message."""
         try:
-            outputs = self._session.run(
-                ["restored"], feed, self._run_options_last if last else None
-            )
+            return self._session.run(outputs, feed, self._run_options_last if last else None)
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
-            height, width = image.shape[2:]
             raise ModelError(
-                f"{self.info.name} failed on a tile of {width}×{height} pixels on "
+                f"{self.info.name} failed on a tile of {size[1]}×{size[0]} pixels on "
                 f"{self.info.device}: {_first_line(error)}"
             ) from error
-        restored: NDArray[np.float32] = outputs[0]
-        return restored
 
 
 def load_model(
@@ -168,7 +220,8 @@ def load_model(
     ort = _import_onnxruntime()
     device, session = _open_session(ort, content, path, device, threads)
     fields = card if card is not None else session.get_modelmeta().custom_metadata_map
-    _check_interface(session, path, takes_latent="latent_channels" in fields)
+    latent, in_two = ("latent_channels" in fields), ("fine_halo" in fields)
+    _check_interface(session, path, takes_latent=latent, in_two=in_two)
     name = str(model) if card is not None else fields.get("name", path.stem)
     info = _info(name, fields, path, sha256=sha256, device=device, threads=threads)
     loaded = Model(session, _shrink_after_run(ort, device), info)
@@ -248,6 +301,7 @@ def _info(
             sha256=sha256,
             device=device,
             threads=threads,
+            fine_halo=int(fields.get("fine_halo", 0)),
             latent_channels=int(fields.get("latent_channels", 0)),
             data=str(fields.get("data", "")),
             steps=int(fields.get("steps", 0)),
@@ -330,27 +384,46 @@ def _shrink_after_run(ort: ModuleType, device: str) -> Any:
     return options
 
 
-def _check_interface(session: Any, path: Path, *, takes_latent: bool) -> None:
-    """``image`` and ``strength`` or ``z`` → ``restored``, all float32, of the right rank."""
+def _check_interface(session: Any, path: Path, *, takes_latent: bool, in_two: bool) -> None:
+    """Inputs and outputs are those of the module's docstring, all float32, of the right rank."""
 
     def described(values: Any) -> dict[str, tuple[str, int]]:
         return {value.name: (value.type, len(value.shape)) for value in values}
 
-    second = {"z": ("tensor(float)", 4)} if takes_latent else {"strength": ("tensor(float)", 0)}
-    wanted_inputs = {"image": ("tensor(float)", 4), **second}
-    wanted_outputs = {"restored": ("tensor(float)", 4)}
+    image = ("tensor(float)", 4)
+    wanted_inputs = {"image": image}
+    wanted_inputs |= {"z": image} if takes_latent else {"strength": ("tensor(float)", 0)}
+    wanted_outputs = {"restored": image}
+    if in_two:
+        wanted_inputs |= {"coarse_part": image, "detail_part": image}
+        wanted_outputs |= {"coarse": image, "detail": image}
     inputs, outputs = described(session.get_inputs()), described(session.get_outputs())
     if inputs != wanted_inputs or outputs != wanted_outputs:
         raise ModelError(
             f"{path} is not a model of invdn: it takes {', '.join(inputs)} and gives "
-            f"{', '.join(outputs)}, not {' and '.join(wanted_inputs)} → restored"
+            f"{', '.join(outputs)}, not {' and '.join(wanted_inputs)} → {', '.join(wanted_outputs)}"
         )
+
+
+def _as_one_plane(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``[H, W, 3]`` → ``[1, 1, H, 3·W]``, the same memory."""
+    return image.reshape(1, 1, len(image), -1)
+
+
+def _smallest_inputs(session: Any, info: ModelInfo) -> dict[str, NDArray[np.float32]]:
+    """Of a model that is two graphs, the inputs that have sizes, as small as may be."""
+    side = info.multiple
+    shapes = {"image": (1, 1, side, 3 * side)}
+    for value in session.get_inputs():
+        if value.name in ("coarse_part", "detail_part"):
+            shapes[value.name] = (1, int(value.shape[1]), side // 2, side // 2)
+    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
 
 
 def _warm_up(model: Model) -> None:
     """Run once on a small tile: a model that cannot run is found out here, and GPUs start up."""
     side = 8 * model.info.multiple
-    image = np.full((1, 3, side, side), 0.5, np.float32)
+    image = np.full((side, side, 3), 0.5, np.float32)
     z = None
     if model.info.latent_channels:
         z = np.zeros((1, model.info.latent_channels, 8, 8), np.float32)

@@ -84,11 +84,81 @@ def windows(
 ) -> Iterator[Window]:
     """The windows of an image, row by row and from left to right.
 
-    The arguments, and the ValueErrors, are those of :func:`spans`.
+    None has more than ``tile²`` pixels. Of all grids of which that is true, it is the one that
+    computes the fewest pixels; so a narrow image gets windows that are longer than ``tile``.
+    The other arguments, and the ValueErrors, are those of :func:`spans`.
     """
-    rows = spans(height, tile=tile, halo=halo, multiple=multiple, blend=blend)
-    columns = spans(width, tile=tile, halo=halo, multiple=multiple, blend=blend)
+    rows, columns = grid(height, width, tile=tile, halo=halo, multiple=multiple, blend=blend)
     return (Window(row, column) for row in rows for column in columns)
+
+
+def grid(
+    height: int, width: int, *, tile: int, halo: int, multiple: int, blend: int = BLEND_PX
+) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """The rows and the columns of :func:`windows`."""
+    sizes = {"halo": halo, "multiple": multiple, "blend": blend}
+    smallest = _smallest_window(halo, multiple, blend)
+    best = spans(height, tile=tile, **sizes), spans(width, tile=tile, **sizes)
+    fewest = _computed(best)
+    padded = _round_up(height, multiple)
+    for count in range(1, len(best[0]) * 4 + 1):
+        length = _window_length(padded, count, halo, multiple)
+        widest = tile * tile // length // multiple * multiple
+        if (count > 1 and length < smallest) or widest < smallest:
+            continue
+        found = (
+            spans(height, tile=max(length, smallest), **sizes),
+            spans(width, tile=widest, **sizes),
+        )
+        if len(found[0]) == count and _computed(found) < fewest:
+            best, fewest = found, _computed(found)
+    return best
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A part of one axis of a tile, for what has no blending."""
+
+    seen: slice
+    """What to work on."""
+    inner: slice
+    """Where the wanted pixels lie in that."""
+    target: slice
+    """Where they lie among all wanted pixels."""
+
+
+def parts(
+    rows: slice, columns: slice, height: int, width: int, *, tile: int, halo: int
+) -> list[tuple[Cut, Cut]]:
+    """Cut the wanted rows and columns of a tile into parts that see ``halo`` pixels around them.
+
+    Everything seen begins and ends at even pixels; the tile's borders are not artificial ones.
+    """
+    (top, bottom), (left, right) = _seen(rows, height, halo), _seen(columns, width, halo)
+    even = _round_up(halo, 2)
+    found = grid(bottom - top, right - left, tile=tile, halo=even, multiple=2, blend=0)
+    return [(_cut(y, top, rows), _cut(x, left, columns)) for y in found[0] for x in found[1]]
+
+
+def _seen(wanted: slice, size: int, halo: int) -> tuple[int, int]:
+    return max(0, wanted.start - halo) // 2 * 2, min(size, _round_up(wanted.stop + halo, 2))
+
+
+def _cut(span: Span, offset: int, wanted: slice) -> Cut:
+    seen = slice(offset + span.start, offset + span.stop)
+    first = max(wanted.start, offset + span.keep_start)
+    last = min(wanted.stop, offset + span.keep_stop)
+    return Cut(
+        seen,
+        inner=slice(first - seen.start, last - seen.start),
+        target=slice(first - wanted.start, last - wanted.start),
+    )
+
+
+def _computed(found: tuple[tuple[Span, ...], tuple[Span, ...]]) -> int:
+    """Pixels of all windows together."""
+    height, width = (axis[0].stop - axis[0].start + axis[0].padding for axis in found)
+    return len(found[0]) * height * len(found[1]) * width
 
 
 def spans(
@@ -114,7 +184,7 @@ def spans(
     _check_sizes(size, tile, halo, multiple, blend)
     padded = _round_up(size, multiple)
     count = 1 if padded <= tile else -(-(padded - 2 * halo) // (tile - 2 * halo))
-    length = _round_up(-(-(padded + (count - 1) * 2 * halo) // count), multiple)
+    length = _window_length(padded, count, halo, multiple)
     # Evenly spread; the last window ends where the padded image ends.
     steps = (padded - length) // multiple
     starts = [multiple * (i * steps // max(count - 1, 1)) for i in range(count)]
@@ -157,37 +227,55 @@ class Blender:
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._above: NDArray[np.float32] | None = None  # [C, band, width], complete
-        self._below: NDArray[np.float32] | None = None  # [C, band, width], being filled
-        self._left: NDArray[np.float32] | None = None  # [C, kept rows, band]
+        self._above: NDArray[np.float32] | None = None  # [band, width, C], complete
+        self._below: NDArray[np.float32] | None = None  # [band, width, C], being filled
+        self._left: NDArray[np.float32] | None = None  # [kept rows, band, C]
 
     def add(self, window: Window, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Add a window's kept pixels; return the pixels of its ``done`` area.
 
-        ``values``: ``[C, kept rows, kept columns]``; the result is ``[C, done rows, done
-        columns]`` and may share memory with nothing but itself.
+        ``values``: ``[kept rows, kept columns, C]``, which the blender weights in place; the
+        result, ``[done rows, done columns, C]``, is a view of it.
         """
         rows, columns = window.rows, window.columns
         done_rows = rows.done_stop - rows.keep_start
         done_columns = columns.done_stop - columns.keep_start
         if columns.keep_start == 0:
-            self._start_row(values.shape[0], rows)
-        total = values * window.weights
+            self._start_row(values.shape[2], rows)
+        for band in _bands(rows):
+            values[band] *= rows.weights[band, None, None]
+        for band in _bands(columns):
+            values[:, band] *= columns.weights[band, None]
         if self._left is not None:
-            total[:, :, : self._left.shape[2]] += self._left
-        self._left = total[:, :, done_columns:].copy()
-        complete = total[:, :, :done_columns]
+            values[:, : self._left.shape[1]] += self._left
+        self._left = values[:, done_columns:].copy()
+        complete = values[:, :done_columns]
         if self._above is not None:
-            complete[:, : self._above.shape[1]] += self._above[:, :, columns.done]
+            complete[: self._above.shape[0]] += self._above[:, columns.done]
         if self._below is not None:
-            self._below[:, :, columns.done] = complete[:, done_rows:]
-        return complete[:, :done_rows]
+            self._below[:, columns.done] = complete[done_rows:]
+        return complete[:done_rows]
 
     def _start_row(self, channels: int, rows: Span) -> None:
         band = rows.keep_stop - rows.done_stop
         self._above = self._below
-        self._below = np.empty((channels, band, self._width), np.float32) if band else None
+        self._below = np.empty((band, self._width, channels), np.float32) if band else None
         self._left = None
+
+
+def _bands(span: Span) -> tuple[slice, slice]:
+    """Of what a window keeps, the beginning and the end, where weights are below 1."""
+    return slice(0, int(np.argmax(span.weights))), slice(span.done_stop - span.keep_start, None)
+
+
+def _window_length(padded: int, count: int, halo: int, multiple: int) -> int:
+    """Length of ``count`` equal windows that cover ``padded`` pixels."""
+    return _round_up(-(-(padded + (count - 1) * 2 * halo) // count), multiple)
+
+
+def _smallest_window(halo: int, multiple: int, blend: int) -> int:
+    # Windows are spread evenly in steps of `multiple`; this much keeps two hand-overs apart.
+    return 2 * halo + 2 * _round_up(_usable_blend(blend, halo), multiple) + 3 * multiple
 
 
 def _usable_blend(blend: int, halo: int) -> int:
@@ -216,7 +304,6 @@ def _check_sizes(size: int, tile: int, halo: int, multiple: int, blend: int) -> 
         raise ValueError(f"tile {tile} is not a multiple of {multiple}")
     if blend and (blend < 2 or blend & (blend - 1)):
         raise ValueError(f"blend {blend} is neither 0 nor a power of two from 2 on")
-    # Windows are spread evenly in steps of `multiple`; this much keeps two hand-overs apart.
-    smallest = 2 * halo + 2 * _round_up(_usable_blend(blend, halo), multiple) + 3 * multiple
+    smallest = _smallest_window(halo, multiple, blend)
     if tile < smallest:
         raise ValueError(f"tile {tile} is too small for halo {halo}: use at least {smallest}")
