@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from invdn.ensembles import Ensemble, Member, turn, turn_back
 from invdn.latents import normal_field
 from invdn.runtime import ModelInfo, load_model
-from invdn.tiling import Blender, Span, Window, windows
+from invdn.tiling import Blender, Window, windows
 
 MAX_STRENGTH = 1.5
 
@@ -41,8 +41,8 @@ class OptionError(ValueError):
 class TileModel(Protocol):
     """What a :class:`Denoiser` needs: :class:`invdn.runtime.Model`, or anything like it.
 
-    ``z`` is only given to models whose ``info`` has latent channels, ``kept`` to those that it
-    gives a fine halo.
+    ``z`` is only given to models whose ``info`` has latent channels, ``kept`` and ``out`` to
+    those that it gives a fine halo.
     """
 
     @property
@@ -56,9 +56,37 @@ class TileModel(Protocol):
         *,
         z: NDArray[np.float32] = ...,
         kept: tuple[slice, slice] = ...,
+        out: NDArray[np.float32] = ...,
         last: bool = False,
     ) -> NDArray[np.float32]:
-        """Restore a tile, ``[H, W, 3]`` → a new array of its ``kept`` rows and columns, or all."""
+        """Restore a tile, ``[H, W, 3]`` → its ``kept`` rows and columns, or all; ``out`` if given.
+
+        The tile may be overwritten after the call.
+        """
+
+
+class _Buffers:
+    """Memory for one tile and for what becomes of it, used again for the next tile.
+
+    Fresh memory is dear: the system clears it page by page, as long as a conversion takes.
+    """
+
+    def __init__(self) -> None:
+        self._tile = self._restored = np.empty(0, np.float32)
+
+    def tile(self, height: int, width: int) -> NDArray[np.float32]:
+        """``[height, width, 3]``, of any content."""
+        self._tile = _at_least(self._tile, height * width * 3)
+        return self._tile[: height * width * 3].reshape(height, width, 3)
+
+    def restored(self, height: int, width: int) -> NDArray[np.float32]:
+        """``[height, width, 3]``, of any content."""
+        self._restored = _at_least(self._restored, height * width * 3)
+        return self._restored[: height * width * 3].reshape(height, width, 3)
+
+
+def _at_least(buffer: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    return buffer if buffer.size >= size else np.empty(size, np.float32)
 
 
 class Denoiser:
@@ -80,7 +108,7 @@ class Denoiser:
     def __init__(
         self, model: TileModel, *, tile: int | None = None, ensemble: Ensemble | None = None
     ) -> None:
-        """``tile`` is the longest side of a tile in pixels; None for the model's own.
+        """A tile has at most ``tile²`` pixels; None for the model's own.
 
         ``ensemble``: see :meth:`using`. Raises ValueError where the tile does not fit the
         model's halo or multiple, or the ensemble the model.
@@ -180,6 +208,7 @@ class Denoiser:
         _check_strength(strength, self.info)
         plan = self._plan(height, width)
         blender = Blender(width)
+        buffers = _Buffers()
         for number, window in enumerate(plan, start=1):
             region = np.asarray(read(window.rows.read, window.columns.read))
             _check_layout(region)
@@ -190,7 +219,7 @@ class Denoiser:
                     progress((before + fraction) / len(plan))
 
             last = number == len(plan)
-            values = self._restore_tile(region, window, strength, last=last, report=report)
+            values = self._restore_tile(region, window, strength, buffers, last=last, report=report)
             complete = blender.add(window, values)
             write(window.rows.done, window.columns.done, _to_pixels(complete, region, window))
             report(1.0)
@@ -243,23 +272,25 @@ class Denoiser:
         region: NDArray[Any],
         window: Window,
         strength: float,
+        buffers: _Buffers,
         *,
         last: bool,
         report: Progress,
     ) -> NDArray[np.float32]:
         """The kept pixels of a window, ``[rows, columns, 1 or 3]``, float32, not clipped."""
-        tile = _pad(_to_values(region), window.rows, window.columns)
-        grey = tile.shape[2] == 1
-        if grey:
-            tile = np.repeat(tile, 3, axis=2)
-        restored = self._average(tile, window, strength, last=last, report=report)
-        return restored.mean(axis=2, keepdims=True) if grey else restored
+        rows, columns = window.rows, window.columns
+        tile = buffers.tile(len(region) + rows.padding, region.shape[1] + columns.padding)
+        _to_values(region, tile)
+        _pad(tile, rows.padding, columns.padding)
+        restored = self._average(tile, window, strength, buffers, last=last, report=report)
+        return restored.mean(axis=2, keepdims=True) if _is_grey(region) else restored
 
     def _average(
         self,
         tile: NDArray[np.float32],
         window: Window,
         strength: float,
+        buffers: _Buffers,
         *,
         last: bool,
         report: Progress,
@@ -268,7 +299,8 @@ class Denoiser:
         kept = (window.rows.kept, window.columns.kept)
         size = len(self._ensemble)
         if size == 1 and self.info.fine_halo:
-            return self._model(tile, strength, kept=kept, last=last)
+            out = buffers.restored(*window.weights.shape)
+            return self._model(tile, strength, kept=kept, out=out, last=last)
         total = np.zeros_like(tile)
         for number, member in enumerate(self._ensemble, start=1):
             turned = np.ascontiguousarray(_turn(tile, member.symmetry))
@@ -374,15 +406,22 @@ def _colour_channels(image: NDArray[Any]) -> int:
     return channels if channels % 2 else channels - 1
 
 
-def _to_values(region: NDArray[Any]) -> NDArray[np.float32]:
-    """``[h, w]`` or ``[h, w, C]`` → ``[h, w, 1 or 3]`` float32 in [0, 1], without alpha."""
+def _is_grey(region: NDArray[Any]) -> bool:
+    return region.ndim == 2 or _colour_channels(region) == 1
+
+
+def _to_values(region: NDArray[Any], tile: NDArray[np.float32]) -> None:
+    """``[h, w]`` or ``[h, w, C]`` → the beginning of ``[H, W, 3]`` float32 in [0, 1], no alpha."""
     if region.ndim == 2:
         region = region[:, :, None]
     colour = region[:, :, : _colour_channels(region)]
-    values = np.array(colour, dtype=np.float32, order="C")
-    if region.dtype.kind != "f":
-        values /= np.float32(np.iinfo(region.dtype).max)
-    return values
+    # A few rows at a time stay in the processor's cache.
+    for start in range(0, len(colour), _ROWS_AT_ONCE):
+        few = colour[start : start + _ROWS_AT_ONCE]
+        values = tile[start : start + len(few), : few.shape[1]]
+        values[...] = few
+        if region.dtype.kind != "f":
+            values /= np.float32(np.iinfo(region.dtype).max)
 
 
 def _to_pixels(complete: NDArray[np.float32], region: NDArray[Any], window: Window) -> NDArray[Any]:
@@ -406,7 +445,6 @@ def _to_pixels(complete: NDArray[np.float32], region: NDArray[Any], window: Wind
         np.clip(complete, np.float32(low), np.float32(high), out=colour)
         return pixels
     largest = np.float32(np.iinfo(region.dtype).max)
-    # A few rows at a time stay in the processor's cache.
     for start in range(0, len(complete), _ROWS_AT_ONCE):
         few = complete[start : start + _ROWS_AT_ONCE] * largest
         few += np.float32(0.5)  # conversion then rounds down
@@ -424,13 +462,13 @@ def _turn_back(values: NDArray[np.float32], symmetry: int) -> NDArray[np.float32
     return turn_back(values.transpose(2, 0, 1), symmetry).transpose(1, 2, 0)
 
 
-def _pad(values: NDArray[np.float32], rows: Span, columns: Span) -> NDArray[np.float32]:
-    """Reflect at the bottom and at the right up to the network's multiple."""
-    # Reflection does not repeat the border pixel, so that one pixel alone has nothing to reflect.
-    for axis, padding in ((0, rows.padding), (1, columns.padding)):
+def _pad(tile: NDArray[np.float32], rows: int, columns: int) -> None:
+    """Fill the last rows and columns of ``[H, W, 3]`` by reflection."""
+    for axis, padding in ((0, rows), (1, columns)):
         if padding:
-            amounts = [(0, 0)] * 3
-            amounts[axis] = (0, padding)
-            mode = "reflect" if values.shape[axis] > 1 else "edge"
-            values = np.pad(values, amounts, mode=mode)  # type: ignore[call-overload]
-    return values
+            given = tile.shape[axis] - padding
+            # Reflection does not repeat the border pixel: one pixel has nothing to reflect.
+            mode: Literal["reflect", "edge"] = "reflect" if given > 1 else "edge"
+            sources = np.pad(np.arange(given), (0, padding), mode=mode)[given:]
+            across = tile if axis == 0 else tile.swapaxes(0, 1)
+            across[given:] = across[sources]

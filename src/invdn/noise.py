@@ -383,8 +383,8 @@ def _by_tiles(
         pad = [(0, window.rows.padding), (0, window.columns.padding), (0, 0)]
         region = np.pad(region, pad, mode="symmetric")
         made = make(torch.from_numpy(region).permute(2, 0, 1)[None].contiguous(), window)[0]
-        kept = made[:, window.rows.kept, window.columns.kept].numpy()
-        done = np.clip(blender.add(window, kept), 0.0, 1.0).transpose(1, 2, 0) * largest
+        kept = made[:, window.rows.kept, window.columns.kept].permute(1, 2, 0).numpy()
+        done = np.clip(blender.add(window, kept), 0.0, 1.0) * largest
         if image.dtype.kind == "u":
             done = np.rint(done)
         result[window.rows.done, window.columns.done] = done.astype(image.dtype)

@@ -83,7 +83,7 @@ class ModelInfo:
     multiple: int
     """The network takes heights and widths that are multiples of this."""
     tile: int
-    """Longest side of a tile, pixels, overlaps included."""
+    """A tile has at most the square of this many pixels, overlaps included."""
     halo: int
     """How far from an artificial border a tile is not to be trusted, pixels."""
     sha256: str
@@ -123,28 +123,40 @@ class Model:
         *,
         z: NDArray[np.float32] | None = None,
         kept: tuple[slice, slice] | None = None,
+        out: NDArray[np.float32] | None = None,
         last: bool = False,
     ) -> NDArray[np.float32]:
         """Restore a tile: ``[H, W, 3]`` → the same shape, not clamped.
 
         A model with a random latent takes ``z``, and no notice of the strength. ``kept`` are
-        the rows and columns that are wanted: the result is of these only. ``last`` says that no
-        further tile of the same image follows: working memory then goes back to the system.
+        the rows and columns that are wanted: the result is of these only, in ``out`` where that is
+        given. ``last`` says that no further tile of the same image follows: working memory then
+        goes back to the system.
 
         Raises ModelError where the device fails, for want of memory for example.
         """
         height, width = image.shape[:2]
         rows, columns = kept or (slice(0, height), slice(0, width))
+        if out is None:
+            out = np.empty((rows.stop - rows.start, columns.stop - columns.start, 3), np.float32)
         if self.info.fine_halo:
-            return self._run_in_two(image, strength, rows, columns, last)
+            self._run_in_two(image, strength, rows, columns, out, last)
+            return out
         feed = {"image": np.ascontiguousarray(image.transpose(2, 0, 1))[None]}
         feed |= {"strength": np.array(strength, np.float32)} if z is None else {"z": z}
         (restored,) = self._run(["restored"], feed, (height, width), last)
-        return np.ascontiguousarray(restored[0, :, rows, columns].transpose(1, 2, 0))
+        out[...] = restored[0, :, rows, columns].transpose(1, 2, 0)
+        return out
 
     def _run_in_two(
-        self, image: NDArray[np.float32], strength: float, rows: slice, columns: slice, last: bool
-    ) -> NDArray[np.float32]:
+        self,
+        image: NDArray[np.float32],
+        strength: float,
+        rows: slice,
+        columns: slice,
+        out: NDArray[np.float32],
+        last: bool,
+    ) -> None:
         """The first graph on the whole tile, then the second one part by part.
 
         A part has all around it that the second graph sees, so that there are no seams.
@@ -153,7 +165,6 @@ class Model:
         feed = self._no_parts | {"image": _as_one_plane(image), **alpha}
         size = image.shape[:2]
         coarse, detail = self._run(["coarse", "detail"], feed, size)
-        restored = np.empty((rows.stop - rows.start, columns.stop - columns.start, 3), np.float32)
         pieces = parts(rows, columns, *size, tile=FINE_TILE_PX, halo=self.info.fine_halo)
         for number, (y, x) in enumerate(pieces, start=1):
             y_half = slice(y.seen.start // 2, y.seen.stop // 2)
@@ -164,8 +175,7 @@ class Model:
                 **alpha,
             }
             (fine,) = self._run(["restored"], feed, size, last and number == len(pieces))
-            restored[y.target, x.target] = fine.reshape(fine.shape[2], -1, 3)[y.inner, x.inner]
-        return restored
+            out[y.target, x.target] = fine.reshape(fine.shape[2], -1, 3)[y.inner, x.inner]
 
     def _run(
         self,
