@@ -26,9 +26,8 @@ from torch import Tensor, nn
 import invdn
 from invdn.net.ensemble import latent_like
 from invdn.net.haar import Haar
-from invdn.net.invdn import InvDN, Level, infer_levels
+from invdn.net.invdn import IMAGE_CHANNELS, InvDN, Level, infer_levels
 from invdn.net.paper import PaperInvDN
-from invdn.net.posterior import Posterior
 from invdn.runtime import ModelError, load_model
 
 #: The oldest that the exporter writes; ONNX Runtime has read it since 1.14.
@@ -314,10 +313,9 @@ def fine_radius(net: InvDN) -> int:
     """How far the second of the two graphs sees, pixels, rounded up to an even number."""
     steps = TwoSteps(copy.deepcopy(net).double())
     middle = 64
-    halves = [
-        torch.zeros(1, channels, 4, 2 * middle, dtype=torch.double)
-        for channels in (steps.kept, steps.posterior.channels)
-    ]
+    finest = net.config[0]
+    channels = finest.kept + finest.hint, 4 * IMAGE_CHANNELS - finest.kept
+    halves = [torch.zeros(1, count, 4, 2 * middle, dtype=torch.double) for count in channels]
     for half in halves:
         half[..., middle] = torch.nan
     with torch.no_grad():
@@ -391,26 +389,20 @@ class TwoSteps(nn.Module):
     def __init__(self, net: InvDN) -> None:
         """Of a network with at least two levels; it is not changed."""
         super().__init__()
-        net = copy.deepcopy(net)
-        finest, posterior = net.levels[0], net.posteriors[0]
+        self.net = copy.deepcopy(net)
+        finest = self.net.levels[0]
         assert isinstance(finest, Level)
-        assert isinstance(posterior, Posterior)
         finest.wavelet.haar = _InterleavedHaar(finest.wavelet.haar)
-        self.finest, self.posterior = finest, posterior
-        # What is left without the finest level restores the channels that are kept there.
-        net.levels, net.posteriors = net.levels[1:], net.posteriors[1:]
-        self.kept, net.config = net.config[0].kept, net.config[1:]
-        self.coarser = net
 
     def coarse(self, image: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
         """All that the finest level takes from the coarser ones, and its own noisy latent."""
-        latent = self.finest(image)
-        return self.coarser.denoise(latent[:, : self.kept], strength), latent[:, self.kept :]
+        latents = self.net(image)
+        return self.net.restore_coarser(latents, strength)[1], latents.details[0]
 
     def fine(self, coarse: Tensor, detail: Tensor, strength: Tensor) -> Tensor:
         """The restored image, or any part of it from the same part of both."""
-        restored = detail + strength * (self.posterior(detail, coarse) - detail)
-        return self.finest.inverse(torch.cat((coarse, restored), dim=1))
+        restored: Tensor = self.net.restore_finest(coarse, detail, strength)[1]
+        return restored
 
     def forward(
         self, image: Tensor, strength: Tensor, coarse: Tensor, detail: Tensor

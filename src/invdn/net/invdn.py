@@ -186,21 +186,61 @@ class InvDN(nn.Module):
 
         Returns the restored latents and the image ``[N, 3, H, W]`` that they decode to.
         """
+        if len(self.levels) == 1:
+            coarsest, _ = self._restore_coarsest(latents, None, strength)
+            return self._split(coarsest, []), self._level(0).inverse(coarsest)
+        coarser, context = self.restore_coarser(latents, strength)
+        detail, image = self.restore_finest(context, latents.details[0], strength)
+        return Latents(coarser.code, (detail, *coarser.details)), image
+
+    def restore_coarser(
+        self, latents: Latents, strength: float | Tensor = 1.0
+    ) -> tuple[Latents, Tensor]:
+        """The first step of :meth:`restore`: all levels but the finest, which is all that sees far.
+
+        Returns the restored latents of these levels, and what the finest one is given of them,
+        ``[N, C, H/2, W/2]``: its restored kept channels, then the hint for its posterior.
+        """
         surveys = self._survey(latents)
-        # At the coarsest level the code is restored too.
-        noisy = torch.cat((latents.code, latents.details[-1]), dim=1)
-        estimate, features = self.posteriors[-1](noisy, surveys[-1])
-        coarsest = noisy + strength * (estimate - noisy)
-        code_channels = latents.code.shape[1]
-        details = [coarsest[:, code_channels:]]
-        kept = self._level(-1).inverse(coarsest)
-        for i in reversed(range(len(self.levels) - 1)):
-            noisy = latents.details[i]
-            hint = self.hints[str(i)](features) if str(i) in self.hints else None
-            estimate, features = self.posteriors[i](noisy, _joined(kept, surveys[i], hint))
+        restored, features = self._restore_coarsest(latents, surveys[-1], strength)
+        coarsest, kept, details = restored, self._level(-1).inverse(restored), []
+        for i in reversed(range(1, len(self.levels) - 1)):
+            noisy, context = latents.details[i], _joined(kept, surveys[i], self._hint(i, features))
+            estimate, features = self.posteriors[i](noisy, context)
             details.append(noisy + strength * (estimate - noisy))
             kept = self._level(i).inverse(torch.cat((kept, details[-1]), dim=1))
-        return Latents(coarsest[:, :code_channels], tuple(reversed(details))), kept
+        return self._split(coarsest, details), _joined(kept, self._hint(0, features))
+
+    def restore_finest(
+        self, context: Tensor, detail: Tensor, strength: float | Tensor = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """The second step of :meth:`restore`, or of any part of an image from that part of both.
+
+        ``context`` is what :meth:`restore_coarser` returns, ``detail`` the finest noisy latent.
+        Returns the restored latent and the image ``[N, 3, H, W]``.
+        """
+        estimate, _ = self.posteriors[0](detail, context)
+        restored = detail + strength * (estimate - detail)
+        kept = context[:, : self.config[0].kept]
+        return restored, self._level(0).inverse(torch.cat((kept, restored), dim=1))
+
+    def _restore_coarsest(
+        self, latents: Latents, survey: Tensor | None, strength: float | Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The coarsest level's channels, code first, restored; and its posterior's features."""
+        noisy = torch.cat((latents.code, latents.details[-1]), dim=1)
+        estimate, features = self.posteriors[-1](noisy, survey)
+        return noisy + strength * (estimate - noisy), features
+
+    def _split(self, coarsest: Tensor, details: list[Tensor]) -> Latents:
+        """Latents of the coarsest level's channels and of the other details, coarse to fine."""
+        code_channels = self.config[-1].kept
+        coarse_to_fine = [coarsest[:, code_channels:], *details]
+        return Latents(coarsest[:, :code_channels], tuple(reversed(coarse_to_fine)))
+
+    def _hint(self, i: int, features: Tensor) -> Tensor | None:
+        """What the posterior of a level is told by the next coarser one's features."""
+        return self.hints[str(i)](features) if str(i) in self.hints else None
 
     def _level(self, i: int) -> Level:
         level = self.levels[i]
