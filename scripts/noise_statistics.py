@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -166,9 +167,7 @@ def simulated_patches(
 
 def whole_table(sets: dict[str, list[PatchNoise]]) -> str:
     """One row a set, from all its patches together."""
-    edges = [
-        f"{low}–{high}" for low, high in zip(BRIGHTNESS_EDGES, BRIGHTNESS_EDGES[1:], strict=False)
-    ]
+    edges = [f"{low}–{high}" for low, high in pairwise(BRIGHTNESS_EDGES)]
     head = [
         "",
         "std R, G, B",
@@ -267,8 +266,9 @@ def main() -> None:
     print(f"Patches of {PATCH_PX}²: " + ", ".join(f"{k} {len(v)}" for k, v in sets.items()) + ".\n")
     print(whole_table(sets))
     print(
-        f"\nOver patches, median [5%, 95%]; ↓ and ↑: percentage below and above the 5–95% range "
-        f"of simulated patches within a factor {STRENGTH_FACTOR} of the same strength (for std: of all).\n"
+        "\nOver patches, median [5%, 95%]; ↓ and ↑: percentage below and above the 5–95% range of "
+        f"simulated patches within a factor {STRENGTH_FACTOR} of the same strength (for std: of "
+        "all).\n"
     )
     print(spread_table(sets, "simulation"))
 

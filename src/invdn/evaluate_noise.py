@@ -4,7 +4,7 @@ Compared are: the perturbation of the noisy photo's own latent (which starts fro
 noise from the clean photo alone, with the level estimated from the noisy one, and with all of its
 character; and, of the same variance as the real noise, white Gaussian noise and the camera
 simulation of the training. The first is another task than the others and is never mixed with
-them.
+them. All noisy pictures are rounded to 8 bits, as the real ones are.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def evaluate_noise(
             statistics = evaluation.kinds.setdefault(kind, NoiseStatistics())
             values = []
             for seed in range(draws):
-                made = draw(seed)
+                made = _rounded(draw(seed))
                 values.append(akld(made, real, clean))
                 if seed == 0:
                     statistics.add(made, clean)
@@ -170,13 +170,19 @@ def evaluate_noise(
     return evaluation
 
 
+def _rounded(image: Image) -> Image:
+    """To 8 bits, still float32 in [0, 1]."""
+    result: Image = np.rint(np.clip(image, 0.0, 1.0) * np.float32(255)) / np.float32(255)
+    return result
+
+
 def _kinds(real: Image, clean: Image, model: NoiseModel, epsilon: float) -> dict[str, Draw]:
     character = character_of(real, model)
     sigma = float(np.sqrt(np.mean((real - clean) ** 2)))
 
     def white(seed: int) -> Image:
         noise = np.random.default_rng(seed).standard_normal(clean.shape, np.float32)
-        return np.clip(clean + np.float32(sigma) * noise, 0.0, 1.0)
+        return clean + np.float32(sigma) * noise
 
     return {
         "own latent": lambda seed: perturb(real, model, epsilon, seed),
@@ -200,7 +206,7 @@ def _simulated(clean: Image, sigma: float, seed: int) -> Image:
     noisy, target = camera_pair(patch, side, torch.Generator().manual_seed(seed))
     residual = (noisy - target)[0].permute(1, 2, 0).numpy()[:height, :width]
     factor = np.float32(sigma / max(1e-6, float(np.sqrt(np.mean(residual**2)))))
-    return np.clip(clean + factor * residual, 0.0, 1.0)
+    return clean + factor * residual
 
 
 # --- the page ------------------------------------------------------------------------------------

@@ -39,6 +39,10 @@ DEFAULT_MODEL = WEIGHTS / "noise.safetensors"
 LEVEL_BIAS = 0.86
 TILE_PX = 512
 HALO_PX = 64
+BRIGHTNESS_BANDS = 16
+_FLAT_BLOCK_PX = 32
+_FLATTEST = 0.25
+_FEWEST_PIXELS = 256  # of a band of brightness, for its noise to be known
 
 Pixels = npt.NDArray[Any]
 
@@ -54,6 +58,10 @@ class Character:
     factors: tuple[Tensor, ...] | None = None
     """For each scale ``[C, C]``: Cholesky factor of the channels' correlation; None for the
     model's own at this level."""
+    curve_8bit: Tensor | None = None
+    """``[3, BRIGHTNESS_BANDS]``: standard deviation of each channel's noise where the picture is
+    that bright, grey levels of 255. With it the noise of another picture is as strong as its
+    brightness says, not ``level_8bit``. None for what the model says."""
 
 
 def load_noise_model(path: Path = DEFAULT_MODEL) -> NoiseModel:
@@ -105,13 +113,12 @@ def add_noise(clean: Pixels, model: NoiseModel, character: Character, seed: int 
     _check(clean)
     if level == 0:
         return clean.copy()
-    factors = character.factors or _model_factors(model, level)
-    gains = _gains(clean, model, character)
+    recipe = _calibrated(clean, model, character)
 
     def make(tile: Tensor, window: Window) -> Tensor:
         shapes = scales(model.net(tile))
         fields = [_field_of_window(seed, i, x, window) for i, x in enumerate(shapes)]
-        return _with_noise(tile, model, level, gains, factors, fields)
+        return _with_noise(tile, model, recipe, fields)
 
     return _by_tiles(clean, model, make)
 
@@ -149,83 +156,165 @@ def character_of(noisy: Pixels, model: NoiseModel) -> Character:
 
     The level is the geometric mean of two estimates, that of flat blocks (:func:`estimate_sigma`)
     and what the denoiser removes, over :data:`LEVEL_BIAS`: texture raises the one, timidity lowers
-    the other. How the noise divides into scales
-    and channels, and how the channels correlate, is measured on the removed noise.
+    the other. How it depends on brightness is measured on what is removed. How it divides into
+    scales and channels, and how the channels correlate, is measured on the photo's own latents
+    where the restored photo is flattest: there they are noise, and all of it, while a denoiser
+    leaves the coarse part of it in.
 
     Raises:
         ValueError: as for :func:`add_noise`.
     """
     _check(noisy)
     x = np.asarray(noisy, np.float32) / _largest(noisy)
-    removed = 0.0
-    energy: list[Tensor] = []
-    moments: list[Tensor] = []
-    level = estimate_sigma(x)
-    count = 0
+    flat_level = estimate_sigma(x)
+    energy, pixels = torch.zeros(3, BRIGHTNESS_BANDS), torch.zeros(BRIGHTNESS_BANDS)
+    counts = channels_of_scales(model.net.config)
+    moments = [torch.zeros(count, count) for count in counts]
+    samples = [0] * len(counts)
     # Whole tiles without overlap: a halo would count twice, and borders hardly matter here.
     for tile in _sample_tiles(x, model.net.multiple):
         latents = model.net(tile)
         restored, image = model.net.restore(latents)
-        clean = scales(restored)
-        log_sigmas = model.head(clean, torch.tensor([max(level, 0.5 / 255)]))
-        removed += float(((tile - image) ** 2).sum())
-        count += tile.numel()
-        for i, (z, c) in enumerate(zip(scales(latents), clean, strict=True)):
-            u = ((z - c) / log_sigmas[i].exp())[0].flatten(1)
-            if len(moments) <= i:
-                moments.append(torch.zeros(len(u), len(u)))
-                energy.append(torch.zeros(()))
+        band_energy, band_pixels = _by_brightness((tile - image) ** 2, image)
+        energy += band_energy
+        pixels += band_pixels
+        level = torch.tensor([max(flat_level, 0.5 / 255)])
+        flat = _flat_blocks(image)
+        for i, (z, log_sigma) in enumerate(
+            zip(scales(latents), model.head(image, scales(restored), level), strict=True)
+        ):
+            u = _within_blocks(z / log_sigma.exp(), flat)
             moments[i] += u @ u.T
-            energy[i] += u.shape[1]
+            samples[i] += u.shape[1]
     gains, factors = [], []
-    for moment, number in zip(moments, energy, strict=True):
+    for moment, number in zip(moments, samples, strict=True):
         covariance = moment / number
         deviation = covariance.diagonal().clamp_min(1e-12).sqrt()
         gains.append(deviation)
         factors.append(_cholesky(covariance / torch.outer(deviation, deviation)))
-    sizes = torch.tensor([len(g) * float(n) for g, n in zip(gains, energy, strict=True)])
+    sizes = torch.tensor([c * float(n) for c, n in zip(counts, samples, strict=True)])
     powers = torch.stack([(g**2).mean() for g in gains])
     overall = float(((powers * sizes).sum() / sizes.sum()).sqrt())
-    level = math.sqrt(level * math.sqrt(removed / count)) / LEVEL_BIAS
-    return Character(255.0 * level, tuple(g / overall for g in gains), tuple(factors))
+    removed = math.sqrt(float(energy.sum() / (3 * pixels.sum())))
+    estimate = math.sqrt(flat_level * removed) / LEVEL_BIAS
+    return Character(
+        255.0 * estimate,
+        tuple(g / overall for g in gains),
+        tuple(factors),
+        255.0 * estimate / max(removed, 1e-6) * _curve(energy, pixels),
+    )
 
 
-def _gains(clean: Pixels, model: NoiseModel, character: Character) -> tuple[Tensor, ...]:
-    """Factors on σ, scale by scale ``[C]``, with which the noise over the image has the level.
+def _by_brightness(values: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of ``values``, ``[1, 3, H, W]``, by the brightness of ``image`` around them.
+
+    Returns ``[3, BRIGHTNESS_BANDS]``, and the number of pixels ``[BRIGHTNESS_BANDS]``.
+    """
+    band = _brightness(image).mul(BRIGHTNESS_BANDS).long().clamp(0, BRIGHTNESS_BANDS - 1).flatten()
+    sums = torch.zeros(3, BRIGHTNESS_BANDS).index_add_(1, band, values[0].flatten(1))
+    return sums, torch.bincount(band, minlength=BRIGHTNESS_BANDS).float()
+
+
+def _brightness(image: Tensor) -> Tensor:
+    """Mean of the channels over 5×5 pixels: ``[1, 3, H, W]`` → ``[1, 1, H, W]``."""
+    return F.avg_pool2d(image.mean(1, keepdim=True), 5, 1, 2, count_include_pad=False)
+
+
+def _curve(energy: Tensor, pixels: Tensor) -> Tensor:
+    """Deviation by brightness, ``[3, BRIGHTNESS_BANDS]``; where too few pixels are that bright,
+    between or as the nearest that are known."""
+    known = torch.nonzero(pixels >= min(_FEWEST_PIXELS, float(pixels.max()))).flatten().numpy()
+    deviation = torch.sqrt(energy[:, known] / pixels[known]).numpy()
+    places = np.arange(BRIGHTNESS_BANDS)
+    return torch.from_numpy(np.stack([np.interp(places, known, d) for d in deviation])).float()
+
+
+def _flat_blocks(image: Tensor) -> Tensor:
+    """Which blocks of ``[1, 3, H, W]`` vary least, ``[rows, columns]``; clipped ones are not."""
+    side = min(_FLAT_BLOCK_PX, *image.shape[2:])
+    mean = F.avg_pool2d(image, side)
+    variance = (F.avg_pool2d(image**2, side) - mean**2).mean((0, 1))
+    inside = ((mean > 0.04) & (mean < 0.96)).all(1)[0]
+    if not inside.any():
+        inside = torch.ones_like(inside)
+    return inside & (variance <= torch.quantile(variance[inside], _FLATTEST))
+
+
+def _within_blocks(latent: Tensor, chosen: Tensor) -> Tensor:
+    """The deviations of ``[1, C, h, w]`` from the means of the chosen blocks: ``[C, values]``."""
+    rows, columns = chosen.shape
+    height, width = latent.shape[2] // rows, latent.shape[3] // columns
+    x = latent[0, :, : rows * height, : columns * width]
+    # [C, rows, h, columns, w] → [C, rows, columns, h·w]
+    x = x.reshape(-1, rows, height, columns, width).transpose(2, 3).flatten(3)
+    x = x[:, chosen]
+    scale = math.sqrt(height * width / max(1, height * width - 1))
+    return (scale * (x - x.mean(2, keepdim=True))).flatten(1)
+
+
+@dataclass(frozen=True)
+class _Calibrated:
+    """What is made on one picture."""
+
+    level_8bit: float
+    gains: tuple[Tensor, ...]
+    """For each scale ``[C]``."""
+    factors: tuple[Tensor, ...]
+    """For each scale ``[C, C]``."""
+    ratio: Tensor | None
+    """``[3, BRIGHTNESS_BANDS]``: factors on each channel's noise by brightness."""
+
+
+def _calibrated(clean: Pixels, model: NoiseModel, character: Character) -> _Calibrated:
+    """Factors with which the noise over the picture has the level, or follows the curve.
 
     The head knows where there is more noise and where there is less; how much there is over the
-    whole image is what was asked for. Found by a trial on tiles spread over the image.
+    whole picture is what was asked for. Found by a trial on tiles spread over the picture.
     """
     gains = character.gains or tuple(torch.ones(c) for c in channels_of_scales(model.net.config))
     factors = character.factors or _model_factors(model, character.level_8bit)
+    trial = _Calibrated(character.level_8bit, gains, factors, None)
     generator = torch.Generator().manual_seed(0)
-    total, count = 0.0, 0
+    energy, pixels = torch.zeros(3, BRIGHTNESS_BANDS), torch.zeros(BRIGHTNESS_BANDS)
     for tile in _sample_tiles(clean.astype(np.float32) / _largest(clean), model.net.multiple):
         fields = [torch.randn(x.shape, generator=generator) for x in scales(model.net(tile))]
-        noisy = _with_noise(tile, model, character.level_8bit, gains, factors, fields)
-        total += float(((noisy - tile) ** 2).sum())
-        count += tile.numel()
-    factor = character.level_8bit / 255.0 / math.sqrt(total / count)
-    return tuple(factor * gain for gain in gains)
+        noise = _with_noise(tile, model, trial, fields) - tile
+        band_energy, band_pixels = _by_brightness(noise**2, tile)
+        energy += band_energy
+        pixels += band_pixels
+    if character.curve_8bit is None:
+        made = math.sqrt(float(energy.sum() / (3 * pixels.sum())))
+        factor = character.level_8bit / 255.0 / made
+        return replace(trial, gains=tuple(factor * gain for gain in gains))
+    made_curve = _curve(energy, pixels).clamp_min(1e-6)
+    return replace(trial, ratio=character.curve_8bit / 255.0 / made_curve)
 
 
 def _with_noise(
-    tile: Tensor,
-    model: NoiseModel,
-    level_8bit: float,
-    gains: tuple[Tensor, ...],
-    factors: tuple[Tensor, ...],
-    fields: Sequence[Tensor],
+    tile: Tensor, model: NoiseModel, recipe: _Calibrated, fields: Sequence[Tensor]
 ) -> Tensor:
     """``f⁻¹(f(x) + gain · σ · A v)`` of ``[1, 3, H, W]``; ``fields`` are v, scale by scale."""
     latents = model.net(tile)
     clean = scales(latents)
-    log_sigmas = model.head(clean, torch.tensor([level_8bit / 255.0]))
+    log_sigmas = model.head(tile, clean, torch.tensor([recipe.level_8bit / 255.0]))
     noisy = tuple(
         x + gain.view(1, -1, 1, 1) * log_sigma.exp() * torch.einsum("ij,njhw->nihw", a, v)
-        for x, gain, log_sigma, a, v in zip(clean, gains, log_sigmas, factors, fields, strict=True)
+        for x, gain, log_sigma, a, v in zip(
+            clean, recipe.gains, log_sigmas, recipe.factors, fields, strict=True
+        )
     )
-    return model.net.inverse(unscales(noisy, latents.code.shape[1]))
+    made = model.net.inverse(unscales(noisy, latents.code.shape[1]))
+    if recipe.ratio is None:
+        return made
+    return tile + _at_brightness(recipe.ratio, tile) * (made - tile)
+
+
+def _at_brightness(table: Tensor, image: Tensor) -> Tensor:
+    """``[3, BRIGHTNESS_BANDS]`` at the brightness of ``[1, 3, H, W]``: shaped like the image."""
+    # Bands are known at their middles; beyond the outermost ones they stay.
+    place = (_brightness(image) * BRIGHTNESS_BANDS - 0.5).clamp(0, BRIGHTNESS_BANDS - 1)[0, 0]
+    low = place.floor().long().clamp_max(BRIGHTNESS_BANDS - 2)
+    return torch.lerp(table[:, low], table[:, low + 1], place - low)[None]
 
 
 def _model_factors(model: NoiseModel, level_8bit: float) -> tuple[Tensor, ...]:

@@ -18,7 +18,6 @@ from invdn.config import ConfigError, PairFolder, build, read_toml
 from invdn.data.camera import MARGIN_PX, camera_pair
 from invdn.data.pairs import Pair, load_pairs
 from invdn.data.patches import (
-    Pixels,
     dihedral,
     find_images,
     random_window,
@@ -32,6 +31,7 @@ log = logging.getLogger(__name__)
 
 #: Rounding to 8 bits, in both pictures: without it a likelihood has no bound where cameras clip.
 _ROUNDING_VARIANCE = 2.0 / 12.0 / 255.0**2
+_SIMULATED_PX = 128
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,11 @@ class NoiseTrainConfig:
     """Real pairs."""
     clean: tuple[str, ...] = ()
     """Folders of clean photos for the simulated cameras; relative to ``root``."""
-    camera_crops: int = 0
-    """Crops of a batch that get simulated camera noise: stronger than the real pairs have it."""
+    camera_weight: float = 0.0
+    """Share of crops with simulated camera noise, beside the pairs' weights: it is stronger than
+    the real pairs have it."""
+    camera_patches: int = 256
+    """Patches with simulated noise, made once at the start, each by a camera of its own."""
     root: str = "."
     """Folder that the pairs' folders are relative to; itself relative to the settings file."""
     steps: int = 2000
@@ -92,23 +95,20 @@ def train_noise(config: NoiseTrainConfig, base: Path) -> NoiseModel:
     torch.manual_seed(config.seed)
     model = NoiseModel(load_network(base / config.denoiser))
     folders = [_usable(load_pairs(base / config.root / p.folder), config) for p in config.pairs]
+    weights = [p.weight for p in config.pairs]
+    if config.camera_weight > 0:
+        folders.append(_simulated_pairs(base / config.root, config))
+        weights.append(config.camera_weight)
     levels = [[noise_level_8bit(p) for p in pairs] for pairs in folders]
-    weights = np.array([p.weight for p in config.pairs])
-    shares = weights / weights.sum()
+    shares = np.array(weights) / sum(weights)
 
-    photos = [p for folder in config.clean for p in find_images(base / config.root / folder)]
-    if config.camera_crops and not photos:
-        raise ValueError("camera_crops needs clean")
     optimiser = torch.optim.Adam(model.head.parameters(), lr=config.learning_rate)
     started, losses = time.monotonic(), []
     for step in range(config.steps):
         rng = np.random.default_rng((config.seed, step))
         noisy, clean, level = _batch(folders, levels, shares, config, rng)
-        if config.camera_crops:
-            simulated = _camera_batch(photos, config, rng)
-            noisy, clean, level = map(torch.cat, zip((noisy, clean, level), simulated, strict=True))
         target, noise = _latents(model, noisy, clean)
-        loss = likelihood_loss(model, target, noise, level)
+        loss = likelihood_loss(model, clean, target, noise, level)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.head.parameters(), 1.0)
@@ -136,12 +136,19 @@ def noise_level_8bit(pair: Pair) -> float:
 
 
 def likelihood_loss(
-    model: NoiseModel, clean: tuple[Tensor, ...], noise: tuple[Tensor, ...], level: Tensor
+    model: NoiseModel,
+    image: Tensor,
+    clean: tuple[Tensor, ...],
+    noise: tuple[Tensor, ...],
+    level: Tensor,
 ) -> Tensor:
-    """Mean negative log-likelihood of noise latents under N(0, σ²), up to a constant."""
+    """Mean negative log-likelihood of noise latents under N(0, σ²), up to a constant.
+
+    ``image`` is the clean one, ``clean`` its latents.
+    """
     log_level = torch.log(level).view(-1, 1, 1, 1)
-    total, count = clean[0].new_zeros(()), 0
-    for log_sigma, n in zip(model.head(clean, level), noise, strict=True):
+    total, count = image.new_zeros(()), 0
+    for log_sigma, n in zip(model.head(image, clean, level), noise, strict=True):
         energy = (n**2 + _ROUNDING_VARIANCE) * torch.exp(-2.0 * log_sigma)
         total = total + (0.5 * energy + log_sigma - log_level).sum()
         count += n.numel()
@@ -185,21 +192,27 @@ def _batch(
     return to_tensor(noisy), to_tensor(clean), torch.tensor(level)
 
 
-def _camera_batch(
-    photos: list[Path], config: NoiseTrainConfig, rng: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """As :func:`_batch`, from simulated cameras; the level is that of the crop."""
-    size = config.crop_px + MARGIN_PX
-    patches: list[Pixels] = []
-    while len(patches) < config.camera_crops:
-        # Read when needed: thousands of photos need not fit in memory.
-        photo = read_rgb8(photos[int(rng.integers(len(photos)))])
-        if min(photo.shape[:2]) >= size:
-            patches.append(photo[random_window(photo.shape, size, rng)])
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    noisy, clean = camera_pair(to_tensor(patches), config.crop_px, generator)
-    level = ((noisy - clean) ** 2).mean((1, 2, 3)).sqrt().clamp_min(0.5 / 255.0)
-    return noisy, clean, level
+def _simulated_pairs(root: Path, config: NoiseTrainConfig) -> list[Pair]:
+    """Patches of clean photos, each with the noise of a random camera."""
+    photos = [path for folder in config.clean for path in find_images(root / folder)]
+    if not photos:
+        raise ValueError("camera_weight needs clean")
+    rng = np.random.default_rng((config.seed, 1))
+    generator = torch.Generator().manual_seed(config.seed)
+    side = max(config.crop_px, _SIMULATED_PX)
+    pairs: list[Pair] = []
+    # Photos in turn; those that are too small are left out.
+    for index in np.resize(rng.permutation(len(photos)), 4 * config.camera_patches):
+        photo = read_rgb8(photos[index])
+        if min(photo.shape[:2]) < side + MARGIN_PX:
+            continue
+        patch = photo[random_window(photo.shape, side + MARGIN_PX, rng)]
+        noisy, clean = camera_pair(to_tensor([patch]), side, generator)
+        pixels = (x[0].permute(1, 2, 0).mul(255).round().byte().numpy() for x in (noisy, clean))
+        pairs.append(Pair(f"camera {len(pairs)}", *pixels))
+        if len(pairs) == config.camera_patches:
+            return pairs
+    raise ValueError(f"too few photos in clean are larger than {side + MARGIN_PX} pixels")
 
 
 @torch.no_grad()
@@ -218,7 +231,7 @@ def _measure_correlations(
         rng = np.random.default_rng((config.seed, config.steps, number))
         noisy, clean, level = _batch(folders, levels, shares, config, rng)
         target, noise = _latents(model, noisy, clean)
-        sigmas = model.head(target, level)
+        sigmas = model.head(clean, target, level)
         for sample, sample_level in enumerate(level.tolist()):
             low, weight = knot(255.0 * sample_level)
             for k, share in ((low, 1.0 - weight), (low + 1, weight)):

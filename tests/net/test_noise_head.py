@@ -37,8 +37,9 @@ def test_scales_and_back(small_net) -> None:  # type: ignore[no-untyped-def]
 def test_a_fresh_head_says_the_level(small_net) -> None:  # type: ignore[no-untyped-def]
     model = NoiseModel(small_net)
     level = torch.tensor([0.02, 0.2])
-    parts = scales(small_net(torch.rand(2, 3, 16, 24)))
-    for log_sigma, part in zip(model.head(parts, level), parts, strict=True):
+    image = torch.rand(2, 3, 16, 24)
+    parts = scales(small_net(image))
+    for log_sigma, part in zip(model.head(image, parts, level), parts, strict=True):
         assert log_sigma.shape == part.shape
         assert torch.allclose(log_sigma.exp(), level.view(2, 1, 1, 1).expand_as(part))
 
@@ -56,10 +57,11 @@ def test_knots(level: float, low: int, weight: float) -> None:
 def test_the_likelihood_is_best_at_the_truth(small_net) -> None:  # type: ignore[no-untyped-def]
     model = NoiseModel(small_net)
     generator = torch.Generator().manual_seed(0)
-    parts = scales(small_net(torch.rand(1, 3, 64, 64, generator=generator)))
+    image = torch.rand(1, 3, 64, 64, generator=generator)
+    parts = scales(small_net(image))
     noise = tuple(0.1 * torch.randn(p.shape, generator=generator) for p in parts)
     losses = [
-        likelihood_loss(model, parts, noise, torch.tensor([level])).item() + math.log(level)
+        likelihood_loss(model, image, parts, noise, torch.tensor([level])).item() + math.log(level)
         for level in (0.07, 0.1, 0.14)
     ]
     assert losses[1] == min(losses)

@@ -3,7 +3,7 @@
 Where ``f`` is the network's transform, ``y`` a noisy image and ``x`` its clean counterpart, the
 noise latents are ``n = f(y) − f(x)``. The model is, scale by scale,
 
-    n_l = σ_l ⊙ (A_l v),   v ~ N(0, I),   σ_l = level · exp(head_l(f(x)_l, ln level))
+    n_l = σ_l ⊙ (A_l v),   v ~ N(0, I),   σ_l = level · exp(head_l(f(x)_l, x, ln level))
 
 with ``level`` the noise's standard deviation in the image and ``A_l A_lᵀ`` the correlation between
 a latent's channels, as a function of the level. Noise added to ``f(x)`` and inverted is noise on
@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invdn.net.invdn import IMAGE_CHANNELS, InvDN, Latents, LevelConfig
@@ -39,9 +40,10 @@ def unscales(tensors: tuple[Tensor, ...], code_channels: int) -> Latents:
 
 
 class NoiseHead(nn.Module):
-    """``forward(clean, level)`` → ln σ of each latent value, scale by scale.
+    """``forward(image, clean, level)`` → ln σ of each latent value, scale by scale.
 
-    ``clean`` are :func:`scales` of ``f(x)``, ``level`` is ``[N]``, σ in units of the [0, 1] range.
+    ``image`` is ``x``, ``[N, 3, H, W]``, ``clean`` are :func:`scales` of ``f(x)``, ``level`` is
+    ``[N]``, σ in units of the [0, 1] range.
     Laws: the result is shaped like ``clean``; a fresh head says σ = level everywhere, which makes
     white noise, because a wavelet transform is orthonormal.
     """
@@ -64,22 +66,26 @@ class NoiseHead(nn.Module):
         assert last.bias is not None
         nn.init.zeros_(last.bias)
         return nn.Sequential(
-            nn.Conv2d(2 * channels + 1, self.WIDTH, 3, padding=1),
+            nn.Conv2d(2 * channels + IMAGE_CHANNELS + 1, self.WIDTH, 3, padding=1),
             nn.LeakyReLU(0.2),
             nn.Conv2d(self.WIDTH, self.WIDTH, 3, padding=1),
             nn.LeakyReLU(0.2),
             last,
         )
 
-    def forward(self, clean: tuple[Tensor, ...], level: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, image: Tensor, clean: tuple[Tensor, ...], level: Tensor
+    ) -> tuple[Tensor, ...]:
         """ln σ, shaped like ``clean``."""
         log_level = torch.log(level).view(-1, 1, 1, 1)
         known = (log_level + math.log(255.0) - _LOG_LEVEL_CENTRE) / _LOG_LEVEL_SPREAD
         result = []
         for head, x in zip(self.heads, clean, strict=True):
             plane = known.expand(-1, 1, *x.shape[2:])
-            # Brightness sets shot noise, and local activity what a camera's smoothing leaves.
-            result.append(head(torch.cat((x, x.abs(), plane), dim=1)) + log_level)
+            # Brightness sets shot noise and clipping (the details of a scale do not tell it), and
+            # local activity what a camera's smoothing leaves.
+            colour = F.avg_pool2d(image, image.shape[3] // x.shape[3])
+            result.append(head(torch.cat((x, x.abs(), colour, plane), dim=1)) + log_level)
         return tuple(result)
 
     def correlation(self, scale: int, level_8bit: float) -> Tensor:

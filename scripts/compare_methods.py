@@ -1,0 +1,111 @@
+"""Measures the shipped model beside the classical methods, and writes the README's table of them.
+
+    python scripts/compare_methods.py scores ../data/val --methods photo,tv,wavelet,nlm,sparse,bm3d
+    python scripts/compare_methods.py times ../data/val --methods photo,tv,wavelet,nlm,sparse,bm3d
+
+Each method is blind. ``scores`` measures on centre 256×256 crops, and only the methods that are
+named: the others keep what ``docs/methods.json`` says of them, so that new weights need only
+``--methods photo``. ``times`` measures all in one run on a few of the crops, one thread each, and
+wants an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import re
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from invdn.evaluate import evaluate, folder_pairs, resolve_methods
+
+ROOT = Path(__file__).parents[1]
+MEASURED = ROOT / "docs/methods.json"
+README = ROOT / "README.md"
+CROP_PX = 256
+TIMED_CROPS = 3
+#: Title of a set, its folder, and the white noise that is added, σ of 255.
+SETS: dict[str, tuple[str, float | None]] = {
+    "polyu": ("polyu", None),
+    "sidd": ("sidd", None),
+    "bsd23, σ 25": ("bsd23", 25.0),
+}
+
+
+def main() -> None:
+    """Measure, remember, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("scores", "times"))
+    parser.add_argument("validation", type=Path, help="polyu/, sidd/, bsd23/")
+    parser.add_argument("--methods", required=True)
+    arguments = parser.parse_args()
+    measured = json.loads(MEASURED.read_text("utf-8")) if MEASURED.exists() else {}
+    names = arguments.methods.split(",")
+    measure = scores if arguments.what == "scores" else times
+    measure(arguments.validation, names, measured)
+    MEASURED.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    write_table(measured)
+
+
+def scores(validation: Path, names: list[str], measured: dict[str, Any]) -> None:
+    """PSNR and SSIM of each named method on each set; remembered as soon as they are known."""
+    for title, (folder, sigma) in SETS.items():
+        pairs = folder_pairs(validation / folder, sigma_8bit=sigma, crop_px=CROP_PX)
+        for name in names:
+            with ExitStack() as resources:
+                methods = resolve_methods([name], resources, threads=1)
+                (row,) = evaluate(pairs, methods, examples=0).rows()
+            entry = measured.setdefault(name, {}).setdefault(title, {})
+            entry.update(
+                psnr=round(row["psnr"], 2),
+                ssim=round(row["ssim"], 4),
+                worst_gain=round(row["worst_gain"], 2),
+                n=row["n"],
+                measured=f"{datetime.date.today().isoformat()}, {commit()}",
+            )
+            print(title, name, entry, flush=True)
+            MEASURED.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def times(validation: Path, names: list[str], measured: dict[str, Any]) -> None:
+    """Seconds a megapixel, one thread, all methods in one run."""
+    pairs = folder_pairs(validation / SETS["polyu"][0], crop_px=CROP_PX)[:TIMED_CROPS]
+    with ExitStack() as resources:
+        methods = resolve_methods(names, resources, threads=1)
+        for row in evaluate(pairs, methods, examples=0).rows():
+            measured.setdefault(row["method"], {})["s_per_mp"] = round(row["s_per_mp"], 2)
+            print(row["method"], measured[row["method"]]["s_per_mp"], flush=True)
+
+
+def commit() -> str:
+    """The short hash of the code that is measured."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(
+        command, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def write_table(measured: dict[str, Any]) -> None:
+    """Into the README, between the two marks; a dash for what was not measured."""
+    head = ["method", *SETS, "s/MP", "measured"]
+    lines = [head, ["---"] * len(head)]
+    for name, known in measured.items():
+        cells = [
+            f"{known[title]['psnr']:.2f} / {known[title]['ssim']:.4f}" if title in known else "–"
+            for title in SETS
+        ]
+        when = sorted({known[title]["measured"] for title in SETS if title in known})
+        speed = f"{known['s_per_mp']:.2f}" if "s_per_mp" in known else "–"
+        lines.append([name, *cells, speed, "; ".join(when)])
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    text = README.read_text(encoding="utf-8")
+    between = r"(<!-- methods[^>]*-->\n).*?(<!-- /methods -->)"
+    text = re.sub(between, lambda m: f"{m[1]}{table}\n{m[2]}", text, flags=re.DOTALL)
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
