@@ -17,7 +17,16 @@ from invdn import noise as making  # noqa: E402
 from invdn.cli import app  # noqa: E402
 from invdn.data.pairs import load_pairs  # noqa: E402
 from invdn.net.noise_head import NoiseModel  # noqa: E402
-from invdn.noise import Character, add_noise, camera_character, character_of, perturb  # noqa: E402
+from invdn.noise import (  # noqa: E402
+    Character,
+    add_noise,
+    calibrated,
+    camera_character,
+    character_of,
+    perturb,
+)
+
+EXAMPLE = Path(__file__).parents[1] / "examples/clean/coffee.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +103,40 @@ def test_like_measures_level_and_character(model: NoiseModel) -> None:
     assert correlation[0, 2] > 0.5
 
 
+def test_like_follows_the_brightness(model: NoiseModel) -> None:
+    """Noise that is four times as strong in the bright: also where the new picture is bright."""
+    rng = np.random.default_rng(0)
+    dark_and_bright = np.full((256, 256, 3), 0.25, np.float32)
+    dark_and_bright[:, 128:] = 0.75
+    sigma = np.where(dark_and_bright > 0.5, 16 / 255, 4 / 255)
+    reference = dark_and_bright + sigma * rng.normal(size=sigma.shape)
+    character = character_of(reference.astype(np.float32), model)
+    assert character.curve_8bit is not None
+    assert character.curve_8bit.shape == (3, making.BRIGHTNESS_BANDS)
+    mostly_dark = np.full((128, 256, 3), 0.25, np.float32)
+    mostly_dark[:, 192:] = 0.75
+    noisy = add_noise(mostly_dark, model, calibrated(mostly_dark, model, character), seed=1)
+    assert np.array_equal(noisy, add_noise(mostly_dark, model, character, seed=1))
+    made = 255 * (noisy - mostly_dark)
+    dark, bright = made[:, :180].std(), made[:, 204:].std()
+    assert bright / dark == pytest.approx(4, rel=0.25)
+    assert bright == pytest.approx(16, rel=0.3)
+
+
+def test_flat_blocks_and_what_varies_within_them() -> None:
+    image = torch.full((1, 3, 64, 96), 0.5)
+    image[..., 32:] += 0.1 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    flat = making._flat_blocks(image)
+    assert flat.tolist() == [[True, False, False], [True, False, False]]
+    latent = torch.zeros(1, 2, 32, 48)
+    latent[:, 1, :, ::2] = 2.0
+    latent[..., 16:] = 99.0
+    within = making._within_blocks(latent, flat)
+    assert within.shape == (2, 2 * 16 * 16)
+    assert within[0].abs().max() == 0
+    assert within[1].var(correction=0).item() == pytest.approx(256 / 255)
+
+
 def test_perturbation_of_the_own_latent(model: NoiseModel) -> None:
     rng = np.random.default_rng(1)
     noisy = np.clip(grey() + rng.normal(0, 20, grey().shape), 0, 255).astype(np.uint8)
@@ -112,6 +155,14 @@ def test_camera_levels_are_those_of_training(model: NoiseModel) -> None:
     assert max(levels) <= float(stored[-1])
     assert np.std(levels) > 3
     assert camera_character(model, 5) == camera_character(model, 5)
+
+
+def test_the_shipped_model_makes_the_level_that_is_asked_for() -> None:
+    shipped = making.load_noise_model()
+    clean = images.as_rgb8(images.read(EXAMPLE)).pixels[:256, :256]
+    for level in (5.0, 20.0):
+        made = add_noise(clean, shipped, Character(level), seed=1)
+        assert (made.astype(float) - clean).std() == pytest.approx(level, rel=0.15)
 
 
 @pytest.mark.parametrize("wrong", [-1.0, float("nan")])

@@ -23,7 +23,7 @@ from invdn.data.camera import MARGIN_PX, camera_pair
 from invdn.data.pairs import Pair
 from invdn.metrics import akld
 from invdn.net.noise_head import NoiseModel
-from invdn.noise import Character, add_noise, character_of, perturb
+from invdn.noise import Character, add_noise, calibrated, character_of, perturb
 from invdn.report import new_figure, page, svg, table
 
 DRAWS = 50
@@ -178,6 +178,8 @@ def _rounded(image: Image) -> Image:
 
 def _kinds(real: Image, clean: Image, model: NoiseModel, epsilon: float) -> dict[str, Draw]:
     character = character_of(real, model)
+    level_only = calibrated(clean, model, Character(character.level_8bit))
+    like = calibrated(clean, model, character)
     sigma = float(np.sqrt(np.mean((real - clean) ** 2)))
 
     def white(seed: int) -> Image:
@@ -186,10 +188,8 @@ def _kinds(real: Image, clean: Image, model: NoiseModel, epsilon: float) -> dict
 
     return {
         "own latent": lambda seed: perturb(real, model, epsilon, seed),
-        "from clean, level estimated": lambda seed: add_noise(
-            clean, model, Character(character.level_8bit), seed
-        ),
-        "from clean, like the noisy one": lambda seed: add_noise(clean, model, character, seed),
+        "from clean, level estimated": lambda seed: add_noise(clean, model, level_only, seed),
+        "from clean, like the noisy one": lambda seed: add_noise(clean, model, like, seed),
         "white Gaussian, same variance": white,
         "camera simulation, same variance": lambda seed: _simulated(clean, sigma, seed),
     }

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,19 @@ class Character:
     brightness says, not ``level_8bit``. None for what the model says."""
 
 
+@dataclass(frozen=True)
+class Calibrated:
+    """A :class:`Character` as it is made on one picture; see :func:`calibrated`."""
+
+    level_8bit: float
+    gains: tuple[Tensor, ...]
+    """For each scale ``[C]``."""
+    factors: tuple[Tensor, ...]
+    """For each scale ``[C, C]``."""
+    ratio: Tensor | None
+    """``[3, BRIGHTNESS_BANDS]``: factors on each channel's noise by brightness."""
+
+
 def load_noise_model(path: Path = DEFAULT_MODEL) -> NoiseModel:
     """Load a transform and its noise head, as ``invdn train`` writes them.
 
@@ -92,13 +106,16 @@ def camera_character(model: NoiseModel, seed: int) -> Character:
 
 
 @torch.inference_mode()
-def add_noise(clean: Pixels, model: NoiseModel, character: Character, seed: int = 0) -> Pixels:
+def add_noise(
+    clean: Pixels, model: NoiseModel, character: Character | Calibrated, seed: int = 0
+) -> Pixels:
     """Noise on a clean image.
 
     Args:
         clean: ``[H, W, 3]`` sRGB; uint8, uint16, or float32 in [0, 1].
         model: From :func:`load_noise_model`.
-        character: How much, and of what kind.
+        character: How much, and of what kind; for many draws on one image, what
+            :func:`calibrated` makes of it for this image.
         seed: The same seed makes the same noise.
 
     Returns:
@@ -107,18 +124,13 @@ def add_noise(clean: Pixels, model: NoiseModel, character: Character, seed: int 
     Raises:
         ValueError: another kind of image, or a level that is not a number from 0 on.
     """
-    level = character.level_8bit
-    if not (math.isfinite(level) and level >= 0):
-        raise ValueError(f"a noise level must be 0 or more, not {level}")
     _check(clean)
-    if level == 0:
+    recipe = calibrated(clean, model, character) if isinstance(character, Character) else character
+    if recipe.level_8bit == 0:
         return clean.copy()
-    recipe = _calibrated(clean, model, character)
 
     def make(tile: Tensor, window: Window) -> Tensor:
-        shapes = scales(model.net(tile))
-        fields = [_field_of_window(seed, i, x, window) for i, x in enumerate(shapes)]
-        return _with_noise(tile, model, recipe, fields)
+        return _with_noise(tile, model, recipe, partial(_field_of_window, seed, window))
 
     return _by_tiles(clean, model, make)
 
@@ -144,7 +156,7 @@ def perturb(noisy: Pixels, model: NoiseModel, epsilon: float, seed: int = 0) -> 
         changed = []
         for i, (z, clean) in enumerate(zip(scales(latents), scales(restored), strict=True)):
             sigma = F.avg_pool2d((z - clean) ** 2, 7, 1, 3, count_include_pad=False).sqrt()
-            changed.append(z + epsilon * sigma * _field_of_window(seed, i, z, window))
+            changed.append(z + epsilon * sigma * _field_of_window(seed, window, i, z))
         return model.net.inverse(unscales(tuple(changed), latents.code.shape[1]))
 
     return _by_tiles(noisy, model, make)
@@ -252,33 +264,32 @@ def _within_blocks(latent: Tensor, chosen: Tensor) -> Tensor:
     return (scale * (x - x.mean(2, keepdim=True))).flatten(1)
 
 
-@dataclass(frozen=True)
-class _Calibrated:
-    """What is made on one picture."""
-
-    level_8bit: float
-    gains: tuple[Tensor, ...]
-    """For each scale ``[C]``."""
-    factors: tuple[Tensor, ...]
-    """For each scale ``[C, C]``."""
-    ratio: Tensor | None
-    """``[3, BRIGHTNESS_BANDS]``: factors on each channel's noise by brightness."""
-
-
-def _calibrated(clean: Pixels, model: NoiseModel, character: Character) -> _Calibrated:
+@torch.inference_mode()
+def calibrated(clean: Pixels, model: NoiseModel, character: Character) -> Calibrated:
     """Factors with which the noise over the picture has the level, or follows the curve.
 
     The head knows where there is more noise and where there is less; how much there is over the
     whole picture is what was asked for. Found by a trial on tiles spread over the picture.
+
+    Raises:
+        ValueError: as for :func:`add_noise`.
     """
+    _check(clean)
+    if not (math.isfinite(character.level_8bit) and character.level_8bit >= 0):
+        raise ValueError(f"a noise level must be 0 or more, not {character.level_8bit}")
+    if character.level_8bit == 0:
+        return Calibrated(0.0, (), (), None)
     gains = character.gains or tuple(torch.ones(c) for c in channels_of_scales(model.net.config))
     factors = character.factors or _model_factors(model, character.level_8bit)
-    trial = _Calibrated(character.level_8bit, gains, factors, None)
+    trial = Calibrated(character.level_8bit, gains, factors, None)
     generator = torch.Generator().manual_seed(0)
     energy, pixels = torch.zeros(3, BRIGHTNESS_BANDS), torch.zeros(BRIGHTNESS_BANDS)
+
+    def white(scale: int, latent: Tensor) -> Tensor:
+        return torch.randn(latent.shape, generator=generator)
+
     for tile in _sample_tiles(clean.astype(np.float32) / _largest(clean), model.net.multiple):
-        fields = [torch.randn(x.shape, generator=generator) for x in scales(model.net(tile))]
-        noise = _with_noise(tile, model, trial, fields) - tile
+        noise = _with_noise(tile, model, trial, white) - tile
         band_energy, band_pixels = _by_brightness(noise**2, tile)
         energy += band_energy
         pixels += band_pixels
@@ -291,16 +302,19 @@ def _calibrated(clean: Pixels, model: NoiseModel, character: Character) -> _Cali
 
 
 def _with_noise(
-    tile: Tensor, model: NoiseModel, recipe: _Calibrated, fields: Sequence[Tensor]
+    tile: Tensor, model: NoiseModel, recipe: Calibrated, field: Callable[[int, Tensor], Tensor]
 ) -> Tensor:
-    """``f⁻¹(f(x) + gain · σ · A v)`` of ``[1, 3, H, W]``; ``fields`` are v, scale by scale."""
+    """``f⁻¹(f(x) + gain · σ · A v)`` of ``[1, 3, H, W]``; ``field(scale, latent)`` makes v."""
     latents = model.net(tile)
     clean = scales(latents)
     log_sigmas = model.head(tile, clean, torch.tensor([recipe.level_8bit / 255.0]))
     noisy = tuple(
-        x + gain.view(1, -1, 1, 1) * log_sigma.exp() * torch.einsum("ij,njhw->nihw", a, v)
-        for x, gain, log_sigma, a, v in zip(
-            clean, recipe.gains, log_sigmas, recipe.factors, fields, strict=True
+        x
+        + gain.view(1, -1, 1, 1)
+        * log_sigma.exp()
+        * torch.einsum("ij,njhw->nihw", factor, field(scale, x))
+        for scale, (x, gain, log_sigma, factor) in enumerate(
+            zip(clean, recipe.gains, log_sigmas, recipe.factors, strict=True)
         )
     )
     made = model.net.inverse(unscales(noisy, latents.code.shape[1]))
@@ -445,7 +459,7 @@ def _write(photo: images.Photo, path: Path, overwrite: bool) -> None:
 # --- random numbers that belong to places --------------------------------------------------------
 
 
-def _field_of_window(seed: int, scale: int, latent: Tensor, window: Window) -> Tensor:
+def _field_of_window(seed: int, window: Window, scale: int, latent: Tensor) -> Tensor:
     """v ~ N(0, 1) for a window's latent ``[1, C, h, w]`` of scale ``scale`` (0 the finest)."""
     channels, height, width = latent.shape[1:]
     side = 2 << scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,3 +102,32 @@ def test_training_learns_the_noise_and_keeps_the_denoiser(small_net, tmp_path) -
     dark, bright = made[:, 4:28].std(), made[:, 36:60].std()
     assert dark == pytest.approx(6, rel=0.3)
     assert bright == pytest.approx(18, rel=0.3)
+
+
+def test_simulated_cameras_are_trained_on_too(small_net, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(0)
+    for name in ("pairs/clean/a", "pairs/noisy/a", "photos/b"):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(96, 160, (160, 160, 3), dtype=np.uint8)
+        images.write(images.Photo(pixels, "png"), path)
+    save_file(small_net.state_dict(), tmp_path / "net.safetensors")
+    config = NoiseTrainConfig(
+        denoiser="net.safetensors",
+        output="noise.safetensors",
+        pairs=(PairFolder("pairs", weight=0.5),),
+        clean=("photos",),
+        camera_weight=0.5,
+        camera_patches=8,
+        steps=2,
+        crops=4,
+        crop_px=32,
+    )
+    model = train_noise(config, tmp_path)
+    # Half of what --camera draws from are the simulated cameras' levels, all different.
+    levels = model.head.levels_8bit
+    assert len(levels.unique()) > 5
+    with pytest.raises(ValueError, match="camera_weight needs clean"):
+        train_noise(replace(config, clean=()), tmp_path)
+    with pytest.raises(ValueError, match="too few photos"):
+        train_noise(replace(config, crop_px=144), tmp_path)
