@@ -105,6 +105,7 @@ def _psnr_against_time(evaluation: Evaluation) -> str:
         )
     axes.axhline(float(np.mean(list(evaluation.noisy_psnr.values()))), color="grey", ls="--", lw=1)
     axes.set(xscale="log", xlabel="seconds a megapixel", ylabel="mean PSNR, dB (dashed: noisy)")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(0.15)
     return svg(figure)
 
