@@ -172,8 +172,8 @@ def evaluate_noise(
 
 def _rounded(image: Image) -> Image:
     """To 8 bits, still float32 in [0, 1]."""
-    result: Image = np.rint(np.clip(image, 0.0, 1.0) * np.float32(255)) / np.float32(255)
-    return result
+    levels: Image = np.rint(np.clip(image, 0.0, 1.0) * np.float32(255)).astype(np.float32)
+    return levels / np.float32(255)
 
 
 def _kinds(real: Image, clean: Image, model: NoiseModel, epsilon: float) -> dict[str, Draw]:

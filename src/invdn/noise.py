@@ -167,10 +167,10 @@ def character_of(noisy: Pixels, model: NoiseModel) -> Character:
     """The character of a noisy photo's noise, as far as the model can express it.
 
     The level is the smaller of two estimates, that of flat blocks (:func:`estimate_sigma`), which
-    texture raises, and what the denoiser removes, over :data:`LEVEL_BIAS`. How it depends on brightness is measured on what is removed. How it divides into
-    scales and channels, and how the channels correlate, is measured on the photo's own latents
-    where the restored photo is flattest: there they are noise, and all of it, while a denoiser
-    leaves the coarse part of it in.
+    texture raises, and what the denoiser removes, over :data:`LEVEL_BIAS`. How it depends on
+    brightness is measured on what is removed. How it divides into scales and channels, and how
+    the channels correlate, is measured on the photo's own latents where the restored photo is
+    flattest: there they are noise, and all of it, while a denoiser leaves the coarse part in.
 
     Raises:
         ValueError: as for :func:`add_noise`.
