@@ -172,8 +172,8 @@ def evaluate_noise(
 
 def _rounded(image: Image) -> Image:
     """To 8 bits, still float32 in [0, 1]."""
-    levels: Image = np.rint(np.clip(image, 0.0, 1.0) * np.float32(255)).astype(np.float32)
-    return levels / np.float32(255)
+    levels = np.rint(np.clip(image, 0.0, 1.0) * 255.0)
+    return (levels / 255.0).astype(np.float32)
 
 
 def _kinds(real: Image, clean: Image, model: NoiseModel, epsilon: float) -> dict[str, Draw]:
@@ -249,7 +249,7 @@ def _against_brightness(evaluation: NoiseEvaluation) -> str:
     for kind, statistics in evaluation.kinds.items():
         axes.plot(centres, statistics.sigma_of_brightness, "o-", label=kind, lw=_width(kind))
     axes.set(xlabel="brightness of the clean picture", ylabel="σ of 255", ylim=(0, None))
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
     return svg(figure)
 
 
@@ -258,7 +258,7 @@ def _autocorrelation(evaluation: NoiseEvaluation) -> str:
     for kind, statistics in evaluation.kinds.items():
         axes.plot(statistics.autocorrelation, "o-", label=kind, lw=_width(kind))
     axes.set(xlabel="lag, pixels", ylabel="correlation")
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
     return svg(figure)
 
 
@@ -268,8 +268,13 @@ def _channels(evaluation: NoiseEvaluation) -> str:
     for i, (kind, statistics) in enumerate(evaluation.kinds.items()):
         axes.bar(np.arange(3) + i * width, statistics.channel_correlation, width, label=kind)
     axes.set_xticks(np.arange(3) + 0.4 - width / 2, ["R–G", "R–B", "G–B"])
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
     return svg(figure)
+
+
+def _legend(axes: Any) -> None:
+    """Beside the plot, where it hides nothing."""
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _width(kind: str) -> float:
