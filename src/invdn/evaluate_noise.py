@@ -172,8 +172,8 @@ def evaluate_noise(
 
 def _rounded(image: Image) -> Image:
     """To 8 bits, still float32 in [0, 1]."""
-    levels = np.rint(np.clip(image, 0.0, 1.0) * 255.0)
-    return (levels / 255.0).astype(np.float32)
+    rounded: Image = (np.rint(np.clip(image, 0.0, 1.0) * 255.0) / 255.0).astype(np.float32)
+    return rounded
 
 
 def _kinds(real: Image, clean: Image, model: NoiseModel, epsilon: float) -> dict[str, Draw]:
@@ -206,7 +206,8 @@ def _simulated(clean: Image, sigma: float, seed: int) -> Image:
     noisy, target = camera_pair(patch, side, torch.Generator().manual_seed(seed))
     residual = (noisy - target)[0].permute(1, 2, 0).numpy()[:height, :width]
     factor = np.float32(sigma / max(1e-6, float(np.sqrt(np.mean(residual**2)))))
-    return clean + factor * residual
+    noisy_clean: Image = (clean + factor * residual).astype(np.float32)
+    return noisy_clean
 
 
 # --- the page ------------------------------------------------------------------------------------
