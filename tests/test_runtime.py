@@ -200,10 +200,50 @@ def test_cuda_that_is_installed_but_does_not_work(
         lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
     )
     monkeypatch.setattr(onnxruntime, "InferenceSession", without_driver)
+    monkeypatch.setattr(runtime, "_remember", lambda known: None)
     assert load_model(small_model_path, device="auto").info.device == "cpu"
     with pytest.raises(ModelError, match="cuda does not work here") as error:
         load_model(small_model_path, device="cuda")
     one_line(error)
+
+
+def test_auto_is_the_fastest_and_is_remembered(
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import onnxruntime
+
+    seconds = {"cpu": 2.0, "openvino": 1.0, "cuda": 3.0}
+    tests: list[str] = []
+
+    def measured(model: Model) -> float:
+        tests.append(model.info.device)
+        return seconds[model.info.device]
+
+    def load() -> str:
+        return load_model(small_model_path, threads=1).info.device
+
+    real = runtime._open_session
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    providers = list(runtime._PROVIDERS.values())
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    monkeypatch.setattr(
+        runtime, "_open_session", lambda o, c, p, device, t: real(o, c, p, "cpu", t)
+    )
+    # All of them are the CPU here, which has no memory of a GPU to give back.
+    monkeypatch.setattr(runtime, "_shrink_after_run", lambda ort, device: None)
+    monkeypatch.setattr(runtime, "_seconds_for_a_tile", measured)
+    assert load() == load() == "openvino"
+    assert sorted(tests) == ["cpu", "cuda", "openvino"]  # once
+    providers.remove("OpenVINOExecutionProvider")
+    assert load() == "cpu"  # other libraries: tested again
+    (tmp_path / "invdn" / "devices.json").write_text("[damaged")
+    assert load() == "cpu"
+
+
+def test_the_self_test_takes_time(small_model_path: Path) -> None:
+    model = load_model(small_model_path, device="cpu", threads=1)
+    assert 0 < runtime._seconds_for_a_tile(model) < 60
 
 
 def test_onnxruntime_that_is_not_installed(

@@ -218,7 +218,7 @@ def info(
 
         models = shipped_models()
         if model is not None:
-            models = {model: models[model] if model in models else load(model).info}
+            models = {model: load(model).info}
         if as_json:
             found = [dataclasses.asdict(description) for description in models.values()]
             print(json.dumps(found[0] if model is not None else found))
@@ -590,7 +590,7 @@ def _description(model: ModelInfo) -> str:
         "MACs/pixel": f"{model.macs_per_pixel:,}",
         "random latent": f"{model.latent_channels} channels" if model.latent_channels else "",
         "tile, halo": f"{model.tile} px, {model.halo} px",
-        "device": model.device,
+        "device": f"{model.device}, {model.threads} threads" if model.device else "",
         "sha256": model.sha256,
         **{what: f"{score:g}" for what, score in model.scores.items()},
     }

@@ -19,10 +19,13 @@ ONNX Runtime is imported when the first model is loaded, not before.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -43,6 +46,9 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 #: The second graph of a model works on at most the square of this at a time, pixels.
 FINE_TILE_PX = 1024
+
+#: Side of the tile on which devices are compared.
+SELF_TEST_PX = 256
 
 DEVICES = ("auto", "cpu", "cuda", "openvino")
 
@@ -206,7 +212,8 @@ def load_model(
     Args:
         model: a name from ``models.toml`` in ``directory``, or the path of a file: anything
             that is not a plain string, or a string that ends in ``.onnx``.
-        device: one of :data:`DEVICES`; "auto" is CUDA where it works, else the CPU.
+        device: one of :data:`DEVICES`; "auto" is the fastest that works. Where there is more
+            than the CPU, the first start with a model finds that out on a small tile.
         threads: CPU threads for one image, at least 1; None for :func:`default_threads`.
         directory: where the shipped models are.
 
@@ -228,15 +235,89 @@ def load_model(
             "pip install --force-reinstall invdn"
         )
     ort = _import_onnxruntime()
-    device, session = _open_session(ort, content, path, device, threads)
-    fields = card if card is not None else session.get_modelmeta().custom_metadata_map
-    latent, in_two = ("latent_channels" in fields), ("fine_halo" in fields)
-    _check_interface(session, path, takes_latent=latent, in_two=in_two)
-    name = str(model) if card is not None else fields.get("name", path.stem)
-    info = _info(name, fields, path, sha256=sha256, device=device, threads=threads)
-    loaded = Model(session, _shrink_after_run(ort, device), info)
-    _warm_up(loaded)
-    return loaded
+
+    def on(device: str) -> Model:
+        session = _open_session(ort, content, path, device, threads)
+        fields = card if card is not None else session.get_modelmeta().custom_metadata_map
+        latent, in_two = ("latent_channels" in fields), ("fine_halo" in fields)
+        _check_interface(session, path, takes_latent=latent, in_two=in_two)
+        name = str(model) if card is not None else fields.get("name", path.stem)
+        info = _info(name, fields, path, sha256=sha256, device=device, threads=threads)
+        loaded = Model(session, _shrink_after_run(ort, device), info)
+        _warm_up(loaded)
+        return loaded
+
+    if device != "auto":
+        return on(device)
+    providers = ort.get_available_providers()
+    candidates = [name for name, provider in _PROVIDERS.items() if provider in providers]
+    return _fastest(on, candidates, f"{sha256} {threads} {ort.__version__} {sorted(providers)}")
+
+
+def _fastest(on: Callable[[str], Model], candidates: list[str], key: str) -> Model:
+    """The model on the device that is fastest by a self-test, whose outcome is remembered.
+
+    A device can be built in and still not work, for want of a driver: then it is left out.
+    """
+    if candidates == ["cpu"]:
+        return on("cpu")
+    known = _remembered()
+    if known.get(key) in candidates:
+        try:
+            return on(known[key])
+        except ModelError:  # it worked then
+            pass
+    seconds: dict[str, float] = {}
+    working: dict[str, Model] = {}
+    for device in candidates:
+        try:
+            loaded = on(device)
+            seconds[device] = _seconds_for_a_tile(loaded)
+            working[device] = loaded
+        except ModelError:
+            if device == "cpu":
+                raise
+    chosen = min(seconds, key=lambda device: seconds[device])
+    _remember({**known, key: chosen})
+    return working[chosen]
+
+
+def _seconds_for_a_tile(model: Model) -> float:
+    """The faster of two runs on a small tile, after one that does not count."""
+    side = -(-SELF_TEST_PX // model.info.multiple)
+    image = np.full((side * model.info.multiple, side * model.info.multiple, 3), 0.5, np.float32)
+    channels = model.info.latent_channels
+    z = np.zeros((1, channels, side, side), np.float32) if channels else None
+    taken = []
+    for number in range(3):
+        start = time.perf_counter()
+        model(image, 1.0, z=z, last=number == 2)
+        taken.append(time.perf_counter() - start)
+    return min(taken[1:])
+
+
+def _memory_of_self_tests() -> Path:
+    local = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")
+    return Path(local or Path.home() / ".cache") / "invdn" / "devices.json"
+
+
+def _remembered() -> dict[str, str]:
+    """Model, threads and libraries → the device that was fastest."""
+    try:
+        known = json.loads(_memory_of_self_tests().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RuntimeError):  # not there, damaged, or no home
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _remember(known: dict[str, str]) -> None:
+    """Where it cannot be written the next start tests again."""
+    with contextlib.suppress(OSError, RuntimeError):
+        path = _memory_of_self_tests()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(known), encoding="utf-8")
+        temporary.replace(path)
 
 
 def shipped_models(directory: Path = WEIGHTS) -> dict[str, ModelInfo]:
@@ -338,24 +419,14 @@ def _import_onnxruntime() -> ModuleType:
     return onnxruntime  # type: ignore[no-any-return]
 
 
-def _open_session(
-    ort: ModuleType, content: bytes, path: Path, device: str, threads: int
-) -> tuple[str, Any]:
-    """The device that was chosen, and a session on it."""
-    available = ort.get_available_providers()
-    if device == "auto":
-        # CUDA can be built in and still not work, for want of a driver: then the CPU it is.
-        if _PROVIDERS["cuda"] in available:
-            session = _new_session(ort, content, path, "cuda", threads)
-            if session.get_providers()[0] == _PROVIDERS["cuda"]:
-                return "cuda", session
-        device = "cpu"
-    if _PROVIDERS[device] not in available:
+def _open_session(ort: ModuleType, content: bytes, path: Path, device: str, threads: int) -> Any:
+    """A session on a device that works."""
+    if _PROVIDERS[device] not in ort.get_available_providers():
         raise ModelError(f"there is no support for {device} here: {_INSTALL[device]}")
     session = _new_session(ort, content, path, device, threads)
     if session.get_providers()[0] != _PROVIDERS[device]:
         raise ModelError(f"{device} does not work here: its driver or its libraries are missing")
-    return device, session
+    return session
 
 
 def _new_session(ort: ModuleType, content: bytes, path: Path, device: str, threads: int) -> Any:
