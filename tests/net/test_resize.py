@@ -1,0 +1,97 @@
+"""Networks that begin where others are."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from invdn.net.invdn import InvDN, LevelConfig
+from invdn.net.resize import resized
+
+OLD = (LevelConfig(1, 8, 6, 12, 2), LevelConfig(1, 8, 7, 10, 2), LevelConfig(1, 8, 8, 10, 1))
+TOLD = (
+    dataclasses.replace(OLD[0], hint=3),
+    dataclasses.replace(OLD[1], survey=4, hint=2),
+    dataclasses.replace(OLD[2], survey=5),
+)
+
+
+def trained(levels: tuple[LevelConfig, ...] = OLD) -> InvDN:
+    """Far enough from the start that everything does something."""
+    net, generator = InvDN(levels), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return net
+
+
+def image() -> torch.Tensor:
+    return torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(3))
+
+
+@torch.no_grad()
+def distance(a: InvDN, b: InvDN) -> float:
+    return float((a.denoise(image()) - b.denoise(image())).abs().max())
+
+
+@pytest.mark.parametrize("levels", [OLD, TOLD], ids=["same", "with surveys and hints"])
+def test_what_only_grows_computes_the_same(levels: tuple[LevelConfig, ...]) -> None:
+    net = trained()
+    larger = resized(net, levels, [])
+    assert larger.config == levels
+    assert distance(net, larger) < 1e-6
+
+
+def test_a_told_network_stays_what_it_is() -> None:
+    net = trained(TOLD)
+    assert distance(net, resized(net, TOLD, [])) == 0.0
+
+
+def test_features_that_do_nothing_go_first() -> None:
+    net = trained(TOLD)
+    posterior, idle = net.posteriors[0], [1, 4, 7]
+    with torch.no_grad():  # no weight uses these
+        for pair in posterior.pairs:
+            pair.conv1.weight[:, idle] = 0.0
+            pair.conv2.weight[:, idle] = 0.0
+        posterior.conv_out.weight[:, idle] = 0.0
+    narrow = (dataclasses.replace(TOLD[0], posterior_width=9), *TOLD[1:])
+    narrower = resized(net, narrow, [image()])
+    assert narrower.config == narrow
+    assert distance(net, narrower) < 1e-6
+
+
+def test_a_narrower_coarse_posterior_hints_with_what_it_kept() -> None:
+    net = trained(TOLD)
+    with torch.no_grad():
+        posterior = net.posteriors[1]
+        for pair in posterior.pairs:
+            pair.conv1.weight[:, :2] = 0.0
+            pair.conv2.weight[:, :2] = 0.0
+        posterior.conv_out.weight[:, :2] = 0.0
+        net.hints["0"].conv.weight[:, :2] = 0.0
+    narrow = (TOLD[0], dataclasses.replace(TOLD[1], posterior_width=8), TOLD[2])
+    assert distance(net, resized(net, narrow, [image()])) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"posterior_width": 16}, "narrower"),
+        ({"posterior_pairs": 3}, "lose pairs"),
+        ({"coupling_width": 9}, "couplings"),
+        ({"hint": 2}, "come or go"),
+    ],
+)
+def test_other_changes_are_refused(change: dict[str, int], message: str) -> None:
+    levels = (dataclasses.replace(TOLD[0], **change), *TOLD[1:])
+    with pytest.raises(ValueError, match=message):
+        resized(trained(TOLD), levels, [image()])
+
+
+def test_narrowing_needs_images() -> None:
+    narrow = (dataclasses.replace(OLD[0], posterior_width=9), *OLD[1:])
+    with pytest.raises(ValueError, match="images are needed"):
+        resized(trained(), narrow, [])
