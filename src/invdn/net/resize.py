@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -48,9 +47,8 @@ def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor])
         _take(target.conv_in, source.conv_in, kept.stream, slice(0))
         context = 0 if i == len(levels) - 1 else new.kept
         _take_inputs(target.conv_in, source.conv_in, kept.stream, _inputs(context, old, new))
-        for pair, other, hidden in zip(target.pairs, source.pairs, kept.hidden, strict=False):
-            assert isinstance(pair, ResidualPair)
-            assert isinstance(other, ResidualPair)
+        pairs = zip(_pairs(target), _pairs(source), kept.hidden, strict=False)
+        for pair, other, hidden in pairs:
             _take(pair.conv1, other.conv1, hidden, kept.stream)
             _take(pair.conv2, other.conv2, kept.stream, hidden)
         _take(target.conv_out, source.conv_out, slice(None), kept.stream)
@@ -134,7 +132,7 @@ def _features(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor
         module
         for posterior in net.posteriors
         if isinstance(posterior, Posterior)
-        for module in (posterior.conv_in, *posterior.pairs, *(p.act for p in posterior.pairs))
+        for module in (posterior.conv_in, *posterior.pairs, *(p.act for p in _pairs(posterior)))
     ]
     handles = [module.register_forward_hook(measure) for module in measured]
     for image in images:
@@ -151,17 +149,22 @@ def _features(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor
             continue
         if not images:
             raise ValueError("images are needed to tell which features matter")
-        sources = [posterior.conv_in, *posterior.pairs]
-        users = [*(pair.conv1 for pair in posterior.pairs), posterior.conv_out]
+        pairs = _pairs(posterior)
+        sources = [posterior.conv_in, *pairs]
+        users = [*(pair.conv1 for pair in pairs), posterior.conv_out]
         importance = torch.stack(
             [energy[s] * _energy_of_use(u) for s, u in zip(sources, users, strict=True)]
         ).sum(0)
         kept = _Kept(_largest(importance, width))
-        for pair in itertools.islice(posterior.pairs, config.posterior_pairs):
+        for pair in pairs[: config.posterior_pairs]:
             use = pair.conv2.weight[kept.stream].square().sum((0, 2, 3))
             kept.hidden.append(_largest(energy[pair.act] * use, width))
         result.append(kept)
     return result
+
+
+def _pairs(posterior: Posterior) -> list[ResidualPair]:
+    return [pair for pair in posterior.pairs if isinstance(pair, ResidualPair)]
 
 
 def _energy_of_use(conv: nn.Conv2d) -> Tensor:
