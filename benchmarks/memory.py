@@ -4,8 +4,8 @@
     python benchmarks/memory.py --gigapixel         # and 40,000 × 25,000 as TIFF
     python benchmarks/memory.py --size 40000x4000   # and a TIFF of that size
 
-Linux only: the peak of each process is its VmHWM, added up over the command and its worker. The
-pages of files that the system keeps in memory on its own account are not in it.
+Linux only: the peak of each process is its VmHWM (with the parts of files that it has mapped),
+added up over the command and its worker.
 """
 
 from __future__ import annotations

@@ -213,8 +213,9 @@ def test_a_bad_page_is_named_and_nothing_is_written(tmp_path: Path) -> None:
 
 @pytest.fixture
 def streaming(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything counts as large."""
+    """Everything counts as large, and there are many scratch files."""
     monkeypatch.setattr(restore, "STREAMED_ABOVE_BYTES", 0)
+    monkeypatch.setattr(restore, "_PIECE_BYTES", 10_000)
 
 
 SUFFIXES = ["jpg", "png", "tif", "webp", "avif", "heic", "bmp", "ppm"]
@@ -230,13 +231,14 @@ def test_in_bands_comes_the_same_as_at_once(
     photo = Photo(noisy(150, 100), "jpeg", orientation=6, exif=samples.exif_block(6))
     write(photo, tmp_path / f"a.{before}")
     outputs = []
-    for limit in (1 << 28, 0):
+    for limit, piece in ((1 << 28, 1), (0, 1 << 27), (0, 10_000)):
         monkeypatch.setattr(restore, "STREAMED_ABOVE_BYTES", limit)
-        output = tmp_path / f"{limit}.{after}"
+        monkeypatch.setattr(restore, "_PIECE_BYTES", piece)
+        output = tmp_path / f"{limit}-{piece}.{after}"
         restore_file(tmp_path / f"a.{before}", output, Each(lambda r: 255 - r))
         outputs.append(output.read_bytes())
-    assert outputs[0] == outputs[1]
-    assert len(names_in(tmp_path)) == 3
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert len(names_in(tmp_path)) == 4
 
 
 @pytest.mark.usefixtures("streaming")

@@ -7,7 +7,9 @@ outcome = restore_file(path, output, denoiser)           # from file to file, of
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -335,30 +337,30 @@ def _stream(
     settings: Settings,
     hooks: Hooks,
 ) -> tuple[str, ...]:
-    """Denoise in bands of rows, and encode from a scratch file of bare pixels.
+    """Denoise in bands of rows, and encode from scratch files of bare pixels.
 
-    libvips' encoders ask for pixels, and tiles come when they are ready: the scratch file, as
-    large as the decoded picture, lies in between.
+    libvips' encoders ask for pixels, and tiles come when they are ready: the scratch files, as
+    large as the decoded picture, lie in between.
     """
     photo = _kept(found.photo, settings)
-    with images.scratch(folder) as (path, bare):
-        sink = _Rows(photo.width, format, bare)
+    by_vips = format in ("tiff", "jpeg", "png")
+    with ExitStack() as scratch_files:
+        bare = _BarePixels(photo.width, format, folder, scratch_files, in_pieces=by_vips)
         hooks.step(_SECONDS_A_TILE)
         restore_regions(
-            photo, _reader(found), sink.write, denoiser, settings.strength, _ticking(hooks)
+            photo, _reader(found), bare.write, denoiser, settings.strength, _ticking(hooks)
         )
-        bare.flush()
         hooks.step(_seconds_for(photo))
         facts, notices = writing.fit_facts(photo, format)
-        if format in ("tiff", "jpeg", "png"):
-            image = sink.image(path, photo.height)
+        if by_vips:
+            image = bare.image(photo.height)
             if writing.must_turn(photo, format):
                 image = fit.image_turned_upright(image, photo.orientation)
                 facts = fit.upright_facts(facts)
             writing.encode_image(image, facts, format, settings.quality, file)
         else:
-            pixels = np.memmap(path, sink.dtype, "r", shape=(photo.height, *sink.shape[1:]))
-            whole, _ = writing.fit_to(replace(facts, pixels=pixels), format)
+            facts = replace(facts, pixels=bare.mapped(photo.height))
+            whole, _ = writing.fit_to(facts, format)
             writing.encode(whole, format, settings.quality, file)
     return notices
 
@@ -370,32 +372,58 @@ def _reader(found: OpenPhoto) -> Callable[[slice, slice], Pixels]:
     return lambda rows, columns: pixels[rows, columns]
 
 
-class _Rows:
-    """Takes tiles in any order, and puts their rows where they belong in a file of bare pixels.
+class _BarePixels:
+    """Takes tiles, row of tiles by row of tiles, into scratch files of nothing but pixels.
 
-    Nothing is kept: a band of whole rows of a gigapixel would be another 150 MB.
+    The files are many, because libvips maps each of them whole: from one large file, all of it
+    would count as this process' memory in the end. Of a file that is done with, nothing does.
     """
 
-    def __init__(self, width: int, format: str, file: BinaryIO) -> None:
-        self._width, self._format, self._file = width, format, file
-        self.dtype: np.dtype[Any] = np.dtype(np.uint8)
-        self.shape: tuple[int, ...] = ()
+    def __init__(
+        self, width: int, format: str, folder: Path, files: ExitStack, *, in_pieces: bool
+    ) -> None:
+        self._width, self._format, self._folder, self._files = width, format, folder, files
+        self._in_pieces = in_pieces
+        self._rows_a_piece = 0  # known once the size of a pixel is
+        self._pieces: list[tuple[Path, BinaryIO]] = []
+        self._dtype: np.dtype[Any] = np.dtype(np.uint8)
+        self._channels: tuple[int, ...] = ()
 
     def write(self, rows: slice, columns: slice, pixels: Pixels) -> None:
         tile = np.ascontiguousarray(writing.fit_pixels(pixels, self._format))
-        self.dtype, self.shape = tile.dtype, (len(tile), self._width, *tile.shape[2:])
+        self._dtype, self._channels = tile.dtype, tile.shape[2:]
         pixel_bytes = tile[0, 0].nbytes
+        row_bytes = self._width * pixel_bytes
+        in_pieces = max(1, _PIECE_BYTES // row_bytes)
+        self._rows_a_piece = in_pieces if self._in_pieces else sys.maxsize
         for row, values in zip(range(rows.start, rows.stop), tile, strict=True):
-            self._file.seek((row * self._width + columns.start) * pixel_bytes)
-            self._file.write(values.data)
+            piece, row_in_piece = divmod(row, self._rows_a_piece)
+            if piece == len(self._pieces):
+                self._pieces.append(self._files.enter_context(images.scratch(self._folder)))
+            _, file = self._pieces[piece]
+            file.seek(row_in_piece * row_bytes + columns.start * pixel_bytes)
+            file.write(values.data)
 
-    def image(self, path: Path, height: int) -> Any:
-        """What was written, as a libvips image that reads it from the file."""
-        bands = self.shape[2] if len(self.shape) == 3 else 1
-        name = str(path) if os.name == "nt" else os.fsencode(path)
-        bare = vips().Image.rawload(name, self._width, height, bands * self.dtype.itemsize)
-        image = bare.copy(bands=bands, format=writing.vips_type(self.dtype.name))
-        return writing.interpreted(image, self.dtype.name)
+    def image(self, height: int) -> Any:
+        """What was written, as a libvips image that reads it from the files."""
+        channels = self._channels[0] if self._channels else 1
+        below_each_other = []
+        for number, (path, file) in enumerate(self._pieces):
+            file.flush()
+            rows = min(self._rows_a_piece, height - number * self._rows_a_piece)
+            name = str(path) if os.name == "nt" else os.fsencode(path)
+            bare = vips().Image.rawload(name, self._width, rows, channels * self._dtype.itemsize)
+            piece = bare.copy(bands=channels, format=writing.vips_type(self._dtype.name))
+            below_each_other.append(writing.interpreted(piece, self._dtype.name))
+        # All have the height of the first, so that the last, if it is lower, is filled up.
+        joined = vips().Image.arrayjoin(below_each_other, across=1)
+        return joined.crop(0, 0, self._width, height)
+
+    def mapped(self, height: int) -> Pixels:
+        """What was written into one file, as an array that is read from it."""
+        ((path, file),) = self._pieces
+        file.flush()
+        return np.memmap(path, self._dtype, "r", shape=(height, self._width, *self._channels))
 
 
 # --- clean already -------------------------------------------------------------------------------
@@ -483,6 +511,7 @@ def _for_screens(pixels: Pixels, photo: Photo) -> Pixels:
 
 _SECONDS_A_TILE = 900.0
 _BAND_ROWS = 512
+_PIECE_BYTES = 1 << 27
 _MARGIN_PX = 64
 
 
