@@ -104,9 +104,9 @@ def crafted() -> dict[str, bytes]:
         ),
         "movie.heic": b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(500),
         "boxes.avif": b"\0\0\0\x1cftypavif\0\0\0\0mif1avifmiaf" + b"\0\0\0\x08meta" * 2000,
-        "raw.nef": b"MM\0*" + b"\0\0\0\x08" + b"\xff" * 5000,
-        "raw.cr3": b"\0\0\0\x18ftypcrx " + b"\0\0\0\1crx " + b"\0\0\0\x08moov" * 3000,
-        "raw.raf": b"FUJIFILMCCD-RAW " + b"\xff" * 3000,
+        "nikon.nef": b"MM\0*" + b"\0\0\0\x08" + b"\xff" * 5000,
+        "canon.cr3": b"\0\0\0\x18ftypcrx " + b"\0\0\0\1crx " + b"\0\0\0\x08moov" * 3000,
+        "fuji.raf": b"FUJIFILMCCD-RAW " + b"\xff" * 3000,
     }  # fmt: skip
 
 

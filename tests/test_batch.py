@@ -163,7 +163,7 @@ def test_patterns_that_the_shell_did_not_expand(tmp_path: Path) -> None:
     found = plan([tmp_path / "in" / "[x].png"], tmp_path / "out")
     assert outputs(found.jobs, tmp_path / "out") == ["[x].png"]
     (result,) = do(plan([tmp_path / "none*.png"], tmp_path / "out").jobs)
-    assert result.reason == "no such file"
+    assert result.reason == images.NO_SUCH_FILE
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
@@ -176,7 +176,7 @@ def test_links_that_lead_nowhere_have_a_reason(tmp_path: Path) -> None:
     results = {r.input.name: r for r in do(found.jobs)}
     assert results["a.jpg"].status == "done"
     assert "symbolic links" in str(results["loop.jpg"].reason)
-    assert results["gone.jpg"].reason == "no such file"
+    assert results["gone.jpg"].reason == images.NO_SUCH_FILE
     assert len(results) == 3
     assert a.exists()
 
@@ -229,7 +229,7 @@ def test_a_bad_photo_costs_that_photo_only(tmp_path: Path) -> None:
     results = {r.input.name: r for r in do(plan(inputs, tmp_path / "out").jobs)}
     failed = {name: r.reason for name, r in results.items() if r.status == "failed"}
     assert sorted(failed) == ["b.jpg", "c.jpg", "d.jpg", "gone.jpg"]
-    assert failed["gone.jpg"] == "no such file"
+    assert failed["gone.jpg"] == images.NO_SUCH_FILE
     assert failed["d.jpg"] == "the file is empty"
     assert "cut off" in str(failed["b.jpg"])
     assert tree(tmp_path / "out") == ["a.jpg", "e.jpg", "f.png"]
@@ -243,7 +243,7 @@ def test_a_bad_photo_costs_that_photo_only(tmp_path: Path) -> None:
     ("error", "reason"),
     [
         (MemoryError(), "not enough memory"),
-        (OSError(28, "No space left on device"), "no space left on device"),
+        (OSError(28, "No space left on device"), "no space left on device: make room"),
         (ValueError("the image is\nstrange"), "the image is strange"),
         (ModelError("the device failed"), "the device failed"),
         (RuntimeError("boom"), "unexpected error, please report it: RuntimeError: boom"),
@@ -275,7 +275,7 @@ def test_what_is_there_is_skipped_so_that_a_batch_can_go_on(tmp_path: Path) -> N
 def test_an_input_that_is_gone_fails_even_if_its_output_is_there(tmp_path: Path) -> None:
     photo(tmp_path / "out" / "a.png")
     (result,) = do(plan([tmp_path / "a.png"], tmp_path / "out").jobs)
-    assert (result.status, result.reason) == ("failed", "no such file")
+    assert (result.status, result.reason) == ("failed", images.NO_SUCH_FILE)
 
 
 def test_an_output_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:

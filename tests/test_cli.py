@@ -92,7 +92,7 @@ def test_some_failed(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         f"invdn: {tmp_path / 'b.png'}: is not a PNG file, nor any other picture that can be read",
-        f"invdn: {tmp_path / 'c.png'}: no such file",
+        f"invdn: {tmp_path / 'c.png'}: {images.NO_SUCH_FILE}",
     ]
     assert result.stdout.splitlines()[-1].endswith(", 2 failed")
     assert (tmp_path / "out" / "a.png").exists()
@@ -127,7 +127,7 @@ def test_json_lines_and_nothing_else(tmp_path: Path) -> None:
         "noise": None,
         "left_as_is": False,
     }
-    assert (second["status"], second["reason"]) == ("failed", "no such file")
+    assert (second["status"], second["reason"]) == ("failed", images.NO_SUCH_FILE)
     assert result.exit_code == 1
 
 

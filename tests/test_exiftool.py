@@ -7,6 +7,7 @@ import re
 import shutil
 import struct
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pyvips
 
 import samples
 from invdn import images, metadata
-from invdn.images import Photo, read, write
+from invdn.images import Photo, read, write, writing
 from invdn.restore import restore_file
 
 pytestmark = pytest.mark.skipif(
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 # What describes the file and not the photo, or must change with the pixels.
 MAY_CHANGE = re.compile(
-    r"(SourceFile|ExifTool:.*|System:.*|File:.*|Composite:.*|IFD1:.*|.*:Thumbnail.*|JFIF:.*"
+    r"(SourceFile|ExifTool:.*|System:.*|File:(?!Comment).*|Composite:.*|IFD1:.*|.*:Thumbnail.*|JFIF:.*"
     # how the pixels are stored
     r"|(IFD0|ExifIFD):(StripOffsets|StripByteCounts|RowsPerStrip|Compression|Predictor|FillOrder"
     r"|PlanarConfiguration|SamplesPerPixel|BitsPerSample|PhotometricInterpretation|ImageWidth"
@@ -113,9 +114,33 @@ def photo_file(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
         pyvips.Image.black(16, 16).jpegsave(str(thumbnail))
         options += [f"-ThumbnailImage<={thumbnail}", "-Comment=a comment"]
     if suffix == "png":
-        options += ["-PNG:Author=Ana", "-PNG:Copyright=CC0"]
+        options += ["-PNG:Author=Ana Ćirić", "-PNG:Copyright=CC0"]
     exiftool(*options, path)
+    if suffix == "jpg":
+        _insert(path, 2, _long_xmp() + _segment(0xEC, b"Ducky" + bytes(5)))
+    if suffix == "png":
+        _insert(path, 33, _chunk(b"tEXt", b"Title\0M\xfcller") + _chunk(b"gAMA", bytes(4)))
     return path
+
+
+def _insert(path: Path, at: int, data: bytes) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:at] + data + content[at:])
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _long_xmp() -> bytes:
+    """The second part of XMP that is too long for one segment."""
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+    mark = b"http://ns.adobe.com/xmp/extension/\0" + b"0123456789ABCDEF" * 2
+    return _segment(0xE1, mark + struct.pack(">II", len(packet), 0) + packet)
 
 
 @pytest.mark.parametrize("photo_file", ["jpg", "tif", "png", "webp"], indirect=True)
@@ -129,6 +154,26 @@ def test_nothing_is_lost(photo_file: Path) -> None:
     assert lost == {}
     assert not set(after) - set(before)
     assert "IFD1:ThumbnailImage" not in exiftool("-j", "-G1", "-b", output)
+    if output.suffix == ".jpg":
+        assert after["File:Comment"] == "a comment"
+        assert _long_xmp() in output.read_bytes()
+    if output.suffix == ".png":
+        assert (after["PNG:Author"], after["PNG:Title"]) == ("Ana Ćirić", "Müller")
+
+
+@pytest.mark.parametrize("photo_file", ["tif"], indirect=True)
+def test_nothing_is_lost_in_bigtiff(photo_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the one kind of TIFF to the other, and back."""
+    before = tags(photo_file)
+    monkeypatch.setattr(writing, "_CLASSIC_TIFF_BYTES", 0)
+    restore_file(photo_file, photo_file.with_name("big.tif"), Fade())
+    assert photo_file.with_name("big.tif").read_bytes()[:4] == b"II+\0"
+    monkeypatch.undo()
+    restore_file(photo_file.with_name("big.tif"), photo_file.with_name("again.tif"), Fade())
+    for name in ("big.tif", "again.tif"):
+        after = tags(photo_file.with_name(name))
+        assert {tag: value for tag, value in before.items() if after.get(tag) != value} == {}
+        assert read(photo_file.with_name(name)).orientation == 6
 
 
 @pytest.mark.parametrize("suffix", ["avif", "heic"])
@@ -145,8 +190,10 @@ def test_modern_formats_hold_the_exif_that_they_are_given(tmp_path: Path, suffix
 
 def test_raw_keeps_its_exif(tmp_path: Path) -> None:
     samples.dng(tmp_path / "a.dng")
+    options = ["-overwrite_original", "-GPSLatitude=48", "-GPSLatitudeRef=N", "-IFD0:Artist=Ana"]
+    exiftool(*options, "-XMP-xmp:Rating=4", "-IPTC:Keywords=sea", tmp_path / "a.dng")
     restore_file(tmp_path / "a.dng", tmp_path / "a.tif", Fade())
     before, after = tags(tmp_path / "a.dng"), tags(tmp_path / "a.tif")
-    kept = [t for t in before if re.match(r"(ExifIFD|IFD0:(Make|Model)$)", t)]
-    assert len(kept) >= 4
+    kept = [t for t in before if re.match(r"(ExifIFD|GPS|XMP|IPTC|IFD0:(Make|Model|Artist)$)", t)]
+    assert len(kept) >= 10
     assert {tag: before[tag] for tag in kept if after.get(tag) != before[tag]} == {}

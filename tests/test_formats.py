@@ -188,6 +188,32 @@ def test_orientation_in_modern_formats_is_applied_once(tmp_path: Path, suffix: s
     assert pyvips.Image.new_from_file(str(tmp_path / "b.jpg")).get("orientation") == 1
 
 
+@pytest.mark.parametrize("suffix", ["avif", "heic"])
+def test_colours_in_two_numbers(tmp_path: Path, suffix: str) -> None:
+    """Display P3 without a profile gets one; what would be lost is refused."""
+    path = tmp_path / f"a.{suffix}"
+    fields = {"icc-profile-data": samples.libvips_profile("p3")}
+    images.write(Photo(samples.scene(64, 96), "png", fields=fields), path)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"colr") + 4
+    if content[at : at + 4] == b"nclx":  # HEIC has both
+        at = content.index(b"colr", at) + 4
+    results = {}
+    for primaries, transfer in [(1, 13), (12, 13), (9, 16), (9, 1)]:
+        content[at : at + 11] = b"nclx" + struct.pack(">3HB", primaries, transfer, 6, 128)
+        path.write_bytes(content)
+        try:
+            results[primaries, transfer] = images.read(path).fields.get("icc-profile-data")
+        except PhotoError as error:
+            results[primaries, transfer] = str(error).partition(",")[0]
+    assert results == {
+        (1, 13): None,
+        (12, 13): samples.libvips_profile("p3"),
+        (9, 16): "is HDR (PQ or HLG)",
+        (9, 1): "has the colours of BT.2020 and no profile: convert it to RGB first",
+    }
+
+
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.setitem(sys.modules, "rawpy", None)

@@ -109,8 +109,8 @@ def test_each_crafted_file_has_its_reason(tmp_path: Path) -> None:
         "deep.tif": "20000 pages",
         "movie.heic": "a film",
         "boxes.avif": "damaged",
-        "raw.nef": "camera raw",
-        "raw.raf": "camera raw",
+        "nikon.nef": "camera raw",
+        "fuji.raf": "camera raw",
     }
     for name, reason in expected.items():
         assert reason in reasons[name]

@@ -275,10 +275,40 @@ def test_resolution_is_kept(tmp_path: Path) -> None:
 
 
 def test_png_texts_are_kept(tmp_path: Path) -> None:
-    path = store(tmp_path / "a.png", picture(), fields={"png-comment-0-Title": "Sea"})
-    write(read(path), tmp_path / "b.png")
+    path = store(tmp_path / "a.png", picture())
+    texts = {"Title": "Sea", "Author": "Ana"}
+    image = pyvips.Image.new_from_file(str(path)).copy()
+    for number, (name, text) in enumerate(texts.items()):
+        image.set_type(pyvips.GValue.gstr_type, f"png-comment-{number}-{name}", text)
+    image.pngsave(str(tmp_path / "texts.png"))
+    write(read(tmp_path / "texts.png"), tmp_path / "b.png")
     image = pyvips.Image.new_from_file(str(tmp_path / "b.png"))
-    assert image.get("png-comment-0-Title") == "Sea"
+    assert {n: image.get(f"png-comment-{i}-{n}") for i, n in enumerate(texts)} == texts
+    assert write(read(tmp_path / "texts.png"), tmp_path / "c.tif") == (
+        "comments and other parts that only PNG holds are left out",
+    )
+
+
+def test_what_belongs_to_the_old_pixels_is_dropped(tmp_path: Path) -> None:
+    """Further pictures in a JPEG file, and pictures in XMP."""
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description><xmp:Rating>4</xmp:Rating>'
+        b"<xmp:Thumbnails><rdf:Alt><rdf:li>STALE</rdf:li></rdf:Alt></xmp:Thumbnails>"
+        b"</rdf:Description></x:xmpmeta>"
+    )
+    path = store(tmp_path / "a.jpg", picture(), fields={"xmp-data": xmp})
+    content = path.read_bytes()
+    for marker, body in [(0xE2, b"MPF\0index"), (0xEB, b"JUMB"), (0xFE, b"kept")]:
+        segment = bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+        content = content[:2] + segment + content[2:]
+    path.write_bytes(content)
+    write(read(path), tmp_path / "b.jpg")
+    after = (tmp_path / "b.jpg").read_bytes()
+    assert b"<xmp:Rating>4<" in after
+    assert b"kept" in after
+    assert not [gone for gone in (b"MPF\0", b"JUMB", b"STALE") if gone in after]
+    write(images.without_metadata(read(path)), tmp_path / "c.jpg")
+    assert b"kept" not in (tmp_path / "c.jpg").read_bytes()
 
 
 def test_iptc_moves_between_jpeg_and_tiff(tmp_path: Path) -> None:
@@ -452,7 +482,7 @@ def test_what_is_no_photo_is_refused_with_a_reason(
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     assert read_error(tmp_path) == "is a folder, not a picture"
-    assert read_error(tmp_path / "none.jpg") == "no such file"
+    assert read_error(tmp_path / "none.jpg") == images.NO_SUCH_FILE
     assert read_error(tmp_path / ("x" * 300)).startswith("cannot be read: file name too long")
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.jpg")
@@ -463,7 +493,9 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 def test_what_may_not_be_read_is_refused(tmp_path: Path) -> None:
     path = store(tmp_path / "a.png", picture())
     path.chmod(0)
-    assert read_error(path) == "cannot be read: permission denied"
+    assert read_error(path) == (
+        "cannot be read: permission denied: change its permissions, or choose another"
+    )
 
 
 def test_dng_under_another_name_is_developed_not_read(tmp_path: Path) -> None:

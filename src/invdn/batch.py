@@ -269,8 +269,8 @@ def _walk(
     """`os.walk` with paths, noting folders that cannot be opened."""
 
     def note(error: OSError) -> None:
-        reason = (error.strerror or str(error)).lower()
-        unreadable.append((Path(os.fsdecode(error.filename)), f"cannot be opened: {reason}"))
+        folder = Path(os.fsdecode(error.filename))
+        unreadable.append((folder, f"cannot be opened: {images.reason(error)}"))
 
     for folder, subfolders, names in os.walk(start, onerror=note):
         yield Path(folder), subfolders, names
@@ -461,8 +461,8 @@ def reason_of(error: Exception) -> str:
     elif isinstance(error, MemoryError):
         text = "not enough memory for a picture of this size"
     elif isinstance(error, OSError):
-        where = f" ({os.fsdecode(error.filename)})" if error.filename else ""
-        text = (error.strerror or str(error)).lower() + where
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        text = where + images.reason(error)
     else:
         text = f"unexpected error, please report it: {type(error).__name__}: {error}"
     return " ".join(text.split())

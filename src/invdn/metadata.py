@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from mmap import mmap
 from typing import BinaryIO
@@ -27,15 +27,17 @@ EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
 PIXEL_WIDTH, PIXEL_HEIGHT = 0xA002, 0xA003
 MAKER_NOTE = 0x927C
 DNG_VERSION = 0xC612
-IPTC = 0x83BB
+XMP, IPTC = 0x02BC, 0x83BB
 
 # What describes the photo rather than the layout of the file it lies in; the rest of a TIFF
 # file's first directory must not be copied. (XMP, IPTC and ICC are there too: libvips does those.)
 # fmt: off
 _DESCRIPTIVE = frozenset([
-    0x010D, 0x010E, 0x010F, 0x0110,  # document name, description, make, model
+    0x010D, 0x010E, 0x010F, 0x0110, 0x011D, 0x0129,  # document, description, make, model, page
     ORIENTATION, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298,  # software, date, artist, host, copyright
     0x4746, 0x4749, *range(0x9C9B, 0x9CA0),  # ratings, and Windows' title, comment, author, ...
+    0x830E, 0x8482, 0x85D8, 0x87AF, 0x87B0, 0x87B1, 0xA480, 0xA481,  # GeoTIFF, and GDAL's
+    0xC4A5,  # PrintIM
     EXIF_IFD, GPS_IFD,
 ])
 # fmt: on
@@ -43,16 +45,61 @@ _POINTERS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 
 # Bytes of one value, and of the unit whose bytes swap, for each TIFF field type.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_BIG_SIZES = {16: 8, 17: 8, 18: 8}  # only in BigTIFF: offsets and numbers of 64 bits
+_SIZES |= _BIG_SIZES
 _SWAP_UNITS = _SIZES | {5: 4, 10: 4}
 
+
+@dataclass(frozen=True)
+class _Form:
+    """How a TIFF structure writes numbers: their byte order, and 64 bits for offsets or 32."""
+
+    order: str
+    """`struct`'s sign."""
+    big: bool = False
+    """BigTIFF, for files of more than 4 GB."""
+
+    @property
+    def offset(self) -> str:
+        """`struct`'s format of an offset, and of a row's number of values."""
+        return self.order + ("Q" if self.big else "I")
+
+    @property
+    def count(self) -> str:
+        """`struct`'s format of a directory's number of rows."""
+        return self.order + ("Q" if self.big else "H")
+
+    @property
+    def word(self) -> int:
+        """Bytes of an offset, and of a value that stands in its row."""
+        return 8 if self.big else 4
+
+    @property
+    def count_size(self) -> int:
+        return 8 if self.big else 2
+
+    @property
+    def row_size(self) -> int:
+        return 4 + 2 * self.word
+
+    @property
+    def start(self) -> int:
+        """Where the offset of the first directory is noted."""
+        return 8 if self.big else 4
+
+
+_CLASSIC = _Form("<")
+
 # TIFF's own marks, and those of raw files that are TIFF but for these (Olympus, Panasonic).
-_BYTE_ORDERS = {
-    b"II*\0": "<",
-    b"MM\0*": ">",
-    b"IIRO": "<",
-    b"IIRS": "<",
-    b"MMOR": ">",
-    b"IIU\0": "<",
+_FORMS = {
+    b"II*\0": _CLASSIC,
+    b"MM\0*": _Form(">"),
+    b"II+\0": _Form("<", big=True),
+    b"MM\0+": _Form(">", big=True),
+    b"IIRO": _CLASSIC,
+    b"IIRS": _CLASSIC,
+    b"MMOR": _Form(">"),
+    b"IIU\0": _CLASSIC,
 }
 
 _EXIF_MARK = b"Exif\0\0"
@@ -100,19 +147,18 @@ def block_of(exif_data: bytes) -> bytes:
 
 def without_thumbnail(block: bytes) -> bytes:
     """The block without its thumbnail, which shows the photo as it was; else byte for byte."""
-    order = _byte_order(block)
-    if order is None:
+    form = _form(block)
+    if form is None:
         return block
     patched = bytearray(block)
-    (first,) = struct.unpack_from(order + "I", block, 4)
-    second, link = _next_directory(block, order, first)
+    second, link = _next_directory(block, form, _directory_offset(block, form, 0))
     if not second:
         return block
-    struct.pack_into(order + "I", patched, link, 0)  # no second directory any more
-    found = {entry.tag: entry for entry in _entries(block, order, second)}
+    struct.pack_into(form.offset, patched, link, 0)  # no second directory any more
+    found = {entry.tag: entry for entry in _entries(block, form, second)}
     if THUMBNAIL_OFFSET in found and THUMBNAIL_LENGTH in found:
-        start = _number(block, order, found[THUMBNAIL_OFFSET])
-        end = start + _number(block, order, found[THUMBNAIL_LENGTH])
+        start = _number(block, form, found[THUMBNAIL_OFFSET])
+        end = start + _number(block, form, found[THUMBNAIL_LENGTH])
         if end == len(block):
             del patched[start:]
         elif 8 <= start <= end < len(block):  # moving what follows would break offsets
@@ -122,38 +168,36 @@ def without_thumbnail(block: bytes) -> bytes:
 
 def upright(block: bytes, *, swap_sides: bool) -> bytes:
     """The block saying "as stored" (Orientation 1), with the pixel sizes swapped if asked for."""
-    order = _byte_order(block)
-    if order is None:
+    form = _form(block)
+    if form is None:
         return block
     patched = bytearray(block)
-    (first,) = struct.unpack_from(order + "I", block, 4)
-    fields = {entry.tag: entry for entry in _entries(block, order, first)}
+    fields = {entry.tag: entry for entry in _directory(block, 0)}
     if ORIENTATION in fields:
-        _set_number(patched, order, fields[ORIENTATION], 1)
+        _set_number(patched, form, fields[ORIENTATION], 1)
     if swap_sides and EXIF_IFD in fields:
-        inner = _entries(block, order, _number(block, order, fields[EXIF_IFD]))
+        inner = _entries(block, form, _number(block, form, fields[EXIF_IFD]))
         sides = {entry.tag: entry for entry in inner}
         if PIXEL_WIDTH in sides and PIXEL_HEIGHT in sides:
-            width, height = (_number(block, order, sides[t]) for t in (PIXEL_WIDTH, PIXEL_HEIGHT))
-            _set_number(patched, order, sides[PIXEL_WIDTH], height)
-            _set_number(patched, order, sides[PIXEL_HEIGHT], width)
+            width, height = (_number(block, form, sides[t]) for t in (PIXEL_WIDTH, PIXEL_HEIGHT))
+            _set_number(patched, form, sides[PIXEL_WIDTH], height)
+            _set_number(patched, form, sides[PIXEL_HEIGHT], width)
     return bytes(patched)
 
 
 def pixel_sides(block: bytes) -> tuple[int, int] | None:
     """The width and the height that the block gives for the picture."""
-    order = _byte_order(block)
-    if order is None:
+    form = _form(block)
+    if form is None:
         return None
-    (first,) = struct.unpack_from(order + "I", block, 4)
-    fields = {entry.tag: entry for entry in _entries(block, order, first)}
+    fields = {entry.tag: entry for entry in _directory(block, 0)}
     if EXIF_IFD not in fields:
         return None
-    inner = _entries(block, order, _number(block, order, fields[EXIF_IFD]))
+    inner = _entries(block, form, _number(block, form, fields[EXIF_IFD]))
     sides = {entry.tag: entry for entry in inner}
     if PIXEL_WIDTH not in sides or PIXEL_HEIGHT not in sides:
         return None
-    width, height = (_number(block, order, sides[tag]) for tag in (PIXEL_WIDTH, PIXEL_HEIGHT))
+    width, height = (_number(block, form, sides[tag]) for tag in (PIXEL_WIDTH, PIXEL_HEIGHT))
     return width, height
 
 
@@ -161,6 +205,11 @@ def xmp_upright(xmp: bytes) -> bytes:
     """XMP whose copy of the orientation, if it has one, says 1."""
     pattern = rb"""(tiff:Orientation(?:\s*=\s*["']|\s*>\s*))[2-8](?=\s*["'<])"""
     return re.sub(pattern, rb"\g<1>1", xmp)
+
+
+def xmp_without_thumbnails(xmp: bytes) -> bytes:
+    """XMP without the pictures in it, which would show the photo as it was."""
+    return re.sub(rb"<(\w+:Thumbnails)\b[^>]*>.*?</\1\s*>\s*", b"", xmp, flags=re.DOTALL)
 
 
 # --- EXIF into finished files --------------------------------------------------------------------
@@ -183,23 +232,37 @@ def with_density(jpeg: bytes, pixels_per_mm: tuple[float, float]) -> bytes:
     return jpeg[:2] + b"\xff\xe0" + (len(body) + 2).to_bytes(2, "big") + body + jpeg[2:]
 
 
-def into_jpeg(jpeg: bytes, block: bytes) -> Iterator[bytes | memoryview]:
-    """A JPEG file, in pieces, with the block as its APP1 segment, after the JFIF header if any."""
+def into_jpeg(
+    jpeg: bytes, block: bytes | None, extras: Iterable[bytes] = ()
+) -> Iterator[bytes | memoryview]:
+    """A JPEG file, in pieces, with the block as its APP1 segment, after the JFIF header if any.
+
+    extras: finished segments to put behind that.
+    """
     at = 2
     if jpeg[2:4] == b"\xff\xe0":
         at = 4 + int.from_bytes(jpeg[4:6], "big")
-    body = _EXIF_MARK + block
     yield memoryview(jpeg)[:at]
-    yield b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
+    if block:
+        body = _EXIF_MARK + block
+        yield b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
+    yield from extras
     yield memoryview(jpeg)[at:]
 
 
-def into_png(png: bytes, block: bytes) -> Iterator[bytes | memoryview]:
-    """A PNG file, in pieces, with the block as its eXIf chunk, right after the header."""
+def into_png(
+    png: bytes, block: bytes | None, extras: Iterable[bytes] = ()
+) -> Iterator[bytes | memoryview]:
+    """A PNG file, in pieces, with the block as its eXIf chunk, right after the header.
+
+    extras: finished chunks to put behind that.
+    """
     at = 8 + 25  # the signature, and IHDR, which is always first and always 25 bytes
-    body = b"eXIf" + block
     yield memoryview(png)[:at]
-    yield len(block).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    if block:
+        body = b"eXIf" + block
+        yield len(block).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    yield from extras
     yield memoryview(png)[at:]
 
 
@@ -232,26 +295,27 @@ def into_tiff(file: BinaryIO, block: bytes | None, iptc: bytes | None) -> bool:
     copied as they are: those that count their offsets from the start of the *camera's* file
     (Canon's) are then only found by tools that correct for that, as ExifTool does.
 
-    Returns whether it could be done: not for BigTIFF, and not for a block that makes no sense.
+    Returns whether it could be done: not for a block that makes no sense.
     """
     fields = _descriptive(block) if block else {}
     if iptc:
         fields[IPTC] = _Value(7, iptc)
     file.seek(0)
-    head = file.read(8)
-    if not fields or head[:4] != b"II*\0":
+    head = file.read(16)
+    form = _form(head)
+    if not fields or form is None or form.order != "<":
         return False
-    (first,) = struct.unpack_from("<I", head, 4)
+    (first,) = struct.unpack_from(form.offset, head, form.start)
     file.seek(first)
-    (count,) = struct.unpack("<H", file.read(2))
-    rows = [file.read(12) for _ in range(count)]
+    (count,) = struct.unpack(form.count, file.read(form.count_size))
+    rows = [file.read(form.row_size) for _ in range(count)]
     # A row holds either its value or the offset of it: both stay true where the row moves.
     kept = [row for row in rows if int.from_bytes(row[:2], "little") not in fields]
     end = file.seek(0, 2)
-    end += file.write(bytes(end % 2))
-    file.write(_serialise(fields, end, kept))
-    file.seek(4)
-    file.write(struct.pack("<I", end))
+    end += file.write(bytes(-end % form.word))
+    file.write(_serialise(fields, end, kept, form))
+    file.seek(form.start)
+    file.write(struct.pack(form.offset, end))
     return True
 
 
@@ -269,10 +333,10 @@ def joined(
     """
     fields = _descriptive(main) if main else {}
     for tag, part in ((EXIF_IFD, exif), (GPS_IFD, gps)):
-        order = _byte_order(part) if part else None
-        if part and order:
-            (first,) = struct.unpack_from(order + "I", part, 4)
-            inner = _parse(part, order, first, depth=1, budget=_Budget())
+        form = _form(part) if part else None
+        if part and form:
+            first = _directory_offset(part, form, 0)
+            inner = _parse(part, form, first, depth=1, budget=_Budget())
             if tag == EXIF_IFD and maker_note:
                 inner[MAKER_NOTE] = _Value(7, maker_note)
             if inner:
@@ -282,8 +346,19 @@ def joined(
 
 def iptc_from_tiff(data: mmap | bytes, page: int = 0) -> bytes | None:
     """The IPTC of a TIFF page."""
-    found = [entry for entry in _directory(data, page) if entry.tag == IPTC]
-    return bytes(data[found[0].start : found[0].start + found[0].size]) if found else None
+    return _bytes_of(data, page, IPTC)
+
+
+def xmp_from_tiff(data: mmap | bytes, page: int = 0) -> bytes | None:
+    """The XMP of a TIFF page."""
+    return _bytes_of(data, page, XMP)
+
+
+def _bytes_of(data: mmap | bytes, page: int, tag: int) -> bytes | None:
+    for entry in _directory(data, page):
+        if entry.tag == tag:
+            return bytes(data[entry.start : entry.start + min(entry.size, _MAX_COPIED)])
+    return None
 
 
 def is_dng(data: mmap | bytes) -> bool:
@@ -337,68 +412,74 @@ def _resource(number: int, name: bytes, body: bytes) -> bytes:
 # --- the TIFF structure --------------------------------------------------------------------------
 
 
-def _byte_order(data: _Bytes) -> str | None:
-    """`struct`'s sign for a block's byte order; None for what is no block."""
-    order = _BYTE_ORDERS.get(bytes(data[:4]))
-    return order if len(data) >= 8 else None
+def _form(data: _Bytes) -> _Form | None:
+    """How a block, or a file that starts like one, writes numbers; None for what is no block."""
+    form = _FORMS.get(bytes(data[:4]))
+    return form if form and len(data) >= form.start + form.word else None
 
 
 def _directory(data: _Bytes, page: int) -> list[_Entry]:
     """The entries of a page's directory."""
-    order = _byte_order(data)
-    return list(_entries(data, order, _directory_offset(data, order, page))) if order else []
+    form = _form(data)
+    return list(_entries(data, form, _directory_offset(data, form, page))) if form else []
 
 
-def _directory_offset(data: _Bytes, order: str, page: int) -> int:
+def _directory_offset(data: _Bytes, form: _Form, page: int) -> int:
     """Where the directory of a page is; 0 if there is none."""
-    (at,) = struct.unpack_from(order + "I", data, 4)
+    (at,) = struct.unpack_from(form.offset, data, form.start)
     for _ in range(page):
-        at, _ = _next_directory(data, order, at)
+        at, _ = _next_directory(data, form, at)
     return int(at)
 
 
-def _entries(data: _Bytes, order: str, at: int) -> Iterator[_Entry]:
+def _entries(data: _Bytes, form: _Form, at: int) -> Iterator[_Entry]:
     """The entries of the directory at an offset, without those that point outside the block."""
-    if not 8 <= at <= len(data) - 2:
+    if not 8 <= at <= len(data) - form.count_size:
         return
-    (count,) = struct.unpack_from(order + "H", data, at)
-    for row in range(at + 2, min(at + 2 + 12 * count, len(data) - 11), 12):
-        tag, kind, values, offset = struct.unpack_from(order + "HHII", data, row)
-        in_row = _SIZES.get(kind, 0) * values <= 4
-        entry = _Entry(tag, kind, values, row + 8 if in_row else offset)
+    (count,) = struct.unpack_from(form.count, data, at)
+    first, size = at + form.count_size, form.row_size
+    for row in range(first, min(first + size * count, len(data) - size + 1), size):
+        tag, kind = struct.unpack_from(form.order + "HH", data, row)
+        (values,) = struct.unpack_from(form.offset, data, row + 4)
+        (start,) = struct.unpack_from(form.offset, data, row + 4 + form.word)
+        in_row = _SIZES.get(kind, 0) * values <= form.word
+        entry = _Entry(tag, kind, values, row + 4 + form.word if in_row else start)
         if entry.size and entry.start + entry.size <= len(data):
             yield entry
 
 
-def _next_directory(data: _Bytes, order: str, at: int) -> tuple[int, int]:
+def _next_directory(data: _Bytes, form: _Form, at: int) -> tuple[int, int]:
     """The offset of the directory after the one at `at` (0: none), and where that is noted."""
-    if not 8 <= at <= len(data) - 2:
+    if not 8 <= at <= len(data) - form.count_size:
         return 0, 0
-    link = at + 2 + 12 * int(struct.unpack_from(order + "H", data, at)[0])
-    if link + 4 > len(data):
+    (count,) = struct.unpack_from(form.count, data, at)
+    link = at + form.count_size + form.row_size * int(count)
+    if link + form.word > len(data):
         return 0, 0
-    return int(struct.unpack_from(order + "I", data, link)[0]), link
+    return int(struct.unpack_from(form.offset, data, link)[0]), link
 
 
-def _number(data: _Bytes, order: str, entry: _Entry) -> int:
-    return int(struct.unpack_from(order + _letter(entry), data, entry.start)[0])
+def _number(data: _Bytes, form: _Form, entry: _Entry) -> int:
+    return int(struct.unpack_from(form.order + _letter(entry), data, entry.start)[0])
 
 
-def _set_number(data: bytearray, order: str, entry: _Entry, value: int) -> None:
+def _set_number(data: bytearray, form: _Form, entry: _Entry, value: int) -> None:
     if value < 256 ** _SIZES[entry.kind]:
-        struct.pack_into(order + _letter(entry), data, entry.start, value)
+        struct.pack_into(form.order + _letter(entry), data, entry.start, value)
 
 
 def _letter(entry: _Entry) -> str:
+    if entry.kind in _BIG_SIZES:
+        return "Q"
     return {2: "H", 4: "I"}.get(_SIZES[entry.kind], "B")
 
 
 def _descriptive(data: _Bytes, page: int = 0) -> _Directory:
-    order = _byte_order(data)
-    if order is None:
+    form = _form(data)
+    if form is None:
         return {}
-    at = _directory_offset(data, order, page)
-    return _parse(data, order, at, depth=0, budget=_Budget())
+    at = _directory_offset(data, form, page)
+    return _parse(data, form, at, depth=0, budget=_Budget())
 
 
 @dataclass
@@ -408,20 +489,22 @@ class _Budget:
     size: int = _MAX_COPIED
 
 
-def _parse(data: _Bytes, order: str, at: int, depth: int, budget: _Budget) -> _Directory:
+def _parse(data: _Bytes, form: _Form, at: int, depth: int, budget: _Budget) -> _Directory:
     """The fields of a directory: the outermost only the descriptive ones, the inner ones all."""
     fields: _Directory = {}
-    for entry in _entries(data, order, at):
+    for entry in _entries(data, form, at):
         if entry.tag in fields or (depth == 0 and entry.tag not in _DESCRIPTIVE):
             continue
         if entry.tag not in _POINTERS:
+            if entry.kind in _BIG_SIZES:  # a block has no such numbers
+                continue
             budget.size -= entry.size
             if budget.size < 0:
                 break
             raw = bytes(data[entry.start : entry.start + entry.size])
-            fields[entry.tag] = _Value(entry.kind, _little_endian(raw, entry.kind, order))
+            fields[entry.tag] = _Value(entry.kind, _little_endian(raw, entry.kind, form.order))
         elif depth < 2:  # interoperability lies in EXIF, which lies in the first: never deeper
-            inner = _parse(data, order, _number(data, order, entry), depth + 1, budget)
+            inner = _parse(data, form, _number(data, form, entry), depth + 1, budget)
             # Empty ones are kept, so that no pointer is followed twice; they are not written.
             fields[entry.tag] = inner
     return fields
@@ -438,27 +521,31 @@ def _little_endian(raw: bytes, kind: int, order: str) -> bytes:
     return b"".join(raw[at : at + unit][::-1] for at in range(0, len(raw), unit))
 
 
-def _serialise(fields: _Directory, at: int, ready: list[bytes] | None = None) -> bytes:
+def _serialise(
+    fields: _Directory, at: int, ready: list[bytes] | None = None, form: _Form = _CLASSIC
+) -> bytes:
     """A directory that will lie at the offset `at`, with its values, little-endian.
 
-    `ready` are finished 12-byte rows to put among them.
+    `ready` are finished rows to put among them.
     """
     fields = {tag: value for tag, value in fields.items() if value}
     rows = list(ready or [])
     values = bytearray()
-    start = at + 2 + 12 * (len(fields) + len(rows)) + 4
+    start = at + form.count_size + form.row_size * (len(fields) + len(rows)) + form.word
+    pointer = 18 if form.big else 4
+    head, offset = "<HH" + form.offset[1:], form.offset
     for tag, value in fields.items():
         where = start + len(values)
         if isinstance(value, dict):
-            rows.append(struct.pack("<HHII", tag, 4, 1, where))
-            values += _serialise(value, where)
+            rows.append(struct.pack(head, tag, pointer, 1) + struct.pack(offset, where))
+            values += _serialise(value, where, form=form)
         else:
-            head = struct.pack("<HHI", tag, value.kind, len(value.data) // _SIZES[value.kind])
-            if len(value.data) <= 4:
-                rows.append(head + value.data.ljust(4, b"\0"))
-            else:
-                rows.append(head + struct.pack("<I", where))
-                values += value.data
-        values += bytes(len(values) % 2)
+            count = len(value.data) // _SIZES[value.kind]
+            in_row = len(value.data) <= form.word
+            place = value.data.ljust(form.word, b"\0") if in_row else struct.pack(offset, where)
+            rows.append(struct.pack(head, tag, value.kind, count) + place)
+            values += b"" if in_row else value.data
+        values += bytes(-len(values) % form.word if form.big else len(values) % 2)
     rows.sort(key=lambda row: int.from_bytes(row[:2], "little"))
-    return struct.pack("<H", len(rows)) + b"".join(rows) + bytes(4) + bytes(values)
+    count_bytes = struct.pack(form.count, len(rows))
+    return count_bytes + b"".join(rows) + bytes(form.word) + bytes(values)

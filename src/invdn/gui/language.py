@@ -54,7 +54,7 @@ def apply(language: str) -> str:
 
 # What the engine says, as patterns, and what the window says for it. The engine speaks English.
 _REASONS: tuple[tuple[str, Any], ...] = (
-    (r"no such file", QT_TRANSLATE_NOOP("Reasons", "the file is not there any more")),
+    (r"no such file(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "the file is not there any more")),
     (r"the file is empty", QT_TRANSLATE_NOOP("Reasons", "the file is empty")),
     (
         r"the output exists already .*",
@@ -85,32 +85,32 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         QT_TRANSLATE_NOOP("Reasons", "{0} files cannot be written: choose another format"),
     ),
     (
-        r"cannot write (.+): no space left on device",
+        r"cannot write (.+): no space left on device.*",
         QT_TRANSLATE_NOOP("Reasons", "the disk is full: {0} cannot be written"),
     ),
     (
-        r"cannot write (.+): (?:permission denied|read-only file system)",
+        r"cannot write (.+?): (?:permission denied|read-only file system).*",
         QT_TRANSLATE_NOOP("Reasons", "{0} cannot be written: it is not allowed there"),
     ),
     (r"cannot write (.+): (.+)", QT_TRANSLATE_NOOP("Reasons", "{0} cannot be written: {1}")),
     (
-        r"no space left on device.*",
+        r"(?:.+: )?no space left on device.*",
         QT_TRANSLATE_NOOP("Reasons", "the disk is full"),
     ),
     (
-        r"permission denied \((.+)\)",
+        r"(?!cannot )(.+?): (?:permission denied|read-only file system).*",
         QT_TRANSLATE_NOOP("Reasons", "{0}: it is not allowed there"),
     ),
-    (r"permission denied", QT_TRANSLATE_NOOP("Reasons", "it is not allowed")),
-    (r"read-only file system", QT_TRANSLATE_NOOP("Reasons", "nothing can be written there")),
+    (r"permission denied(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "it is not allowed")),
+    (r"read-only file system(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "nothing can be written there")),
     (r"input/output error", QT_TRANSLATE_NOOP("Reasons", "the disk or the network fails")),
-    (r"file name too long", QT_TRANSLATE_NOOP("Reasons", "the name is too long")),
-    (r"not a directory", QT_TRANSLATE_NOOP("Reasons", "this is not a folder")),
+    (r"file name too long(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "the name is too long")),
+    (r"not a directory(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "this is not a folder")),
     (r"is a directory", QT_TRANSLATE_NOOP("Reasons", "this is a folder")),
-    (r"file exists", QT_TRANSLATE_NOOP("Reasons", "there is a file of that name already")),
+    (r"file exists(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "there is a file of that name already")),
     (
-        r"(read-only file system|input/output error|file name too long|not a directory"
-        r"|is a directory|file exists|no such file or directory) \((.+)\)",
+        r"(?!cannot )(?=.+?: (input/output error|file name too long|not a directory"
+        r"|is a directory|file exists|no such file or directory)(?:: .+)?$)(.+?): .+",
         QT_TRANSLATE_NOOP("Reasons", "{1}: {0}"),
     ),
     (r"no reason given", QT_TRANSLATE_NOOP("Reasons", "no reason given")),

@@ -23,6 +23,7 @@ from invdn.images.photo import (
     EXISTS,
     LABELS,
     MAX_PIXELS,
+    NO_SUCH_FILE,
     RAW_SUFFIXES,
     SUFFIXES,
     UNSUPPORTED_SUFFIXES,
@@ -34,6 +35,7 @@ from invdn.images.photo import (
     Pixels,
     format_of,
     missing_extra,
+    reason,
 )
 from invdn.images.reading import OpenPhoto, Region, opened, read, read_small
 from invdn.images.writing import copy, write
@@ -42,6 +44,7 @@ __all__ = [
     "EXISTS",
     "LABELS",
     "MAX_PIXELS",
+    "NO_SUCH_FILE",
     "RAW_SUFFIXES",
     "SUFFIXES",
     "UNSUPPORTED_SUFFIXES",
@@ -63,6 +66,7 @@ __all__ = [
     "opened",
     "read",
     "read_small",
+    "reason",
     "remove_strays",
     "scratch",
     "to_depth",

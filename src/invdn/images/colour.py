@@ -16,6 +16,7 @@ curve are computed here; those with tables go through libvips and Little CMS.
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -147,6 +148,13 @@ def profile_of(icc: bytes | None, channels: int) -> Profile | None:
         if type(error).__module__.startswith("pyvips"):  # Little CMS does not understand it
             return None
         raise
+
+
+@functools.cache
+def builtin_profile(name: str) -> bytes:
+    """One of the profiles that come with libvips: "srgb" or "p3"."""
+    pixel = vips().Image.black(1, 1, bands=3).copy(interpretation="srgb")
+    return bytes(pixel.icc_transform(name, input_profile="srgb").get("icc-profile-data"))
 
 
 def shown(pixels: Pixels, profile: Profile) -> Values:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from invdn import metadata
+from invdn.images import extras
 from invdn.images.photo import Photo, Pixels
 from invdn.images.vips import vips
 
@@ -93,4 +94,5 @@ def without_metadata(photo: Photo) -> Photo:
     orientation stays as well, and with no EXIF to carry it the pixels are turned on writing.
     """
     fields = {name: photo.fields[name] for name in photo.fields if name == "icc-profile-data"}
-    return replace(photo, exif=None, fields=fields)
+    kept = extras.without_texts(photo.extras, photo.format)
+    return replace(photo, exif=None, fields=fields, extras=kept)

@@ -7,6 +7,7 @@ to the camera's own.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from invdn import metadata
+from invdn.images import colour
 from invdn.images.photo import Photo, PhotoError, check_size, missing_extra, scale_down, scale_up
 
 DEFAULT_QUALITY = 90
@@ -43,8 +45,11 @@ def read_heic(file: BinaryIO, max_pixels: int) -> Photo:
     fields = {}
     if opened.info.get("icc_profile"):
         fields["icc-profile-data"] = bytes(opened.info["icc_profile"])
+    elif profile := profile_of_codes(file):
+        fields["icc-profile-data"] = profile
     if opened.info.get("xmp"):
-        fields["xmp-data"] = metadata.xmp_upright(bytes(opened.info["xmp"]))
+        xmp = metadata.xmp_without_thumbnails(bytes(opened.info["xmp"]))
+        fields["xmp-data"] = metadata.xmp_upright(xmp)
     exif = opened.info.get("exif")
     return Photo(
         pixels,
@@ -53,7 +58,12 @@ def read_heic(file: BinaryIO, max_pixels: int) -> Photo:
         fields=fields,
         lossless=False,
         bits=bits,
+        notices=_others_left_out(len(opened)),
     )
+
+
+def _others_left_out(pictures: int) -> tuple[str, ...]:
+    return (f"only the main one of its {pictures} pictures is kept",) if pictures > 1 else ()
 
 
 def write_heic(photo: Photo, quality: int | None, file: BinaryIO) -> None:
@@ -98,6 +108,42 @@ def _pillow_heif() -> Any:
     return pillow_heif
 
 
+# --- colours without a profile -------------------------------------------------------------------
+
+_DISPLAY_P3, _BT2020 = 12, 9  # colour primaries (ITU-T H.273, 8.1)
+_HDR = (16, 18)  # transfer characteristics (8.2): PQ and HLG
+
+
+def profile_of_codes(file: BinaryIO) -> bytes | None:
+    """A profile for what an AVIF or HEIC file says of its colours in two numbers; None for sRGB.
+
+    The numbers (a `colr` box of kind `nclx`) are not written again, so what they mean has to be
+    carried by a profile, or refused.
+    """
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        primaries, transfer = _colour_codes(data)
+    if transfer in _HDR:
+        raise PhotoError("is HDR (PQ or HLG), which cannot be kept: convert it to SDR first")
+    if primaries == _BT2020:
+        raise PhotoError("has the colours of BT.2020 and no profile: convert it to RGB first")
+    return colour.builtin_profile("p3") if primaries == _DISPLAY_P3 else None
+
+
+def _colour_codes(data: mmap.mmap) -> tuple[int, int]:
+    """Primaries and transfer characteristics; 2 stands for unknown."""
+    try:
+        meta = dict(_boxes(data, 0, len(data)))[b"meta"]
+        properties = dict(_boxes(data, meta[0] + 4, meta[1]))[b"iprp"]
+        container = dict(_boxes(data, *properties))[b"ipco"]
+        for kind, (at, _) in _boxes(data, *container):
+            if kind == b"colr" and data[at : at + 4] == b"nclx":
+                primaries, transfer = struct.unpack_from(">HH", data, at + 4)
+                return primaries, transfer
+    except (KeyError, struct.error):
+        pass
+    return 2, 2
+
+
 # --- EXIF in finished files ----------------------------------------------------------------------
 
 
@@ -135,7 +181,7 @@ def _exif_location(data: bytes) -> tuple[int, int, int, int, int] | None:
         return None
 
 
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, tuple[int, int]]]:
+def _boxes(data: bytes | mmap.mmap, at: int, end: int) -> Iterator[tuple[bytes, tuple[int, int]]]:
     """(type, (start, end of its content)) of the boxes in a range."""
     while at + 8 <= end:
         size, kind = struct.unpack_from(">I4s", data, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -102,7 +103,9 @@ class Photo:
     exif: bytes | None = None
     """The EXIF block, as `invdn.metadata` describes it."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """libvips' metadata fields that are carried along: ICC profile, XMP, IPTC, PNG texts."""
+    """libvips' metadata fields that are carried along: ICC profile, XMP, IPTC."""
+    extras: tuple[bytes, ...] = ()
+    """What only the photo's own format can hold, see `invdn.images.extras`."""
     pixels_per_mm: tuple[float, float] = NO_RESOLUTION
     """The resolution, horizontal and vertical."""
     jpeg: JpegFacts | None = None
@@ -180,6 +183,23 @@ def scale_down(pixels: Pixels, bits: int) -> Pixels:
     return (values << (16 - bits)).astype(np.uint16)
 
 
+NO_SUCH_FILE = "no such file: check its name and its place"
+
+_ADVICE = {
+    errno.ENOSPC: "make room, and run it again",
+    errno.EDQUOT: "make room, and run it again",
+    errno.EROFS: "choose another folder",
+    errno.ENOTDIR: "choose another folder",
+    errno.EEXIST: "choose another folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EACCES: "change its permissions, or choose another",
+    errno.EPERM: "change its permissions, or choose another",
+    errno.ELOOP: "name the file that the link should lead to",
+}
+
+
 def reason(error: OSError) -> str:
-    """An operating system's error in words, without its number."""
-    return (error.strerror or str(error) or type(error).__name__).lower()
+    """An operating system's error in words, without its number, and what to do about it."""
+    what = (error.strerror or str(error) or type(error).__name__).lower()
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{what}: {advice}" if advice else what

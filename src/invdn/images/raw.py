@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import mmap
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -10,9 +9,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from invdn import metadata
-from invdn.images import jpeg
+from invdn.images import colour, jpeg
 from invdn.images.photo import Photo, PhotoError, check_size, missing_extra
-from invdn.images.vips import vips
 
 SRGB_GAMMA = (2.4, 12.92)
 """The power and the slope near black of sRGB's curve, as LibRaw wants them."""
@@ -38,11 +36,12 @@ def read_raw(file: BinaryIO, max_pixels: int) -> Photo:
     # LibRaw is done with the descriptor; the file is looked at again for what it says.
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         block = exif_of(data)
+        fields = _fields_of(data)
     return Photo(
         np.ascontiguousarray(pixels),
         "raw",
         exif=metadata.upright(block, swap_sides=False) if block else None,
-        fields={"icc-profile-data": _srgb_profile()},
+        fields={**fields, "icc-profile-data": colour.builtin_profile("srgb")},
         notices=("camera raw was developed to sRGB, 16 bits",),
     )
 
@@ -54,6 +53,17 @@ def exif_of(data: mmap.mmap | bytes) -> bytes | None:
     if data[4:8] == b"ftyp":
         return _exif_in_cr3(data)
     return metadata.from_tiff(data)
+
+
+def _fields_of(data: mmap.mmap) -> dict[str, bytes]:
+    """What programs wrote into a raw file that is TIFF, DNG above all: XMP and IPTC."""
+    xmp, iptc = metadata.xmp_from_tiff(data), metadata.iptc_from_tiff(data)
+    fields = {}
+    if xmp:
+        fields["xmp-data"] = metadata.xmp_upright(metadata.xmp_without_thumbnails(xmp))
+    if iptc:
+        fields["iptc-data"] = iptc
+    return fields
 
 
 def _exif_in_jpeg(data: mmap.mmap | bytes) -> bytes | None:
@@ -87,13 +97,6 @@ def _boxes(
             inner = at + 8 + (16 if kind == b"uuid" else 0)
             yield from _boxes(data, inner, stop, depth + 1)
         at += size
-
-
-@functools.cache
-def _srgb_profile() -> bytes:
-    pixel = vips().Image.black(1, 1, bands=3).copy(interpretation="srgb")
-    profile = pixel.icc_transform("srgb", input_profile="srgb").get("icc-profile-data")
-    return bytes(profile)
 
 
 def _rawpy() -> Any:

@@ -14,10 +14,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from invdn import metadata
-from invdn.images import fit, heif, jpeg, plain, raw
+from invdn.images import extras, fit, heif, jpeg, plain, raw
 from invdn.images.photo import (
     LABELS,
     MAX_PIXELS,
+    NO_SUCH_FILE,
     RAW_SUFFIXES,
     READABLE,
     SUFFIXES,
@@ -181,6 +182,7 @@ def _open_with_vips(file: BinaryIO, format: str, page: int, max_pixels: int) -> 
             orientation=1 if format == "avif" else _orientation(image),
             exif=exif,
             fields=_fields(image, file, format, page),
+            extras=_extras(file, format),
             pixels_per_mm=(image.xres, image.yres),
             jpeg=jpeg.jpeg_facts(file) if format == "jpeg" else None,
             lossless=_is_lossless(file, format),
@@ -223,7 +225,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         # Unbuffered: libvips moves the descriptor's position behind the file object's back.
         file = path.open("rb", buffering=0)
     except FileNotFoundError:
-        raise PhotoError("no such file") from None
+        raise PhotoError(NO_SUCH_FILE) from None
     except OSError as error:
         raise PhotoError(f"cannot be read: {reason(error)}") from error
     with file:
@@ -366,8 +368,12 @@ def _exif(image: Any, file: BinaryIO, format: str, page: int) -> bytes | None:
 
 
 def _fields(image: Any, file: BinaryIO, format: str, page: int) -> dict[str, Any]:
-    names = [n for n in image.get_fields() if n in _KEPT_FIELDS or n.startswith("png-comment-")]
-    fields = {name: image.get(name) for name in names}
+    fields = {name: image.get(name) for name in image.get_fields() if name in _KEPT_FIELDS}
+    if format == "avif" and "icc-profile-data" not in fields:
+        profile = heif.profile_of_codes(file)
+        fields |= {"icc-profile-data": profile} if profile else {}
+    if "xmp-data" in fields:
+        fields["xmp-data"] = metadata.xmp_without_thumbnails(fields["xmp-data"])
     if format == "avif" and "xmp-data" in fields:
         fields["xmp-data"] = metadata.xmp_upright(fields["xmp-data"])
     if format == "tiff" and "iptc-data" in fields:
@@ -375,6 +381,12 @@ def _fields(image: Any, file: BinaryIO, format: str, page: int) -> dict[str, Any
             # libvips counts in 4-byte words here, and takes as many bytes.
             fields["iptc-data"] = metadata.iptc_from_tiff(data, page) or fields["iptc-data"]
     return fields
+
+
+def _extras(file: BinaryIO, format: str) -> tuple[bytes, ...]:
+    if format == "jpeg":
+        return extras.of_jpeg(file)
+    return extras.of_png(file) if format == "png" else ()
 
 
 def _is_lossless(file: BinaryIO, format: str) -> bool:
@@ -401,6 +413,8 @@ def _damage_named(format: str) -> Iterator[None]:
         yield
     except vips().Error as error:
         raise PhotoError(_reading_failed(error, format)) from error
+    except UnicodeDecodeError as error:  # of what libvips has to say, or of a name in the file
+        raise PhotoError(f"the {LABELS[format]} file is damaged (texts make no sense)") from error
 
 
 def _reading_failed(error: Exception, format: str) -> str:

@@ -45,6 +45,7 @@ _DEPTHS: dict[str, tuple[str, ...]] = {
     "heic": ("uint8", "uint16"),
     "tiff": ("uint8", "uint16", "float32"),
 }
+_CLASSIC_TIFF_BYTES = 2**32 - 2**26  # the pixels; 32-bit offsets end at 4 GB
 _OPAQUE = ("jpeg", "bmp", "ppm")
 _WITHOUT_METADATA = ("bmp", "ppm")
 _AVIF_BITS = 12  # what 16 bits become in AVIF; a 10-bit AVIF stays one
@@ -163,8 +164,12 @@ def fit_facts(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
         bits = _AVIF_BITS if format == "avif" else 10
         notices.append(f"{label} holds {bits} bits a channel")
     if format in _WITHOUT_METADATA and (photo.exif or photo.fields):
-        photo = replace(photo, exif=None, fields={})
+        photo = replace(photo, exif=None, fields={}, extras=())
         notices.append(f"{label} holds no metadata: EXIF, profile and texts are left out")
+    if photo.extras and format != photo.format:
+        photo = replace(photo, extras=())
+        own = LABELS[photo.format]
+        notices.append(f"comments and other parts that only {own} holds are left out")
     if photo.exif and format == "jpeg" and not metadata.fits_jpeg(photo.exif):
         photo = replace(photo, exif=None)
         notices.append("the EXIF data does not fit into a JPEG file and is left out")
@@ -245,7 +250,7 @@ def _with_fields(image: Any, photo: Photo) -> Any:
 
 
 class _JpegHead:
-    """Puts the resolution and the EXIF into the first bytes of a JPEG file."""
+    """Puts the resolution, the EXIF and the extras into the first bytes of a JPEG file."""
 
     size = 64  # more than the JFIF header takes
 
@@ -255,11 +260,11 @@ class _JpegHead:
     def __call__(self, data: bytes) -> Iterator[bytes | memoryview]:
         if self._photo.pixels_per_mm != NO_RESOLUTION:
             data = metadata.with_density(data, self._photo.pixels_per_mm)
-        return metadata.into_jpeg(data, self._photo.exif) if self._photo.exif else iter([data])
+        return metadata.into_jpeg(data, self._photo.exif, self._photo.extras)
 
 
 class _PngHead:
-    """Puts the EXIF into the first bytes of a PNG file."""
+    """Puts the EXIF and the extras into the first bytes of a PNG file."""
 
     size = 64  # more than the signature and the first chunk take
 
@@ -267,7 +272,7 @@ class _PngHead:
         self._photo = photo
 
     def __call__(self, data: bytes) -> Iterator[bytes | memoryview]:
-        return metadata.into_png(data, self._photo.exif) if self._photo.exif else iter([data])
+        return metadata.into_png(data, self._photo.exif, self._photo.extras)
 
 
 def _save(save: Any, head: _JpegHead | _PngHead, file: BinaryIO, **options: Any) -> None:
@@ -342,15 +347,26 @@ def _encode_tiff(image: Any, photo: Photo, keep: int, file: BinaryIO) -> None:
     predictor = "float" if photo.pixels.dtype == np.float32 else "horizontal"
     file.flush()
     target = vips().Target.new_to_descriptor(file.fileno())
-    image.tiffsave_target(
-        target,
-        keep=keep,
-        compression="deflate",
-        predictor=predictor,
-        bigtiff=photo.pixels.nbytes > 2**32 - 2**26,
-    )
+    try:
+        image.tiffsave_target(
+            target,
+            keep=keep,
+            compression="deflate",
+            predictor=predictor,
+            bigtiff=photo.pixels.nbytes > _CLASSIC_TIFF_BYTES,
+        )
+    except vips().Error:
+        _check_room(file)
+        raise
     if photo.exif or iptc:
         metadata.into_tiff(file, photo.exif, iptc)
+
+
+def _check_room(file: BinaryIO) -> None:
+    """Raise the system's reason for what libvips calls a "write error", if it is still there."""
+    file.seek(0, os.SEEK_END)
+    file.write(bytes(1 << 16))
+    file.flush()
 
 
 def _set_iptc(image: Any) -> None:
