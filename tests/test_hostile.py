@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -22,7 +23,7 @@ import invdn
 import samples
 from invdn import images, metadata
 from invdn.denoiser import Denoiser
-from invdn.images import Photo, PhotoError, colour
+from invdn.images import Photo, PhotoError, colour, extras
 from invdn.runtime import ModelInfo
 
 FAKE_PATH = str(Path(__file__).with_name("fake_worker.py"))
@@ -157,8 +158,11 @@ def test_reading_gives_a_photo_or_a_reason(
 @given(block=st.binary(max_size=400), page=st.integers(0, 5))
 @example(block=b"II*\0\x08\0\0\0\1\0\x69\x87\4\0\1\0\0\0\x08\0\0\0\x08\0\0\0", page=3)
 @example(block=b"MM\0*\0\0\0\x08\xff\xff", page=0)
+@example(block=b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0" + b"\xff" * 60, page=2)
 def test_metadata_of_any_bytes(block: bytes, page: int) -> None:
-    for data in (block, b"II*\0" + block, b"MM\0*\0\0\0\x08" + block, b"II*\0\x08\0\0\0" + block):
+    big = b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0"
+    heads = (b"", b"II*\0", b"MM\0*\0\0\0\x08", b"II*\0\x08\0\0\0", big)
+    for data in (head + block for head in heads):
         metadata.without_thumbnail(data)
         metadata.upright(data, swap_sides=True)
         metadata.pixel_sides(data)
@@ -166,6 +170,10 @@ def test_metadata_of_any_bytes(block: bytes, page: int) -> None:
         metadata.iptc_from_tiff(data, page)
         metadata.joined(data, data, data, data)
         metadata.is_dng(data)
+        metadata.xmp_from_tiff(data, page)
+    for start in (b"\xff\xd8\xff\xe1", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xfe\0\x09comment"):
+        kept = extras.of_jpeg(io.BytesIO(start + block)), extras.of_png(io.BytesIO(start + block))
+        assert sum(map(len, kept[0] + kept[1])) <= 3 * len(start + block) + 40
     metadata.iptc_for("tiff", b"Photoshop 3.0\0" + block)
     metadata.iptc_for("jpeg", block)
 

@@ -15,7 +15,7 @@ import pytest
 import pyvips
 
 from invdn import images, metadata
-from invdn.images import Photo, PhotoError, read, write
+from invdn.images import Photo, PhotoError, read, reading, write, writing
 
 FORMATS = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 ICC = bytes(
@@ -618,6 +618,37 @@ def test_a_picture_too_large_for_the_format_leaves_nothing(tmp_path: Path) -> No
     with pytest.raises(PhotoError, match=r"cannot write .*a\.webp: "):
         write(Photo(wide, "png"), tmp_path / "a.webp")
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("format", ["jpeg", "png", "tiff", "webp", "avif", "heic", "bmp", "ppm"])
+def test_a_full_disk_is_the_reason_in_every_format(format: str) -> None:
+    with pytest.raises(OSError) as caught, Path("/dev/full").open("r+b") as file:
+        writing.encode(Photo(picture(), format), format, None, file)
+    assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "make room"),
+        (errno.EROFS, "choose another folder"),
+        (errno.EACCES, "change its permissions"),
+        (errno.ELOOP, "name the file"),
+        (errno.EIO, ""),
+    ],
+)
+def test_reasons_say_what_to_do(number: int, advice: str) -> None:
+    what, _, then = images.reason(OSError(number, os.strerror(number))).partition(": ")
+    assert what == os.strerror(number).lower()
+    assert then.startswith(advice)
+    assert bool(then) == bool(advice)
+
+
+def test_texts_that_make_no_sense_are_damage() -> None:
+    """libvips puts bytes of the file into its messages, and pyvips takes them for UTF-8."""
+    with pytest.raises(PhotoError, match="the PNG file is damaged"), reading._damage_named("png"):
+        b"\xff".decode()
 
 
 def test_what_cannot_be_written_says_so(tmp_path: Path) -> None:

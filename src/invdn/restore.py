@@ -345,7 +345,7 @@ def _stream(
     photo = _kept(found.photo, settings)
     by_vips = format in ("tiff", "jpeg", "png")
     with ExitStack() as scratch_files:
-        bare = _BarePixels(photo.width, format, folder, scratch_files, in_pieces=by_vips)
+        bare = _BarePixels(photo, format, folder, scratch_files, in_pieces=by_vips)
         hooks.step(_SECONDS_A_TILE)
         restore_regions(
             photo, _reader(found), bare.write, denoiser, settings.strength, _ticking(hooks)
@@ -353,13 +353,13 @@ def _stream(
         hooks.step(_seconds_for(photo))
         facts, notices = writing.fit_facts(photo, format)
         if by_vips:
-            image = bare.image(photo.height)
+            image = bare.image()
             if writing.must_turn(photo, format):
                 image = fit.image_turned_upright(image, photo.orientation)
                 facts = fit.upright_facts(facts)
             writing.encode_image(image, facts, format, settings.quality, file)
         else:
-            facts = replace(facts, pixels=bare.mapped(photo.height))
+            facts = replace(facts, pixels=bare.mapped())
             whole, _ = writing.fit_to(facts, format)
             writing.encode(whole, format, settings.quality, file)
     return notices
@@ -380,9 +380,10 @@ class _BarePixels:
     """
 
     def __init__(
-        self, width: int, format: str, folder: Path, files: ExitStack, *, in_pieces: bool
+        self, photo: Photo, format: str, folder: Path, files: ExitStack, *, in_pieces: bool
     ) -> None:
-        self._width, self._format, self._folder, self._files = width, format, folder, files
+        self._width, self._height = photo.width, photo.height
+        self._format, self._folder, self._files = format, folder, files
         self._in_pieces = in_pieces
         self._rows_a_piece = 0  # known once the size of a pixel is
         self._pieces: list[tuple[Path, BinaryIO]] = []
@@ -394,7 +395,8 @@ class _BarePixels:
         self._dtype, self._channels = tile.dtype, tile.shape[2:]
         pixel_bytes = tile[0, 0].nbytes
         row_bytes = self._width * pixel_bytes
-        in_pieces = max(1, _PIECE_BYTES // row_bytes)
+        piece_bytes = max(_PIECE_BYTES, row_bytes * self._height // _MAX_PIECES)
+        in_pieces = max(1, piece_bytes // row_bytes)
         self._rows_a_piece = in_pieces if self._in_pieces else sys.maxsize
         for row, values in zip(range(rows.start, rows.stop), tile, strict=True):
             piece, row_in_piece = divmod(row, self._rows_a_piece)
@@ -404,26 +406,27 @@ class _BarePixels:
             file.seek(row_in_piece * row_bytes + columns.start * pixel_bytes)
             file.write(values.data)
 
-    def image(self, height: int) -> Any:
+    def image(self) -> Any:
         """What was written, as a libvips image that reads it from the files."""
         channels = self._channels[0] if self._channels else 1
         below_each_other = []
         for number, (path, file) in enumerate(self._pieces):
             file.flush()
-            rows = min(self._rows_a_piece, height - number * self._rows_a_piece)
+            rows = min(self._rows_a_piece, self._height - number * self._rows_a_piece)
             name = str(path) if os.name == "nt" else os.fsencode(path)
             bare = vips().Image.rawload(name, self._width, rows, channels * self._dtype.itemsize)
             piece = bare.copy(bands=channels, format=writing.vips_type(self._dtype.name))
             below_each_other.append(writing.interpreted(piece, self._dtype.name))
         # All have the height of the first, so that the last, if it is lower, is filled up.
         joined = vips().Image.arrayjoin(below_each_other, across=1)
-        return joined.crop(0, 0, self._width, height)
+        return joined.crop(0, 0, self._width, self._height)
 
-    def mapped(self, height: int) -> Pixels:
+    def mapped(self) -> Pixels:
         """What was written into one file, as an array that is read from it."""
         ((path, file),) = self._pieces
         file.flush()
-        return np.memmap(path, self._dtype, "r", shape=(height, self._width, *self._channels))
+        shape = (self._height, self._width, *self._channels)
+        return np.memmap(path, self._dtype, "r", shape=shape)
 
 
 # --- clean already -------------------------------------------------------------------------------
@@ -512,6 +515,7 @@ def _for_screens(pixels: Pixels, photo: Photo) -> Pixels:
 _SECONDS_A_TILE = 900.0
 _BAND_ROWS = 512
 _PIECE_BYTES = 1 << 27
+_MAX_PIECES = 64  # all are open at once, and some systems allow 256 files
 _MARGIN_PX = 64
 
 

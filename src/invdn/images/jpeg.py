@@ -70,6 +70,13 @@ def _quality(tables: bytes) -> int | None:
     return int(qualities[np.abs(candidates - raw).sum(axis=1).argmin()])
 
 
+def xmp_of(file: BinaryIO) -> bytes | None:
+    """The XMP of a JPEG file; of XMP too long for one segment the first part."""
+    mark = b"http://ns.adobe.com/xap/1.0/\0"
+    bodies = (body for marker, body in segments(file) if marker == 0xE1 and body.startswith(mark))
+    return next((body[len(mark) :] for body in bodies), None)
+
+
 def exif_of(start_of_file: bytes) -> bytes | None:
     """The EXIF block of a JPEG, from as many of its first bytes as hold it."""
     mark = b"Exif\0\0"

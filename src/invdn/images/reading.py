@@ -372,6 +372,9 @@ def _fields(image: Any, file: BinaryIO, format: str, page: int) -> dict[str, Any
     if format == "avif" and "icc-profile-data" not in fields:
         profile = heif.profile_of_codes(file)
         fields |= {"icc-profile-data": profile} if profile else {}
+    if format == "jpeg" and "xmp-data" in fields:
+        # libvips may take the second part of long XMP for it.
+        fields["xmp-data"] = jpeg.xmp_of(file) or fields["xmp-data"]
     if "xmp-data" in fields:
         fields["xmp-data"] = metadata.xmp_without_thumbnails(fields["xmp-data"])
     if format == "avif" and "xmp-data" in fields:
