@@ -102,7 +102,10 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         QT_TRANSLATE_NOOP("Reasons", "{0}: it is not allowed there"),
     ),
     (r"permission denied(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "it is not allowed")),
-    (r"read-only file system(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "nothing can be written there")),
+    (
+        r"read-only file system(?:: .+)?",
+        QT_TRANSLATE_NOOP("Reasons", "nothing can be written there"),
+    ),
     (r"input/output error", QT_TRANSLATE_NOOP("Reasons", "the disk or the network fails")),
     (r"file name too long(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "the name is too long")),
     (r"not a directory(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "this is not a folder")),
