@@ -196,6 +196,19 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         r"has (.+) megapixels, too many to be shown",
         QT_TRANSLATE_NOOP("Reasons", "{0} megapixels are too many to be shown: Start works on it"),
     ),
+    (
+        r"comments and other parts that only (.+) holds are left out",
+        QT_TRANSLATE_NOOP("Reasons", "comments that only {0} can hold are left out"),
+    ),
+    (
+        r"is HDR .*",
+        QT_TRANSLATE_NOOP("Reasons", "it is an HDR picture: convert it to SDR first"),
+    ),
+    (
+        r"has the colours of (.+) and no profile: .*",
+        QT_TRANSLATE_NOOP("Reasons", "it has the colours of {0} and no profile: convert it to RGB"
+                                     " first"),
+    ),
     (r"claims to have no pixels", QT_TRANSLATE_NOOP("Reasons", "it has no pixels")),
     (
         r"is black and white only .*",

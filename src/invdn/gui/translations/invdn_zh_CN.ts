@@ -778,6 +778,18 @@
         <translation>没有模型文件 {0}</translation>
     </message>
     <message>
+        <source>comments that only {0} can hold are left out</source>
+        <translation>只有 {0} 能保存的注释已略去</translation>
+    </message>
+    <message>
+        <source>it is an HDR picture: convert it to SDR first</source>
+        <translation>这是 HDR 图片：请先转换为 SDR</translation>
+    </message>
+    <message>
+        <source>it has the colours of {0} and no profile: convert it to RGB first</source>
+        <translation>它使用 {0} 色彩且没有配置文件：请先转换为 RGB</translation>
+    </message>
+    <message>
         <source>{0} holds no transparency: the background is white now</source>
         <translation>{0} 不支持透明：背景已变为白色</translation>
     </message>
