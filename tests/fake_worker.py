@@ -27,18 +27,18 @@ class Fake:
 
     def __init__(self, name: str, threads: int | None) -> None:
         self.name, self.threads = name, threads
-        self.ensemble: dict[str, Any] = {}
+        self.more: dict[str, Any] = {}
 
     def using(self, **ensemble: Any) -> Fake:
         if ensemble["samples"] == 99:
             raise OptionError("it has no such thing")
-        self.ensemble = {"ensemble": ensemble}
+        self.more["ensemble"] = ensemble
         return self
 
     def __call__(self, image: Any, *, strength: float = 1.0, progress: Any = None) -> Any:
         if strength == 1.25:
             raise OptionError("it has no such thing")
-        note(name=self.name, threads=self.threads, strength=strength, **self.ensemble)
+        note(name=self.name, threads=self.threads, strength=strength, **self.more)
         first = image.flat[0]
         if first == CRASHES:
             os.kill(os.getpid(), signal.SIGSEGV)
@@ -66,10 +66,13 @@ def note(**what: Any) -> None:
             file.write(json.dumps(what) + "\n")
 
 
-def load(name: str, *, threads: int | None = None) -> Fake:
+def load(name: str, *, device: str = "auto", threads: int | None = None) -> Fake:
     if name == "none.onnx":
         raise invdn.ModelError("there is no model file none.onnx")
-    return Fake(name, threads)
+    fake = Fake(name, threads)
+    if device != "auto":
+        fake.more["device"] = device
+    return fake
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import invdn
 from invdn import images, manifest, process
 from invdn.cli import app
+from invdn.runtime import DEVICES
 
 FAKE_PATH = str(Path(__file__).with_name("fake_worker.py"))
 FAKE = f"import runpy; runpy.run_path({FAKE_PATH!r}, run_name='__main__')"
@@ -143,6 +144,19 @@ def test_options_arrive(tmp_path: Path, notes: Path) -> None:
     assert facts.quality == 66
 
 
+def test_the_device_arrives(tmp_path: Path, notes: Path) -> None:
+    a = photo(tmp_path / "a.png")
+    invoke("denoise", a, "-o", tmp_path / "1", "--device", "cpu")
+    invoke("denoise", a, "-o", tmp_path / "2")
+    calls = [json.loads(line) for line in notes.read_text().splitlines()]
+    assert [call.get("device") for call in calls] == ["cpu", None]
+
+
+def test_the_command_line_offers_all_devices() -> None:
+    shown = " ".join(invoke("denoise", "--device", "none", "a", "-o", "b").stderr.split())
+    assert all(f"'{name}'" in shown for name in DEVICES)
+
+
 def test_ensemble_options_arrive(tmp_path: Path, notes: Path) -> None:
     a = photo(tmp_path / "a.png")
     invoke("denoise", a, "-o", tmp_path / "1", "--samples", 16, "--ensemble", "--seed", 3)
@@ -180,6 +194,7 @@ def test_options_that_a_model_does_not_know_have_status_2(
         (["denoise", "a.png", "-o", "out", "--quality", "0"], "quality"),
         (["denoise", "a.png", "-o", "out", "--quality", "101"], "quality"),
         (["denoise", "a.png", "-o", "out", "--threads", "0"], "threads"),
+        (["denoise", "a.png", "-o", "out", "--device", "tpu"], "device"),
         (["denoise", "a.png", "-o", "out", "--samples", "0"], "samples"),
         (["denoise", "a.png", "-o", "out", "--format", "gif"], "invdn: unknown format 'gif'"),
         (["denoise", "a.png", "-o", "a.png"], "invdn: a.png: the output a.png is an input"),

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -106,6 +106,13 @@ def denoise(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Processor threads; as many as cores by default.")
     ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "openvino"],
+        typer.Option(
+            metavar="DEVICE",
+            help="cpu, cuda or openvino; auto takes what is fastest here.",
+        ),
+    ] = "auto",
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Go into subfolders, and keep their tree.")
     ] = False,
@@ -167,7 +174,7 @@ def denoise(
         # It loads the model while this process still imports what it needs to look for photos.
         averaged = {"samples": samples, "ensemble": ensemble, "seed": seed}
         averaged = {} if (samples, ensemble, seed) == (1, False, 0) else averaged
-        with Process(model, threads, jobs, averaged) as first:
+        with Process(model, threads, jobs, averaged, device) as first:
             from invdn import batch, workers
             from invdn.restore import Settings
 
@@ -186,7 +193,7 @@ def denoise(
                 overwrite=overwrite,
                 max_pixels=max_megapixels * 1_000_000,
             )
-            setup = workers.Setup(model, threads, jobs, settings, averaged)
+            setup = workers.Setup(model, threads, jobs, settings, averaged, device)
             folder = None if preview else plan.folder
             start = time.monotonic()
             with _progress_bar(plan.jobs) as progress, _remainder_said(plan, results):

@@ -39,11 +39,13 @@ class Process:
         threads: int | None = None,
         jobs: int = 1,
         ensemble: Mapping[str, Any] | None = None,
+        device: str = "auto",
     ) -> None:
         """Start it, without waiting.
 
         threads: its own; by default an equal share of the cores for each of `jobs` processes.
         ensemble: arguments for `invdn.Denoiser.using`.
+        device: as for `invdn.load`.
         """
         # The path of this process, so that it is the same invdn, and nothing in the current
         # folder is taken for a module.
@@ -61,7 +63,13 @@ class Process:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self._send(
-            {"model": model, "threads": threads, "jobs": jobs, "ensemble": dict(ensemble or {})}
+            {
+                "model": model,
+                "device": device,
+                "threads": threads,
+                "jobs": jobs,
+                "ensemble": dict(ensemble or {}),
+            }
         )
 
     def __enter__(self) -> Process:

@@ -2,8 +2,8 @@
 
 The first line says what is wanted of all photos; then each line is a photo:
 
-    {"model": "photo", "threads": null, "jobs": 2,
-     "ensemble": {}}                                        → {"ready": {"model": ...}}
+    {"model": "photo", "device": "auto", "threads": null,
+     "jobs": 2, "ensemble": {}}                             → {"ready": {"model": ...}}
     {"input": ..., "output": ..., "folder": ...,
      "settings": {...}}                                     → {"step": 21.5}, {"progress": 0.5},
                                                               ..., {"result": {...}}
@@ -54,7 +54,7 @@ def _serve(requests: _Requests, out: BinaryIO) -> None:
         return
     try:
         threads = wanted["threads"] or max(1, default_threads() // wanted["jobs"])
-        denoiser = invdn.load(wanted["model"], threads=threads)
+        denoiser = invdn.load(wanted["model"], device=wanted["device"], threads=threads)
         if wanted["ensemble"]:
             denoiser = denoiser.using(**wanted["ensemble"])
     except ModelError as error:

@@ -40,6 +40,8 @@ class Setup:
     settings: Settings = dataclasses.field(default_factory=Settings)
     ensemble: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Arguments for `invdn.Denoiser.using`."""
+    device: str = "auto"
+    """As for `invdn.load`."""
 
 
 def run(
@@ -53,7 +55,7 @@ def run(
     """Do jobs, yielding what became of each, in the order in which they are finished.
 
     folder: the folder whose manifest says what was done already and gets what is done now.
-    first: a process that was started with the same model, threads and jobs as in `setup`.
+    first: a process that was started with the same model, device, threads and jobs as in `setup`.
     progress: called with a job and how much of it is done, 0–1, from the thread that runs this.
 
     Raises `ModelError` if the model cannot be loaded, and `batch.UsageError` if it does not know
@@ -162,6 +164,7 @@ class _Team:
                 self._setup.threads,
                 len(self._threads),
                 self._setup.ensemble,
+                self._setup.device,
             )
             self._processes.append(process)
             return process
