@@ -35,6 +35,9 @@ from invdn.runtime import WEIGHTS, ModelError
 from invdn.tiling import Blender, Window, windows
 
 DEFAULT_MODEL = WEIGHTS / "noise.safetensors"
+#: How often the strength of made noise is tried, and how close to the level is close enough.
+_MOST_TRIALS, _LEVEL_TOLERANCE = 6, 0.02
+
 #: What the level's estimate comes to, geometric mean over the three sets of real training pairs:
 #: 0.61 on DSLR pairs, 0.89 and 0.91 on those of phones.
 LEVEL_BIAS = 0.79
@@ -281,23 +284,37 @@ def calibrated(clean: Pixels, model: NoiseModel, character: Character) -> Calibr
     gains = character.gains or tuple(torch.ones(c) for c in channels_of_scales(model.net.config))
     factors = character.factors or _model_factors(model, character.level_8bit)
     trial = Calibrated(character.level_8bit, gains, factors, None)
+    tiles = _sample_tiles(clean.astype(np.float32) / _largest(clean), model.net.multiple)
+    if character.curve_8bit is not None:
+        made_curve = _curve(*_made(tiles, model, trial)).clamp_min(1e-6)
+        return replace(trial, ratio=character.curve_8bit / 255.0 / made_curve)
+    # f⁻¹ is not linear: half the latent noise is not half the noise.
+    for _ in range(_MOST_TRIALS):
+        energy, pixels = _made(tiles, model, trial)
+        factor = character.level_8bit / 255.0 / math.sqrt(float(energy.sum() / (3 * pixels.sum())))
+        trial = replace(trial, gains=tuple(factor * gain for gain in trial.gains))
+        if abs(factor - 1.0) < _LEVEL_TOLERANCE:
+            break
+    return trial
+
+
+def _made(tiles: list[Tensor], model: NoiseModel, recipe: Calibrated) -> tuple[Tensor, Tensor]:
+    """Energy of the noise made on tiles ``[3, BRIGHTNESS_BANDS]``, and how many pixels a band has.
+
+    The same white noise each time.
+    """
     generator = torch.Generator().manual_seed(0)
     energy, pixels = torch.zeros(3, BRIGHTNESS_BANDS), torch.zeros(BRIGHTNESS_BANDS)
 
     def white(scale: int, latent: Tensor) -> Tensor:
         return torch.randn(latent.shape, generator=generator)
 
-    for tile in _sample_tiles(clean.astype(np.float32) / _largest(clean), model.net.multiple):
-        noise = _with_noise(tile, model, trial, white) - tile
+    for tile in tiles:
+        noise = _with_noise(tile, model, recipe, white) - tile
         band_energy, band_pixels = _by_brightness(noise**2, tile)
         energy += band_energy
         pixels += band_pixels
-    if character.curve_8bit is None:
-        made = math.sqrt(float(energy.sum() / (3 * pixels.sum())))
-        factor = character.level_8bit / 255.0 / made
-        return replace(trial, gains=tuple(factor * gain for gain in gains))
-    made_curve = _curve(energy, pixels).clamp_min(1e-6)
-    return replace(trial, ratio=character.curve_8bit / 255.0 / made_curve)
+    return energy, pixels
 
 
 def _with_noise(
