@@ -9,8 +9,8 @@ the given generator only: the same seed gives the same noise.
 
 Sources: T. Brooks et al., *Unprocessing Images for Learned Raw Denoising*, CVPR 2019 (the way
 back, noise levels); A. Foi et al., *Practical Poissonian-Gaussian noise modeling*, IEEE TIP 2008
-(the noise); H. Malvar et al., ICASSP 2004, and J. Hamilton and J. Adams, US patent 5,629,734
-(expired), for the two ways of demosaicing.
+(the noise, whose shot part is drawn from Poisson's distribution here); H. Malvar et al., ICASSP
+2004, and J. Hamilton and J. Adams, US patent 5,629,734 (expired), for the two ways of demosaicing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class CameraNoiseConfig:
 
     plain_probability: float = 0.4
     """How often a picture is neither processed nor compressed, as one developed from raw data."""
-    plain_shot_range: tuple[float, float] = (8e-4, 4e-2)
+    plain_shot_range: tuple[float, float] = (1e-3, 6e-2)
     """λs of plain pictures, log-uniform: variance of the raw signal is λs·raw + λr, raw in
     [0, 1]. Phones' reach the upper end."""
     shot_range: tuple[float, float] = (2e-4, 2e-2)
@@ -50,7 +50,7 @@ class CameraNoiseConfig:
     """See ``read_log_slope``."""
     read_log_spread: float = 0.26
     """See ``read_log_slope``."""
-    read_factor_range: tuple[float, float] = (0.03, 1.0)
+    read_factor_range: tuple[float, float] = (0.01, 1.0)
     """Factor on λr, log-uniform. The fit overrates it beyond λs of 0.01, where it was not made:
     phones' strong noise is a third as strong in shadows as in midtones."""
     exposure_range: tuple[float, float] = (0.3, 1.0)
@@ -60,7 +60,7 @@ class CameraNoiseConfig:
     lens_blur_range_px: tuple[float, float] = (0.3, 0.9)
     """σ of the lens's and the sensor's own blur. Downscaled photos are sharper than any camera's
     at full size; without it demosaicing fills the target with false colour."""
-    edge_directed_probability: float = 0.5
+    edge_directed_probability: float = 0.35
     """How often demosaicing is edge-directed rather than linear."""
     black_clip_probability: float = 0.25
     """How often what the read noise puts below black is cut off before demosaicing. Where it is
@@ -105,12 +105,14 @@ def _bernoulli(n: int, probability: float, generator: torch.Generator) -> Tensor
 def random_colour_matrices(n: int, generator: torch.Generator) -> Tensor:
     """sRGB → camera RGB matrices, ``[N, 3, 3]``; rows sum to 1, so that grey stays grey.
 
-    Camera filters overlap: each raw channel is mostly its own colour plus some of the others,
-    in the ranges of published camera matrices.
+    Camera filters overlap: each raw channel is mostly its own colour plus some of the others, at
+    most as in published camera matrices. The skew that phones' strong noise keeps in each channel
+    shows that their renderings mix channels less than these would.
     """
     low = torch.tensor([[0.0, 0.10, 0.0], [0.06, 0.0, 0.04], [0.0, 0.10, 0.0]])
     high = torch.tensor([[0.0, 0.34, 0.10], [0.22, 0.0, 0.22], [0.08, 0.34, 0.0]])
     off_diagonal = low + (high - low) * torch.rand(n, 3, 3, generator=generator)
+    off_diagonal = off_diagonal * (0.2 + 0.8 * torch.rand(n, 1, 1, generator=generator))
     return off_diagonal + torch.diag_embed(1.0 - off_diagonal.sum(2))
 
 
@@ -133,17 +135,22 @@ def bayer_masks(height: int, width: int, phase: int) -> Tensor:
 def add_raw_noise(raw: Tensor, shot: Tensor, read: Tensor, generator: torch.Generator) -> Tensor:
     """Add shot and read noise to a mosaic.
 
+    Strong shot noise is skewed, as a sensor pixel then holds a few electrons only; so it is drawn
+    as counts of them.
+
     Args:
         raw: ``[N, 1, H, W]`` in [0, 1].
-        shot: λs, ``[N, 1, 1, 1]``.
+        shot: λs, the value of one electron, ``[N, 1, 1, 1]``; 0 for no shot noise.
         read: λr, ``[N, 1, 1, 1]``.
         generator: Source of randomness.
 
     Returns:
-        ``raw`` plus Gaussian noise of variance ``λs·raw + λr``; not clipped.
+        ``raw`` plus noise of mean 0 and variance ``λs·raw + λr``; not clipped.
     """
-    deviation = torch.sqrt(shot * raw.clamp_min(0.0) + read)
-    return raw + deviation * torch.randn(raw.shape, generator=generator)
+    electron = shot.clamp_min(torch.finfo(raw.dtype).tiny)
+    counts = torch.poisson(torch.where(shot > 0, raw.clamp_min(0.0) / electron, 0.0), generator)
+    exposed = torch.where(shot > 0, counts * electron, raw)
+    return exposed + torch.sqrt(read) * torch.randn(raw.shape, generator=generator)
 
 
 def _filter(x: Tensor, taps: Sequence[Sequence[float]]) -> Tensor:

@@ -1,0 +1,141 @@
+"""Short training runs of equal time, one change at a time, and a table of what each is worth.
+
+    python scripts/ablate.py configs/ablations.toml --root ../data --minutes 2 --seeds 0,1,2 \
+        -o ablations.jsonl
+
+Every run gets as many steps as fit into the given processor time of the training process (what it
+costs to make the data is not counted: other processes make them), on one thread, with the learning
+rate falling over its last third. Results are added to the file as they come; what is there already
+is not run again. Seeds change the initial weights and the batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from invdn.config import TrainConfig, build, read_toml
+from invdn.train import train
+from invdn.training.objective import build_network
+from invdn.training.validation import load_validation_set, validate
+
+#: Steps of the two runs whose difference gives the cost of a step.
+TRIAL_STEPS = (10, 60)
+
+
+def main() -> None:
+    """Run what is missing, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--root", type=Path, required=True, help="folder of the photos")
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--only", help="names of variants, separated by |")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="results, a line a run")
+    options = parser.parse_args()
+    table = read_toml(options.config)
+    variants = {v["name"]: merged(table["base"], v.get("set", {})) for v in table["variant"]}
+    if options.only:
+        variants = {name: variants[name] for name in options.only.split("|")}
+    results = _read(options.output)
+    for seed in (int(seed) for seed in options.seeds.split(",")):
+        for name, settings in variants.items():
+            key = {"variant": name, "seed": seed, "minutes": options.minutes}
+            if any(key.items() <= result.items() for result in results):
+                continue
+            config = build(TrainConfig, merged(settings, {"seed": seed, "threads": 1}), name)
+            data = dataclasses.replace(config.data, root=str(options.root.resolve()))
+            result = key | run(dataclasses.replace(config, data=data), options.minutes * 60)
+            results.append(result)
+            with options.output.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(result, ensure_ascii=False) + "\n")
+    print(markdown([r for r in results if r["variant"] in variants], list(variants)))
+
+
+def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``change`` over it: tables within tables, everything else replaced."""
+    result = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def run(config: TrainConfig, seconds: float) -> dict[str, Any]:
+    """Train for some processor time, and score: steps, multiply-adds, PSNR by validation set."""
+    cost = _seconds_per_step(config)
+    steps = max(TRIAL_STEPS[1], round(seconds / cost))
+    net, _ = _train(config, steps)
+    scores = {
+        item.name: validate(net, load_validation_set(item, Path(config.data.root)))["psnr"]
+        for item in config.validation
+    }
+    macs = build_network(config.network).macs_per_pixel()
+    return {"steps": steps, "seconds_per_step": cost, "macs_per_pixel": macs, "psnr": scores}
+
+
+def _seconds_per_step(config: TrainConfig) -> float:
+    short, long = (_train(config, steps)[1] for steps in TRIAL_STEPS)
+    return (long - short) / (TRIAL_STEPS[1] - TRIAL_STEPS[0])
+
+
+def _train(config: TrainConfig, steps: int) -> tuple[Any, float]:
+    """The averaged network after some steps, and the processor time of this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.process_time()
+        net = train(
+            dataclasses.replace(
+                config,
+                run=folder,
+                steps=steps,
+                decay_steps=max(1, steps // 3),
+                validation=(),
+                validate_every=steps,
+                checkpoint_every=steps,
+            ),
+            Path(folder),
+        )
+        return net, time.process_time() - started
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def markdown(results: list[dict[str, Any]], order: list[str]) -> str:
+    """A row for each variant: the mean over its seeds, and ± half their range where several."""
+    sets = list(results[0]["psnr"]) if results else []
+    lines = [
+        f"| | MACs/px | steps | {' | '.join(sets)} | runs |",
+        "| --- " * (len(sets) + 4) + "|",
+    ]
+    for name in order:
+        runs = [r for r in results if r["variant"] == name]
+        if not runs:
+            continue
+        cells = [_cell([r["psnr"][s] for r in runs]) for s in sets]
+        steps = statistics.mean(r["steps"] for r in runs)
+        macs = runs[0]["macs_per_pixel"] / 1000
+        lines.append(f"| {name} | {macs:.0f} k | {steps:.0f} | {' | '.join(cells)} | {len(runs)} |")
+    return "\n".join(lines)
+
+
+def _cell(values: list[float]) -> str:
+    mean = f"{statistics.mean(values):.2f}"
+    return mean if len(values) == 1 else f"{mean} ± {(max(values) - min(values)) / 2:.2f}"
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

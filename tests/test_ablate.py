@@ -1,0 +1,92 @@
+"""scripts/ablate.py: one change at a time, equal time, a table."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyvips
+
+from invdn.net.invdn import InvDN, LevelConfig
+from samples import scene
+
+REPOSITORY = Path(__file__).parents[1]
+BASE = """
+[base]
+run = "run"
+warmup_steps = 2
+workers = 0
+precision = "fp32"
+optimiser = "adamw"
+
+[base.network]
+levels = [
+    { blocks = 1, coupling_width = 4, kept = 6, posterior_width = 8, posterior_pairs = 1 },
+]
+
+[base.data]
+clean = ["clean"]
+crop_px = 16
+real_crops = 0
+gaussian_crops = 1
+camera_crops = 1
+
+[[base.validation]]
+name = "white"
+folder = "clean"
+crop_px = 24
+sigma_8bit = 25
+
+[[variant]]
+name = "as it is"
+
+[[variant]]
+name = "wider"
+set = { network = { levels = [
+    { blocks = 1, coupling_width = 4, kept = 6, posterior_width = 12, posterior_pairs = 1 },
+] } }
+"""
+
+
+def ablate(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, str(REPOSITORY / "scripts/ablate.py"), str(folder / "changes.toml")]
+    command += ["--root", str(folder), "--minutes", "0.001", "-o", str(folder / "results.jsonl")]
+    done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def test_runs_what_is_missing_and_prints_a_row_a_variant(tmp_path: Path) -> None:
+    (tmp_path / "changes.toml").write_text(BASE, encoding="utf-8")
+    (tmp_path / "clean").mkdir()
+    pyvips.Image.new_from_array(scene(64, 64)).write_to_file(str(tmp_path / "clean/a.png"))
+    ablate(tmp_path, "--only", "as it is")
+    table = ablate(tmp_path, "--seeds", "0,1", "--only", "as it is")
+    lines = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    results = [json.loads(line) for line in lines]
+    assert [(r["variant"], r["seed"]) for r in results] == [("as it is", 0), ("as it is", 1)]
+    scores = [result["psnr"]["white"] for result in results]
+    assert scores[0] != scores[1]
+    half_range = abs(scores[0] - scores[1]) / 2
+    row = table.splitlines()[-1]
+    assert row.startswith("| as it is ")
+    assert f"{sum(scores) / 2:.2f} ± {half_range:.2f}" in row
+    assert row.endswith("| 2 |")
+
+
+def test_a_change_replaces_what_it_names(tmp_path: Path) -> None:
+    (tmp_path / "changes.toml").write_text(BASE, encoding="utf-8")
+    (tmp_path / "clean").mkdir()
+    pyvips.Image.new_from_array(scene(64, 64)).write_to_file(str(tmp_path / "clean/a.png"))
+    table = ablate(tmp_path, "--only", "wider")
+    result = json.loads((tmp_path / "results.jsonl").read_text(encoding="utf-8"))
+    widths = [p for p in (8, 12) if f"| {macs(p) / 1000:.0f} k |" in table]
+    assert widths == [12]
+    assert result["macs_per_pixel"] == macs(12)
+    assert result["steps"] >= 60
+    assert "as it is" not in table
+
+
+def macs(posterior_width: int) -> float:
+    return InvDN((LevelConfig(1, 4, 6, posterior_width, 1),)).macs_per_pixel()
