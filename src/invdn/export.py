@@ -25,20 +25,20 @@ from torch import Tensor, nn
 
 import invdn
 from invdn.net.ensemble import latent_like
-from invdn.net.haar import Haar
-from invdn.net.invdn import IMAGE_CHANNELS, InvDN, Level, infer_levels
+from invdn.net.invdn import IMAGE_CHANNELS, InvDN, infer_levels
 from invdn.net.paper import PaperInvDN
+from invdn.net.steps import TwoSteps
 from invdn.runtime import ModelError, load_model
 
 #: The oldest that the exporter writes; ONNX Runtime has read it since 1.14.
 OPSET = 18
 
-#: A tile has no more pixels than the square of this. With two graphs a halo of 88 pixels costs 11%
-#: of the first one's work on a photo of 12 megapixels, which is cut into four tiles.
-TILE_PX = 1856
+#: A tile has no more pixels than the square of this; two are restored at once. A photo of 12
+#: megapixels is cut into eight tiles, and a halo of 72 pixels costs 20% of the first graph's work.
+TILE_PX = 1344
 
 #: The same of a network that is one graph, and needs more memory a pixel.
-ONE_GRAPH_TILE_PX = 1280
+ONE_GRAPH_TILE_PX = 912
 
 #: Largest difference between ONNX Runtime and PyTorch, on outputs in about [0, 1].
 PARITY_TOLERANCE = 1e-4
@@ -374,62 +374,6 @@ def model_card(
         lines += ["", f"[{_toml_key(info.name)}.scores]"]
         lines += [f"{_toml_string(what)} = {float(value)}" for what, value in scores.items()]
     return "\n".join(lines) + "\n"
-
-
-class TwoSteps(nn.Module):
-    """``net.denoise`` in two steps, of images as they lie in memory: ``[N, 1, H, 3·W]``.
-
-    Law: ``fine(*coarse(image, strength), strength) == net.denoise(image, strength)``, with the
-    colours of a pixel side by side.
-
-    The first step is all that sees far, and does little work at the full size. The second sees
-    no further than the finest posterior, the inverse couplings and the wavelet reach.
-    """
-
-    def __init__(self, net: InvDN) -> None:
-        """Of a network with at least two levels; it is not changed."""
-        super().__init__()
-        self.net = copy.deepcopy(net)
-        finest = self.net.levels[0]
-        assert isinstance(finest, Level)
-        finest.wavelet.haar = _InterleavedHaar(finest.wavelet.haar)
-
-    def coarse(self, image: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
-        """All that the finest level takes from the coarser ones, and its own noisy latent."""
-        latents = self.net(image)
-        return self.net.restore_coarser(latents, strength)[1], latents.details[0]
-
-    def fine(self, coarse: Tensor, detail: Tensor, strength: Tensor) -> Tensor:
-        """The restored image, or any part of it from the same part of both."""
-        restored: Tensor = self.net.restore_finest(coarse, detail, strength)[1]
-        return restored
-
-    def forward(
-        self, image: Tensor, strength: Tensor, coarse: Tensor, detail: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Both steps, which have nothing to do with each other here."""
-        return (*self.coarse(image, strength), self.fine(coarse, detail, strength))
-
-
-class _InterleavedHaar(Haar):
-    """The Haar transform of images whose colours lie side by side, ``[N, 1, H, 3·W]``.
-
-    A 2×2 square is 2×6 numbers of the one channel: no transposition comes first.
-    """
-
-    def __init__(self, haar: Haar) -> None:
-        super().__init__(haar.channels, haar.divisor)
-        # [12, 3, 2, 2] → [12, 1, 2, 2·3]
-        self.analysis = haar.analysis.permute(0, 2, 3, 1).reshape(-1, 1, 2, 6).contiguous()
-        self.synthesis = haar.synthesis.permute(0, 2, 3, 1).reshape(-1, 1, 2, 6).contiguous()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, 1, H, 3·W]`` → ``[N, 12, H/2, W/2]``."""
-        return F.conv2d(x, self.analysis, stride=(2, 6))
-
-    def inverse(self, y: Tensor) -> Tensor:
-        """``[N, 12, H/2, W/2]`` → ``[N, 1, H, 3·W]``."""
-        return F.conv_transpose2d(y, self.synthesis, stride=(2, 6))
 
 
 class _Denoise(nn.Module):
