@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +17,7 @@ import pytest
 import invdn
 from invdn.denoiser import Denoiser, OptionError, shared_denoiser
 from invdn.ensembles import turn, turn_back
-from invdn.runtime import ModelInfo
+from invdn.runtime import ModelError, ModelInfo
 
 INTEGER_TYPES = [np.uint8, np.uint16]
 SHAPES = [
@@ -378,6 +379,92 @@ def test_many_threads_may_share_a_denoiser(small_denoiser: Denoiser) -> None:
         results = list(pool.map(small_denoiser, images * 4))
     for result, right in zip(results, expected * 4, strict=True):
         np.testing.assert_array_equal(result, right)
+
+
+class Several(Fake):
+    """Does two tiles at once, the later ones faster; records which threads it is called in."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        super().__init__()
+        self.info = replace(self.info, at_once=2)
+        self.threads: set[int] = set()
+        self.fails_at = fails_at
+
+    def __call__(  # type: ignore[override]
+        self, image: np.ndarray, strength: float, *, last: bool, shared: bool
+    ) -> np.ndarray:
+        assert shared
+        self.threads.add(threading.get_ident())
+        number = len(self.shapes)
+        if number == self.fails_at:
+            raise ModelError("no memory")
+        restored = super().__call__(image, strength, last=last)
+        time.sleep(0.02 if number % 2 == 0 else 0)
+        return restored
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_several_tiles_at_once_give_the_same(ensemble: bool) -> None:
+    image = random_image((300, 400, 3), np.uint8)
+    model, fractions = Several(), []
+    here = threading.get_ident()
+
+    def progress(fraction: float) -> None:
+        assert threading.get_ident() == here
+        fractions.append(fraction)
+
+    found = Denoiser(model)(image, ensemble=ensemble, progress=progress)
+    np.testing.assert_array_equal(found, Denoiser(Fake())(image, ensemble=ensemble))
+    assert 1 <= len(model.threads - {here}) <= 2
+    assert here not in model.threads
+    assert model.last.count(True) == 1
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+
+
+def test_errors_of_several_tiles_at_once_reach_the_caller() -> None:
+    image = random_image((300, 400, 3), np.uint8)
+    with pytest.raises(ModelError, match="no memory"):
+        Denoiser(Several(fails_at=3))(image)
+
+    def stop(fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        Denoiser(Several())(image, progress=stop, ensemble=True)
+    assert threading.active_count() == before
+
+
+def test_regions_are_read_and_written_in_order_and_in_one_thread() -> None:
+    here = threading.get_ident()
+    image = random_image((300, 400, 3), np.uint8)
+    seen: list[tuple[str, int, int]] = []
+
+    def read(rows: slice, columns: slice) -> np.ndarray:
+        assert threading.get_ident() == here
+        seen.append(("read", rows.start, columns.start))
+        return image[rows, columns]
+
+    def write(rows: slice, columns: slice, pixels: np.ndarray) -> None:
+        assert threading.get_ident() == here
+        seen.append(("write", rows.start, columns.start))
+
+    Denoiser(Several()).restore_regions(300, 400, read, write)
+    for what in ("read", "write"):
+        places = [place for kind, *place in seen if kind == what]
+        assert places == sorted(places)
+    # A little is read ahead, not the whole image.
+    assert [kind for kind, *_ in seen[:4]] == ["read", "read", "read", "write"]
+
+
+def test_two_threads_give_what_one_gives(small_model_path: Path) -> None:
+    image = random_image((300, 400, 3), np.uint8)
+    one, two = (invdn.load(small_model_path, device="cpu", threads=n) for n in (1, 2))
+    assert (one.info.at_once, two.info.at_once) == (1, 2)
+    difference = one(image).astype(int) - two(image)
+    assert np.abs(difference).max() <= 1
+    np.testing.assert_array_equal(two(image, strength=0), image)
 
 
 def test_the_shared_denoiser_is_loaded_once(

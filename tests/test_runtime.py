@@ -271,7 +271,10 @@ def test_failure_while_running_is_one_line(small_model_path: Path) -> None:
 
 def test_model_whose_output_is_not_a_number_is_refused() -> None:
     info = SimpleNamespace(name="bad", multiple=4, latent_channels=0, fine_halo=0, device="cpu")
-    session = SimpleNamespace(run=lambda names, feed, options: [feed["image"] * np.nan])
+    session = SimpleNamespace(
+        run=lambda names, feed, options: [feed["image"] * np.nan],
+        get_inputs=lambda: [SimpleNamespace(name="image", shape=[1, 3, "h", "w"])],
+    )
     with pytest.raises(ModelError, match="bad does not work on cpu"):
         runtime._warm_up(Model(session, None, info))  # type: ignore[arg-type]
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -13,7 +18,7 @@ from numpy.typing import NDArray
 
 from invdn.ensembles import Ensemble, Member, turn, turn_back
 from invdn.latents import normal_field
-from invdn.runtime import ModelInfo, load_model
+from invdn.runtime import AT_ONCE, ModelInfo, load_model
 from invdn.tiling import Blender, Window, windows
 
 MAX_STRENGTH = 1.5
@@ -34,6 +39,11 @@ Write = Callable[[slice, slice, NDArray[Any]], None]
 Progress = Callable[[float], object]
 
 
+#: Region, restored pixels, and the memory that they are in.
+_Found = tuple[NDArray[Any], NDArray[np.float32], "_Buffer"]
+Tell = Callable[[], None]
+
+
 class OptionError(ValueError):
     """What was asked for is not to be had from this model, whatever the image; one line."""
 
@@ -42,7 +52,7 @@ class TileModel(Protocol):
     """What a :class:`Denoiser` needs: :class:`invdn.runtime.Model`, or anything like it.
 
     ``z`` is only given to models whose ``info`` has latent channels, ``kept`` and ``out`` to
-    those that it gives a fine halo.
+    those that it gives a fine halo, and ``shared`` to those that can do several tiles at once.
     """
 
     @property
@@ -58,35 +68,113 @@ class TileModel(Protocol):
         kept: tuple[slice, slice] = ...,
         out: NDArray[np.float32] = ...,
         last: bool = False,
+        shared: bool = ...,
     ) -> NDArray[np.float32]:
         """Restore a tile, ``[H, W, 3]`` → its ``kept`` rows and columns, or all; ``out`` if given.
 
-        The tile may be overwritten after the call.
+        The tile may be overwritten after the call; ``out`` may be in the tile's memory.
         """
 
 
-class _Buffers:
-    """Memory for one tile and for what becomes of it, used again for the next tile.
+class _Buffer:
+    """Memory for one tile, and then for what becomes of it; used again for other tiles.
 
     Fresh memory is dear: the system clears it page by page, as long as a conversion takes.
     """
 
     def __init__(self) -> None:
-        self._tile = self._restored = np.empty(0, np.float32)
+        self._memory = np.empty(0, np.float32)
 
-    def tile(self, height: int, width: int) -> NDArray[np.float32]:
-        """``[height, width, 3]``, of any content."""
-        self._tile = _at_least(self._tile, height * width * 3)
-        return self._tile[: height * width * 3].reshape(height, width, 3)
-
-    def restored(self, height: int, width: int) -> NDArray[np.float32]:
-        """``[height, width, 3]``, of any content."""
-        self._restored = _at_least(self._restored, height * width * 3)
-        return self._restored[: height * width * 3].reshape(height, width, 3)
+    def array(self, height: int, width: int) -> NDArray[np.float32]:
+        """``[height, width, 3]``, of any content; the same memory each time."""
+        size = height * width * 3
+        if self._memory.size < size:
+            self._memory = np.empty(size, np.float32)
+        return self._memory[:size].reshape(height, width, 3)
 
 
-def _at_least(buffer: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    return buffer if buffer.size >= size else np.empty(size, np.float32)
+@dataclass(frozen=True)
+class _Call:
+    """How a model is called for a tile."""
+
+    shared: bool
+    """Other tiles are restored at the same time."""
+    last: bool
+    """No further tile follows."""
+
+    def options(self, *, last: bool) -> dict[str, Any]:
+        """For :class:`TileModel`; ``last`` says that it is the last time for this tile."""
+        options: dict[str, Any] = {"last": self.last and last}
+        return options | {"shared": True} if self.shared else options
+
+
+#: What becomes of a region, given its number, the region and what is told of its progress.
+_Restore = Callable[[int, NDArray[Any], Progress], _Found]
+
+
+def _in_turn(
+    regions: Iterable[NDArray[Any]], restore: _Restore, shares: list[float], tell: Tell
+) -> Iterator[_Found]:
+    """Restore regions one after the other; ``shares`` says how much of each is done."""
+    for number, region in enumerate(regions):
+
+        def report(fraction: float, number: int = number) -> None:
+            shares[number] = fraction
+            tell()
+
+        yield restore(number, region, report)
+
+
+def _several(
+    regions: Iterable[NDArray[Any]],
+    restore: _Restore,
+    shares: list[float],
+    tell: Tell,
+    *,
+    at_once: int,
+) -> Iterator[_Found]:
+    """The same in the same order, several at once.
+
+    Regions are read, and what becomes of them is taken, in the thread that asks for it, while
+    others compute: so reading and writing files costs no time of its own.
+    """
+    stopped = threading.Event()
+    news: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def work(number: int, region: NDArray[Any]) -> _Found:
+        def report(fraction: float) -> None:
+            if stopped.is_set():
+                raise _StoppedError
+            shares[number] = fraction
+            news.put(None)
+
+        return restore(number, region, report)
+
+    def result(future: Future[_Found]) -> _Found:
+        while not future.done():
+            news.get()
+            tell()
+        return future.result()
+
+    waiting: deque[Future[_Found]] = deque()
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            for number, region in enumerate(regions):
+                future = pool.submit(work, number, region)
+                future.add_done_callback(lambda _: news.put(None))
+                waiting.append(future)
+                # One more than are computed, so that none has to wait for a region.
+                if len(waiting) > at_once:
+                    yield result(waiting.popleft())
+            while waiting:
+                yield result(waiting.popleft())
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+
+
+class _StoppedError(Exception):
+    """Ends the work on a tile that nobody waits for any more."""
 
 
 class Denoiser:
@@ -207,22 +295,38 @@ class Denoiser:
         """
         _check_strength(strength, self.info)
         plan = self._plan(height, width)
+        shares = [0.0] * len(plan)
+
+        def tell() -> None:
+            if progress is not None:
+                progress(sum(shares) / len(plan))
+
+        def regions() -> Iterator[NDArray[Any]]:
+            for window in plan:
+                region = np.asarray(read(window.rows.read, window.columns.read))
+                _check_layout(region)
+                _check_range(region)
+                yield region
+
+        spare: list[_Buffer] = []
+        at_once = min(self.info.at_once, len(plan))
+
+        def restore(number: int, region: NDArray[Any], report: Progress) -> _Found:
+            buffer = spare.pop() if spare else _Buffer()
+            call = _Call(shared=at_once > 1, last=number == len(plan) - 1)
+            values = self._restore_tile(region, plan[number], strength, buffer, call, report)
+            return region, values, buffer
+
+        restored = _in_turn if at_once == 1 else partial(_several, at_once=at_once)
         blender = Blender(width)
-        buffers = _Buffers()
-        for number, window in enumerate(plan, start=1):
-            region = np.asarray(read(window.rows.read, window.columns.read))
-            _check_layout(region)
-            _check_range(region)
-
-            def report(fraction: float, before: int = number - 1) -> None:
-                if progress is not None:
-                    progress((before + fraction) / len(plan))
-
-            last = number == len(plan)
-            values = self._restore_tile(region, window, strength, buffers, last=last, report=report)
+        for number, found in enumerate(restored(regions(), restore, shares, tell)):
+            region, values, buffer = found
+            window = plan[number]
             complete = blender.add(window, values)
             write(window.rows.done, window.columns.done, _to_pixels(complete, region, window))
-            report(1.0)
+            spare.append(buffer)
+            shares[number] = 1.0
+            tell()
 
     def restore_crop(
         self,
@@ -265,24 +369,25 @@ class Denoiser:
 
     def _plan(self, height: int, width: int) -> list[Window]:
         info = self.info
-        return list(windows(height, width, tile=self._tile, halo=info.halo, multiple=info.multiple))
+        sizes = {"tile": self._tile, "halo": info.halo, "multiple": info.multiple}
+        # Whatever the number of threads is: it does not change the result.
+        return list(windows(height, width, **sizes, at_once=AT_ONCE))
 
     def _restore_tile(
         self,
         region: NDArray[Any],
         window: Window,
         strength: float,
-        buffers: _Buffers,
-        *,
-        last: bool,
+        buffer: _Buffer,
+        call: _Call,
         report: Progress,
     ) -> NDArray[np.float32]:
         """The kept pixels of a window, ``[rows, columns, 1 or 3]``, float32, not clipped."""
         rows, columns = window.rows, window.columns
-        tile = buffers.tile(len(region) + rows.padding, region.shape[1] + columns.padding)
+        tile = buffer.array(len(region) + rows.padding, region.shape[1] + columns.padding)
         _to_values(region, tile)
         _pad(tile, rows.padding, columns.padding)
-        restored = self._average(tile, window, strength, buffers, last=last, report=report)
+        restored = self._average(tile, window, strength, buffer, call, report)
         return restored.mean(axis=2, keepdims=True) if _is_grey(region) else restored
 
     def _average(
@@ -290,22 +395,23 @@ class Denoiser:
         tile: NDArray[np.float32],
         window: Window,
         strength: float,
-        buffers: _Buffers,
-        *,
-        last: bool,
+        buffer: _Buffer,
+        call: _Call,
         report: Progress,
     ) -> NDArray[np.float32]:
         """The mean of the ensemble's restorations of a tile, ``[H, W, 3]``; what is kept of it."""
         kept = (window.rows.kept, window.columns.kept)
         size = len(self._ensemble)
         if size == 1 and self.info.fine_halo:
-            out = buffers.restored(*window.weights.shape)
-            return self._model(tile, strength, kept=kept, out=out, last=last)
+            # The tile has been read before anything is written.
+            out = buffer.array(*window.weights.shape)
+            return self._model(tile, strength, kept=kept, out=out, **call.options(last=True))
         total = np.zeros_like(tile)
         for number, member in enumerate(self._ensemble, start=1):
             turned = np.ascontiguousarray(_turn(tile, member.symmetry))
             latent = self._latent(window, member)
-            restored = self._model(turned, strength, last=last and number == size, **latent)
+            options = call.options(last=number == size)
+            restored = self._model(turned, strength, **options, **latent)
             total += _turn_back(restored, member.symmetry)
             if number < size:  # the last one has still to be written
                 report(number / size)

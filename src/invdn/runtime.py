@@ -20,13 +20,16 @@ ONNX Runtime is imported when the first model is loaded, not before.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -44,8 +47,18 @@ else:
 #: Where the shipped models and their ``models.toml`` are.
 WEIGHTS = Path(__file__).parent / "weights"
 
+#: How many tiles are restored at once, by half of the threads each. Operations of ONNX Runtime that
+#: only one thread does, and threads that wait for another, then do not leave a core idle.
+AT_ONCE = 2
+
+#: No two tiles that are larger than this are restored at once, for the memory that they need:
+#: those of model files that were made for one at a time.
+LARGEST_AT_ONCE_PX = 1408
+
 #: The second graph of a model works on at most the square of this at a time, pixels.
 FINE_TILE_PX = 1024
+#: The same where several tiles are restored at once.
+SHARED_FINE_TILE_PX = 672
 
 #: Side of the tile on which devices are compared.
 SELF_TEST_PX = 256
@@ -98,6 +111,8 @@ class ModelInfo:
     """"cpu", "cuda" or "openvino"; empty where the model has not been loaded."""
     threads: int
     """CPU threads that one image uses; 0 where the model has not been loaded."""
+    at_once: int = 1
+    """Tiles of an image that may be restored at once, by a share of the threads each."""
     fine_halo: int = 0
     """How far the second of a model's two graphs sees, pixels; 0 for a model that is one graph."""
     latent_channels: int = 0
@@ -115,12 +130,29 @@ class ModelInfo:
 class Model:
     """A network loaded in ONNX Runtime; safe to call from several threads at once."""
 
-    def __init__(self, session: Any, run_options: Any, info: ModelInfo) -> None:
+    def __init__(
+        self,
+        session: Any,
+        run_options: Any,
+        info: ModelInfo,
+        make_shared: Callable[[], Any] | None = None,
+    ) -> None:
+        """``run_options`` make a run give working memory back.
+
+        ``make_shared`` makes the session for tiles that are restored at the same time as others,
+        once there are some.
+        """
         self.info = info
         self._session = session
         self._run_options_last = run_options
+        self._make_shared = make_shared
+        self._shared: Any = None
+        self._lock = threading.Lock()
+        #: Of calls of the shared session; and whether the last one is among them.
+        self._running, self._ending = 0, False
+        self._smallest = _smallest_inputs(session, info)
         #: Next to nothing, for the inputs of the graph of the two that is not wanted.
-        self._no_parts = _smallest_inputs(session, info) if info.fine_halo else {}
+        self._no_parts = self._smallest if info.fine_halo else {}
 
     def __call__(
         self,
@@ -131,13 +163,15 @@ class Model:
         kept: tuple[slice, slice] | None = None,
         out: NDArray[np.float32] | None = None,
         last: bool = False,
+        shared: bool = False,
     ) -> NDArray[np.float32]:
         """Restore a tile: ``[H, W, 3]`` → the same shape, not clamped.
 
         A model with a random latent takes ``z``, and no notice of the strength. ``kept`` are
         the rows and columns that are wanted: the result is of these only, in ``out`` where that is
-        given. ``last`` says that no further tile of the same image follows: working memory then
-        goes back to the system.
+        given, which may lie in the memory of the image. ``last`` says that no further tile of the
+        same image follows: working memory then goes back to the system. ``shared`` says that
+        other tiles are restored at the same time.
 
         Raises ModelError where the device fails, for want of memory for example.
         """
@@ -145,23 +179,61 @@ class Model:
         rows, columns = kept or (slice(0, height), slice(0, width))
         if out is None:
             out = np.empty((rows.stop - rows.start, columns.stop - columns.start, 3), np.float32)
-        if self.info.fine_halo:
-            self._run_in_two(image, strength, rows, columns, out, last)
-            return out
+        with self._session_for(shared=shared, last=last) as session:
+            if self.info.fine_halo:
+                tile = SHARED_FINE_TILE_PX if shared else FINE_TILE_PX
+                self._run_in_two(session, image, strength, rows, columns, out, tile)
+            else:
+                self._run_in_one(session, image, strength, z, rows, columns, out)
+        return out
+
+    @contextlib.contextmanager
+    def _session_for(self, *, shared: bool, last: bool) -> Iterator[Any]:
+        """The session for a tile; after the last one its memory goes back."""
+        if not shared:
+            yield self._session
+            if last:
+                self._run(self._session, ["restored"], self._smallest, (0, 0), last=True)
+            return
+        with self._lock:
+            if self._shared is None:
+                self._shared = self._make_shared() if self._make_shared else self._session
+            self._running += 1
+            self._ending = self._ending or last
+        try:
+            yield self._shared
+        finally:
+            with self._lock:
+                self._running -= 1
+                release = self._ending and not self._running
+                self._ending = self._ending and not release
+        if release:
+            self._run(self._shared, ["restored"], self._smallest, (0, 0), last=True)
+
+    def _run_in_one(
+        self,
+        session: Any,
+        image: NDArray[np.float32],
+        strength: float,
+        z: NDArray[np.float32] | None,
+        rows: slice,
+        columns: slice,
+        out: NDArray[np.float32],
+    ) -> None:
         feed = {"image": np.ascontiguousarray(image.transpose(2, 0, 1))[None]}
         feed |= {"strength": np.array(strength, np.float32)} if z is None else {"z": z}
-        (restored,) = self._run(["restored"], feed, (height, width), last)
+        (restored,) = self._run(session, ["restored"], feed, image.shape)
         out[...] = restored[0, :, rows, columns].transpose(1, 2, 0)
-        return out
 
     def _run_in_two(
         self,
+        session: Any,
         image: NDArray[np.float32],
         strength: float,
         rows: slice,
         columns: slice,
         out: NDArray[np.float32],
-        last: bool,
+        tile: int,
     ) -> None:
         """The first graph on the whole tile, then the second one part by part.
 
@@ -170,9 +242,8 @@ class Model:
         alpha = {"strength": np.array(strength, np.float32)}
         feed = self._no_parts | {"image": _as_one_plane(image), **alpha}
         size = image.shape[:2]
-        coarse, detail = self._run(["coarse", "detail"], feed, size)
-        pieces = parts(rows, columns, *size, tile=FINE_TILE_PX, halo=self.info.fine_halo)
-        for number, (y, x) in enumerate(pieces, start=1):
+        coarse, detail = self._run(session, ["coarse", "detail"], feed, size)
+        for y, x in parts(rows, columns, *size, tile=tile, halo=self.info.fine_halo):
             y_half = slice(y.seen.start // 2, y.seen.stop // 2)
             x_half = slice(x.seen.start // 2, x.seen.stop // 2)
             feed = self._no_parts | {
@@ -180,11 +251,12 @@ class Model:
                 "detail_part": np.ascontiguousarray(detail[:, :, y_half, x_half]),
                 **alpha,
             }
-            (fine,) = self._run(["restored"], feed, size, last and number == len(pieces))
+            (fine,) = self._run(session, ["restored"], feed, size)
             out[y.target, x.target] = fine.reshape(fine.shape[2], -1, 3)[y.inner, x.inner]
 
     def _run(
         self,
+        session: Any,
         outputs: list[str],
         feed: Mapping[str, NDArray[np.float32]],
         size: tuple[int, ...],
@@ -192,7 +264,7 @@ class Model:
     ) -> Any:
         """The outputs; ``size`` is that of the tile, for the error's message."""
         try:
-            return self._session.run(outputs, feed, self._run_options_last if last else None)
+            return session.run(outputs, feed, self._run_options_last if last else None)
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise ModelError(
                 f"{self.info.name} failed on a tile of {size[1]}×{size[0]} pixels on "
@@ -243,7 +315,12 @@ def load_model(
         _check_interface(session, path, takes_latent=latent, in_two=in_two)
         name = str(model) if card is not None else fields.get("name", path.stem)
         info = _info(name, fields, path, sha256=sha256, device=device, threads=threads)
-        loaded = Model(session, _shrink_after_run(ort, device), info)
+        make_shared = None
+        if device == "cpu" and threads > 1 and info.tile <= LARGEST_AT_ONCE_PX:
+            info = dataclasses.replace(info, at_once=AT_ONCE)
+            each = -(-threads // AT_ONCE)
+            make_shared = partial(_new_session, ort, content, path, device, each)
+        loaded = Model(session, _shrink_after_run(ort, device), info, make_shared)
         _warm_up(loaded)
         return loaded
 
@@ -492,13 +569,19 @@ def _as_one_plane(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _smallest_inputs(session: Any, info: ModelInfo) -> dict[str, NDArray[np.float32]]:
-    """Of a model that is two graphs, the inputs that have sizes, as small as may be."""
+    """All inputs, as small as may be."""
     side = info.multiple
-    shapes = {"image": (1, 1, side, 3 * side)}
+    sizes = {"image": (side, 3 * side) if info.fine_halo else (side, side), "z": (1, 1)}
+    found = {}
     for value in session.get_inputs():
-        if value.name in ("coarse_part", "detail_part"):
-            shapes[value.name] = (1, int(value.shape[1]), side // 2, side // 2)
-    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        if value.name == "strength":
+            found[value.name] = np.zeros((), np.float32)
+        else:
+            channels = value.shape[1]
+            found[value.name] = np.zeros(
+                (1, int(channels), *sizes.get(value.name, (side // 2, side // 2))), np.float32
+            )
+    return found
 
 
 def _warm_up(model: Model) -> None:

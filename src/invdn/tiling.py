@@ -80,38 +80,61 @@ class Window:
 
 
 def windows(
-    height: int, width: int, *, tile: int, halo: int, multiple: int, blend: int = BLEND_PX
+    height: int,
+    width: int,
+    *,
+    tile: int,
+    halo: int,
+    multiple: int,
+    blend: int = BLEND_PX,
+    at_once: int = 1,
 ) -> Iterator[Window]:
     """The windows of an image, row by row and from left to right.
 
     None has more than ``tile²`` pixels. Of all grids of which that is true, it is the one that
     computes the fewest pixels; so a narrow image gets windows that are longer than ``tile``.
+    ``at_once`` windows are computed at the same time: if that is two, three take as long as four.
     The other arguments, and the ValueErrors, are those of :func:`spans`.
     """
-    rows, columns = grid(height, width, tile=tile, halo=halo, multiple=multiple, blend=blend)
+    sizes = {"tile": tile, "halo": halo, "multiple": multiple, "blend": blend, "at_once": at_once}
+    rows, columns = grid(height, width, **sizes)
     return (Window(row, column) for row in rows for column in columns)
 
 
 def grid(
-    height: int, width: int, *, tile: int, halo: int, multiple: int, blend: int = BLEND_PX
+    height: int,
+    width: int,
+    *,
+    tile: int,
+    halo: int,
+    multiple: int,
+    blend: int = BLEND_PX,
+    at_once: int = 1,
 ) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
     """The rows and the columns of :func:`windows`."""
     sizes = {"halo": halo, "multiple": multiple, "blend": blend}
     smallest = _smallest_window(halo, multiple, blend)
     best = spans(height, tile=tile, **sizes), spans(width, tile=tile, **sizes)
-    fewest = _computed(best)
-    padded = _round_up(height, multiple)
+    if len(best[0]) == len(best[1]) == 1:
+        return best
+    fewest = _computed(best, at_once)
+    padded_height, padded_width = _round_up(height, multiple), _round_up(width, multiple)
     for count in range(1, len(best[0]) * 4 + 1):
-        length = _window_length(padded, count, halo, multiple)
+        length = _window_length(padded_height, count, halo, multiple)
         widest = tile * tile // length // multiple * multiple
         if (count > 1 and length < smallest) or widest < smallest:
             continue
-        found = (
-            spans(height, tile=max(length, smallest), **sizes),
-            spans(width, tile=widest, **sizes),
-        )
-        if len(found[0]) == count and _computed(found) < fewest:
-            best, fewest = found, _computed(found)
+        rows = spans(height, tile=max(length, smallest), **sizes)
+        if len(rows) != count:
+            continue
+        across = len(spans(width, tile=widest, **sizes))
+        for number in range(across, across + at_once):
+            narrower = min(widest, _window_length(padded_width, number, halo, multiple))
+            if number > 1 and narrower < smallest:
+                continue
+            found = rows, spans(width, tile=max(narrower, smallest), **sizes)
+            if _computed(found, at_once) < fewest:
+                best, fewest = found, _computed(found, at_once)
     return best
 
 
@@ -155,10 +178,10 @@ def _cut(span: Span, offset: int, wanted: slice) -> Cut:
     )
 
 
-def _computed(found: tuple[tuple[Span, ...], tuple[Span, ...]]) -> int:
-    """Pixels of all windows together."""
+def _computed(found: tuple[tuple[Span, ...], tuple[Span, ...]], at_once: int) -> int:
+    """Pixels of all windows, and of those that are missing to a multiple of ``at_once``."""
     height, width = (axis[0].stop - axis[0].start + axis[0].padding for axis in found)
-    return len(found[0]) * height * len(found[1]) * width
+    return _round_up(len(found[0]) * len(found[1]), at_once) * height * width
 
 
 def spans(
