@@ -58,7 +58,7 @@ LARGEST_AT_ONCE_PX = 1408
 #: The second graph of a model works on at most the square of this at a time, pixels.
 FINE_TILE_PX = 1024
 #: The same where several tiles are restored at once.
-SHARED_FINE_TILE_PX = 672
+SHARED_FINE_TILE_PX = 512
 
 #: Side of the tile on which devices are compared.
 SELF_TEST_PX = 256
