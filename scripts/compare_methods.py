@@ -14,17 +14,17 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import re
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from readme import replace_marked
+
 from invdn.evaluate import evaluate, folder_pairs, resolve_methods
 
 ROOT = Path(__file__).parents[1]
 MEASURED = ROOT / "docs/methods.json"
-README = ROOT / "README.md"
 CROP_PX = 256
 TIMED_CROPS = 3
 #: Title of a set, its folder, and the white noise that is added, σ of 255.
@@ -101,10 +101,7 @@ def write_table(measured: dict[str, Any]) -> None:
         speed = f"{known['s_per_mp']:.2f}" if "s_per_mp" in known else "–"
         lines.append([name, *cells, speed, "; ".join(when)])
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    text = README.read_text(encoding="utf-8")
-    between = r"(<!-- methods[^>]*-->\n).*?(<!-- /methods -->)"
-    text = re.sub(between, lambda m: f"{m[1]}{table}\n{m[2]}", text, flags=re.DOTALL)
-    README.write_text(text, encoding="utf-8")
+    replace_marked("methods", table)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from readme import replace_marked
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -28,7 +29,6 @@ from invdn.metrics import psnr
 
 WEIGHTS = Path(invdn.__file__).parent / "weights"
 CARDS = WEIGHTS / "models.toml"
-README = Path(__file__).parents[1] / "README.md"
 CROP_PX = 256
 
 
@@ -111,10 +111,7 @@ def replace_table(scores: dict[str, float], version: str) -> None:
             *rows,
         ]
     )
-    text = README.read_text(encoding="utf-8")
-    between = r"(<!-- scores[^>]*-->\n).*?(<!-- /scores -->)"
-    text = re.sub(between, lambda m: f"{m[1]}{table}\n{m[2]}", text, flags=re.DOTALL)
-    README.write_text(text, encoding="utf-8")
+    replace_marked("scores", table)
 
 
 if __name__ == "__main__":

@@ -305,28 +305,34 @@ def _draw_processing(
     )
 
 
+def _luma_and_chroma(rgb: Tensor) -> tuple[Tensor, Tensor]:
+    """``[N, 3, H, W]`` → ``[N, 1, H, W]`` and ``[N, 2, H, W]``; :func:`_rgb` is the inverse."""
+    ycc = torch.einsum("ij,njhw->nihw", _TO_YCC, rgb)
+    return ycc[:, :1], ycc[:, 1:]
+
+
+def _rgb(luma: Tensor, chroma: Tensor) -> Tensor:
+    return torch.einsum("ij,njhw->nihw", _FROM_YCC, torch.cat((luma, chroma), dim=1))
+
+
 def _smooth_noise(noise: Tensor, p: _Processing) -> Tensor:
     """What an edge-aware filter leaves of the noise, ``[N, 3, H, W]``.
 
     Of luma a part that is little smoothed, and coarse blotches; of chroma the blotches only.
     """
-    ycc = torch.einsum("ij,njhw->nihw", _TO_YCC, noise)
-    luma, chroma = ycc[:, :1], ycc[:, 1:]
+    luma, chroma = _luma_and_chroma(noise)
     chroma = p.noise_chroma_gain * _gaussian_blur(chroma, p.noise_chroma_sigma_px)
     fine, coarse = (_gaussian_blur(luma, sigmas) for sigmas in p.noise_luma_sigmas_px)
-    luma = fine + p.noise_luma_mix * (coarse - fine)
-    return torch.einsum("ij,njhw->nihw", _FROM_YCC, torch.cat((luma, chroma), dim=1))
+    return _rgb(fine + p.noise_luma_mix * (coarse - fine), chroma)
 
 
 def _process(x: Tensor, p: _Processing) -> Tensor:
     """What a camera does after rendering, on sRGB ``[N, 3, H, W]`` in [0, 1]."""
-    ycc = torch.einsum("ij,njhw->nihw", _TO_YCC, x)
-    luma, chroma = ycc[:, :1], ycc[:, 1:]
+    luma, chroma = _luma_and_chroma(x)
     chroma = _gaussian_blur(chroma, p.chroma_sigma_px)
     luma = luma + p.luma_mix * (_gaussian_blur(luma, p.luma_sigma_px) - luma)
     luma = luma + p.sharpening * (luma - _gaussian_blur(luma, torch.ones_like(p.gamma)))
-    x = torch.einsum("ij,njhw->nihw", _FROM_YCC, torch.cat((luma, chroma), dim=1))
-    x = x.clamp(0.0, 1.0) ** p.gamma
+    x = _rgb(luma, chroma).clamp(0.0, 1.0) ** p.gamma
     return x + p.contrast * (x * x * (3.0 - 2.0 * x) - x)
 
 
