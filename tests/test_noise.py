@@ -165,6 +165,25 @@ def test_the_shipped_model_makes_the_level_that_is_asked_for() -> None:
         assert (made.astype(float) - clean).std() == pytest.approx(level, rel=0.15)
 
 
+@pytest.mark.parametrize("power", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("wanted", [1.0, 45.0])
+def test_the_strength_is_found_whatever_it_grows_with(power: float, wanted: float) -> None:
+    def made(factor: float) -> float:
+        return 20.0 * factor**power if factor < 1.3 else 20.0 * 1.3**power * (factor / 1.3) ** 5
+
+    assert made(making._factor_for(wanted, made)) == pytest.approx(wanted, rel=0.03)
+
+
+def test_weak_noise_is_corrected_more_than_strong() -> None:
+    estimates = (0.0, 0.5, 2.0, 6.0, 30.0)
+    levels = [making._level(estimate) for estimate in estimates]
+    assert levels == sorted(levels)
+    assert levels[0] == 0.0
+    factors = [level / estimate for level, estimate in zip(levels[1:], estimates[1:], strict=True)]
+    assert factors == sorted(factors, reverse=True)
+    assert factors[-1] == pytest.approx(1.06, abs=0.01)
+
+
 @pytest.mark.parametrize("wrong", [-1.0, float("nan")])
 def test_wrong_levels_are_refused(model: NoiseModel, wrong: float) -> None:
     with pytest.raises(ValueError, match="0 or more"):

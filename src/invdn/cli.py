@@ -326,7 +326,7 @@ def noise(
         ),
     ] = None,
     camera: Annotated[
-        bool, typer.Option("--camera", help="A level for each, as the trained cameras have them.")
+        bool, typer.Option("--camera", help="A level and a kind for each, as real cameras have.")
     ] = False,
     pairs: Annotated[
         Path | None,

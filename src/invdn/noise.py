@@ -29,21 +29,32 @@ from invdn import images
 from invdn.batch import Job
 from invdn.latents import normal_field
 from invdn.net.invdn import InvDN, infer_levels
-from invdn.net.noise_head import NoiseModel, channels_of_scales, scales, unscales
+from invdn.net.noise_head import (
+    NoiseModel,
+    channels_of_scales,
+    correlation_factor,
+    gains_and_factors,
+    scales,
+    unscales,
+)
 from invdn.noise_level import estimate_sigma
 from invdn.runtime import WEIGHTS, ModelError
 from invdn.tiling import Blender, Window, windows
 
 DEFAULT_MODEL = WEIGHTS / "noise.safetensors"
 #: How often the strength of made noise is tried, and how close to the level is close enough.
-_MOST_TRIALS, _LEVEL_TOLERANCE = 6, 0.02
+_MOST_TRIALS, _LEVEL_TOLERANCE = 10, 0.02
 
-#: What the level's estimate comes to, geometric mean over the three sets of real training pairs:
-#: 0.61 on DSLR pairs, 0.89 and 0.91 on those of phones.
-LEVEL_BIAS = 0.79
+#: level = factor · estimate + offset, in grey levels of 255, at most so many times the estimate.
+#: Both of the estimates that go in miss about the same part of strong noise, and of weak noise
+#: more: what is coarse in it. Fitted to real and simulated training pairs, see docs/decisions.md.
+_LEVEL_FACTOR, _LEVEL_OFFSET_8BIT, _LARGEST_LEVEL_FACTOR = 1.04, 0.65, 1.65
 TILE_PX = 512
 HALO_PX = 64
 BRIGHTNESS_BANDS = 16
+#: A stored character is used at levels within a factor 1.5 of its own, and where there are too few
+#: such, so many nearest ones.
+_NEAR, _NEAREST_CHARACTERS = math.log(1.5), 4
 _FLAT_BLOCK_PX = 32
 _FLATTEST = 0.25
 _FEWEST_PIXELS = 256  # of a band of brightness, for its noise to be known
@@ -93,7 +104,8 @@ def load_noise_model(path: Path = DEFAULT_MODEL) -> NoiseModel:
         with safe_open(path, framework="pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         net = {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
-        model = NoiseModel(InvDN(infer_levels(net)))
+        stored = state.get("head.character_levels_8bit", torch.empty(0))
+        model = NoiseModel(InvDN(infer_levels(net)), characters=len(stored))
         model.load_state_dict(state)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
@@ -102,10 +114,21 @@ def load_noise_model(path: Path = DEFAULT_MODEL) -> NoiseModel:
 
 
 def camera_character(model: NoiseModel, seed: int) -> Character:
-    """A level drawn from those of the cameras that the model was trained on."""
-    levels = model.head.levels_8bit.numpy()
-    place = np.random.default_rng((seed, 1)).uniform(0, len(levels) - 1)
-    return Character(float(np.interp(place, np.arange(len(levels)), levels)))
+    """A level that cameras have, and the character of one of the model's training pairs.
+
+    The level is log-uniform over those of the training pairs, but for the highest twentieth. Of
+    the pairs whose characters are stored one is taken whose own level is near; a model that stores
+    none makes noise as it expects it at that level.
+    """
+    rng = np.random.default_rng((seed, 1))
+    low, high = (float(model.head.levels_8bit[i]) for i in (0, -2))
+    level = math.exp(rng.uniform(math.log(low), math.log(high)))
+    if not model.head.characters:
+        return Character(level)
+    distance = torch.log(model.head.character_levels_8bit / level).abs().numpy()
+    count = max(_NEAREST_CHARACTERS, int(np.sum(distance < _NEAR)))
+    near = np.argsort(distance, kind="stable")[:count]
+    return Character(level, *model.head.character(int(rng.choice(near))))
 
 
 @torch.inference_mode()
@@ -169,8 +192,8 @@ def perturb(noisy: Pixels, model: NoiseModel, epsilon: float, seed: int = 0) -> 
 def character_of(noisy: Pixels, model: NoiseModel) -> Character:
     """The character of a noisy photo's noise, as far as the model can express it.
 
-    The level is the smaller of two estimates, that of flat blocks (:func:`estimate_sigma`), which
-    texture raises, and what the denoiser removes, over :data:`LEVEL_BIAS`. How it depends on
+    The level comes from the smaller of two estimates, that of flat blocks (:func:`estimate_sigma`),
+    which texture raises, and what the denoiser removes: see :func:`_level`. How it depends on
     brightness is measured on what is removed. How it divides into scales and channels, and how
     the channels correlate, is measured on the photo's own latents where the restored photo is
     flattest: there they are noise, and all of it, while a denoiser leaves the coarse part in.
@@ -200,23 +223,19 @@ def character_of(noisy: Pixels, model: NoiseModel) -> Character:
             u = _within_blocks(z / log_sigma.exp(), flat)
             moments[i] += u @ u.T
             samples[i] += u.shape[1]
-    gains, factors = [], []
-    for moment, number in zip(moments, samples, strict=True):
-        covariance = moment / number
-        deviation = covariance.diagonal().clamp_min(1e-12).sqrt()
-        gains.append(deviation)
-        factors.append(_cholesky(covariance / torch.outer(deviation, deviation)))
-    sizes = torch.tensor([c * float(n) for c, n in zip(counts, samples, strict=True)])
-    powers = torch.stack([(g**2).mean() for g in gains])
-    overall = float(((powers * sizes).sum() / sizes.sum()).sqrt())
     removed = math.sqrt(float(energy.sum() / (3 * pixels.sum())))
-    estimate = min(flat_level, removed) / LEVEL_BIAS
+    level_8bit = _level(255.0 * min(flat_level, removed))
     return Character(
-        255.0 * estimate,
-        tuple(g / overall for g in gains),
-        tuple(factors),
-        255.0 * estimate / max(removed, 1e-6) * _curve(energy, pixels),
+        level_8bit,
+        *gains_and_factors(moments, samples),
+        level_8bit / max(removed, 1e-6) * _curve(energy, pixels),
     )
+
+
+def _level(estimate_8bit: float) -> float:
+    """What an estimate means that misses a part, of weak noise more than of strong noise."""
+    corrected = _LEVEL_FACTOR * estimate_8bit + _LEVEL_OFFSET_8BIT
+    return min(corrected, _LARGEST_LEVEL_FACTOR * estimate_8bit)
 
 
 def _by_brightness(values: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -288,14 +307,41 @@ def calibrated(clean: Pixels, model: NoiseModel, character: Character) -> Calibr
     if character.curve_8bit is not None:
         made_curve = _curve(*_made(tiles, model, trial)).clamp_min(1e-6)
         return replace(trial, ratio=character.curve_8bit / 255.0 / made_curve)
-    # f⁻¹ is not linear: half the latent noise is not half the noise.
+
+    def made_level(factor: float) -> float:
+        energy, pixels = _made(tiles, model, _times(trial, factor))
+        return 255.0 * math.sqrt(float(energy.sum() / (3 * pixels.sum())))
+
+    return _times(trial, _factor_for(character.level_8bit, made_level))
+
+
+def _times(recipe: Calibrated, factor: float) -> Calibrated:
+    return replace(recipe, gains=tuple(factor * gain for gain in recipe.gains))
+
+
+def _factor_for(wanted: float, made: Callable[[float], float]) -> float:
+    """The factor at which ``made(factor)``, which grows with it, is about ``wanted``.
+
+    f⁻¹ is not linear: half the latent noise is not half the noise. Strong noise can grow with the
+    third power of the factor, so that dividing by what came out too large swings for ever. So: a
+    straight line between logarithms, through the nearest trials on either side of what is wanted.
+    """
+    place, below, above = 0.0, None, None
     for _ in range(_MOST_TRIALS):
-        energy, pixels = _made(tiles, model, trial)
-        factor = character.level_8bit / 255.0 / math.sqrt(float(energy.sum() / (3 * pixels.sum())))
-        trial = replace(trial, gains=tuple(factor * gain for gain in trial.gains))
-        if abs(factor - 1.0) < _LEVEL_TOLERANCE:
+        excess = math.log(max(made(math.exp(place)), 1e-9) / wanted)
+        if abs(excess) < _LEVEL_TOLERANCE:
             break
-    return trial
+        if excess < 0:
+            below = (place, excess)
+        else:
+            above = (place, excess)
+        if below is None or above is None:
+            place -= max(-1.0, min(1.0, excess))
+        else:
+            share = -below[1] / (above[1] - below[1])
+            # Never close to an end: else one end may stay for ever.
+            place = below[0] + (above[0] - below[0]) * min(0.85, max(0.15, share))
+    return math.exp(place)
 
 
 def _made(tiles: list[Tensor], model: NoiseModel, recipe: Calibrated) -> tuple[Tensor, Tensor]:
@@ -349,14 +395,7 @@ def _at_brightness(table: Tensor, image: Tensor) -> Tensor:
 
 def _model_factors(model: NoiseModel, level_8bit: float) -> tuple[Tensor, ...]:
     count = len(model.head.heads)
-    return tuple(_cholesky(model.head.correlation(i, level_8bit)) for i in range(count))
-
-
-def _cholesky(correlation: Tensor) -> Tensor:
-    """Lower-triangular factor; a little of the identity keeps it positive definite."""
-    eye = torch.eye(len(correlation))
-    factor: Tensor = torch.linalg.cholesky(0.999 * correlation.double() + 0.001 * eye.double())
-    return factor.float()
+    return tuple(correlation_factor(model.head.correlation(i, level_8bit)) for i in range(count))
 
 
 # --- photos --------------------------------------------------------------------------------------

@@ -25,13 +25,14 @@ from invdn.data.patches import (
     to_tensor,
 )
 from invdn.export import ExportError, load_network
-from invdn.net.noise_head import KNOTS_8BIT, NoiseModel, knot, scales
+from invdn.net.noise_head import KNOTS_8BIT, NoiseModel, gains_and_factors, knot, scales
 
 log = logging.getLogger(__name__)
 
 #: Rounding to 8 bits, in both pictures: without it a likelihood has no bound where cameras clip.
 _ROUNDING_VARIANCE = 2.0 / 12.0 / 255.0**2
 _SIMULATED_PX = 128
+_CHARACTER_BATCHES = 4  # of crops from which a single pair's character is measured
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class NoiseTrainConfig:
     the real pairs have it."""
     camera_patches: int = 256
     """Patches with simulated noise, made once at the start, each by a camera of its own."""
+    characters: int = 48
+    """How many single pairs' noise is stored, spread over the folders as their weights say: which
+    scales and colours it has more of than the head says. What ``camera`` draws from."""
     root: str = "."
     """Folder that the pairs' folders are relative to; itself relative to the settings file."""
     steps: int = 2000
@@ -93,7 +97,7 @@ def train_noise(config: NoiseTrainConfig, base: Path) -> NoiseModel:
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    model = NoiseModel(load_network(base / config.denoiser))
+    model = NoiseModel(load_network(base / config.denoiser), config.characters)
     folders = [_usable(load_pairs(base / config.root / p.folder), config) for p in config.pairs]
     weights = [p.weight for p in config.pairs]
     if config.camera_weight > 0:
@@ -122,6 +126,7 @@ def train_noise(config: NoiseTrainConfig, base: Path) -> NoiseModel:
             started, losses = time.monotonic(), []
 
     _measure_correlations(model, folders, levels, shares, config)
+    _measure_characters(model, folders, levels, shares, config)
     _store_levels(model, levels, shares)
     save_noise_model(model, base / config.output, config)
     return model
@@ -251,6 +256,43 @@ def _measure_correlations(
             deviation = covariance.diagonal().clamp_min(1e-12).sqrt()
             correlation = covariance / torch.outer(deviation, deviation)
             getattr(model.head, f"correlation_{i}")[k] = correlation
+
+
+@torch.no_grad()
+def _measure_characters(
+    model: NoiseModel,
+    folders: list[list[Pair]],
+    levels: list[list[float]],
+    shares: np.ndarray,
+    config: NoiseTrainConfig,
+) -> None:
+    """Gains and correlations of single pairs, relative to what the head says."""
+    head = model.head
+    edges = np.rint(config.characters * np.cumsum(shares)).astype(int)
+    edges[-1] = config.characters
+    for number in range(config.characters):
+        folder = int(np.searchsorted(edges, number, side="right"))
+        first = edges[folder - 1] if folder else 0
+        place = (number - first) / (edges[folder] - first)
+        chosen = int(place * len(folders[folder]))
+        level = levels[folder][chosen]
+        one = ([[folders[folder][chosen]]], [[level]], np.ones(1))
+        moments = [torch.zeros(0)] * len(head.heads)
+        samples = [0] * len(head.heads)
+        for batch in range(_CHARACTER_BATCHES):
+            rng = np.random.default_rng((config.seed, config.steps, 1, number, batch))
+            noisy, clean, levels_of_crops = _batch(*one, config, rng)
+            target, noise = _latents(model, noisy, clean)
+            log_sigmas = head(clean, target, levels_of_crops)
+            for i, (n, log_sigma) in enumerate(zip(noise, log_sigmas, strict=True)):
+                u = (n / log_sigma.exp()).transpose(0, 1).flatten(1)  # [C, places]
+                moments[i] = u @ u.T + (moments[i] if batch else 0.0)
+                samples[i] += u.shape[1]
+        head.character_levels_8bit[number] = level
+        gains, factors = gains_and_factors(moments, samples)
+        for i, (gain, factor) in enumerate(zip(gains, factors, strict=True)):
+            getattr(head, f"character_gains_{i}")[number] = gain
+            getattr(head, f"character_factors_{i}")[number] = factor.half()
 
 
 def _store_levels(model: NoiseModel, levels: list[list[float]], shares: np.ndarray) -> None:

@@ -22,7 +22,7 @@ from invdn.net.noise_head import (  # noqa: E402
     scales,
     unscales,
 )
-from invdn.noise import Character, add_noise, load_noise_model  # noqa: E402
+from invdn.noise import Character, add_noise, camera_character, load_noise_model  # noqa: E402
 from invdn.train_noise import NoiseTrainConfig, likelihood_loss, train_noise  # noqa: E402
 
 
@@ -122,12 +122,52 @@ def test_simulated_cameras_are_trained_on_too(small_net, tmp_path) -> None:  # t
         steps=2,
         crops=4,
         crop_px=32,
+        characters=6,
     )
     model = train_noise(config, tmp_path)
     # Half of what --camera draws from are the simulated cameras' levels, all different.
     levels = model.head.levels_8bit
     assert len(levels.unique()) > 5
+    # And so are half of the stored characters; they come back from the file.
+    stored = load_noise_model(tmp_path / "noise.safetensors").head
+    assert stored.characters == 6
+    assert len(stored.character_levels_8bit[:3].unique()) == 1
+    assert len(stored.character_levels_8bit.unique()) == 4
     with pytest.raises(ValueError, match="camera_weight needs clean"):
         train_noise(replace(config, clean=()), tmp_path)
     with pytest.raises(ValueError, match="too few photos"):
         train_noise(replace(config, crop_px=144), tmp_path)
+
+
+def test_a_stored_character_is_that_of_its_pair(small_net, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """Grey noise without fine detail stays grey and coarse when it is made of its character."""
+    rng = np.random.default_rng(0)
+    clean = np.full((160, 160, 3), 120, np.uint8)
+    coarse = 9.0 * np.kron(rng.normal(size=(40, 40)), np.ones((4, 4)))
+    noisy = np.clip(np.rint(clean + coarse[..., None]), 0, 255).astype(np.uint8)
+    for name, pixels in (("noisy", noisy), ("clean", clean)):
+        path = tmp_path / "pairs" / name / "a.png"
+        path.parent.mkdir(parents=True)
+        images.write(images.Photo(pixels, "png"), path)
+    save_file(small_net.state_dict(), tmp_path / "net.safetensors")
+    config = NoiseTrainConfig(
+        denoiser="net.safetensors",
+        output="noise.safetensors",
+        pairs=(PairFolder("pairs"),),
+        steps=2,
+        crops=4,
+        crop_px=64,
+        characters=2,
+    )
+    model = train_noise(config, tmp_path).eval()
+    character = camera_character(model, 0)
+    assert character.gains is not None
+    made = add_noise(clean, model, replace(character, level_8bit=9.0)).astype(np.float64) - clean
+    plain = add_noise(clean, model, Character(9.0)).astype(np.float64) - clean
+    assert made.std() == pytest.approx(9.0, rel=0.15)
+    assert np.corrcoef(made.reshape(-1, 3).T)[0, 1] > 0.8
+    assert lag_1(made) > max(0.5, lag_1(plain) + 0.2)
+
+
+def lag_1(noise: np.ndarray) -> float:
+    return float((noise[:, 1:] * noise[:, :-1]).mean() / (noise**2).mean())

@@ -13,6 +13,7 @@ a latent's channels, as a function of the level. Noise added to ``f(x)`` and inv
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +51,7 @@ class NoiseHead(nn.Module):
 
     WIDTH = 32
 
-    def __init__(self, levels: tuple[LevelConfig, ...]) -> None:
+    def __init__(self, levels: tuple[LevelConfig, ...], characters: int = 0) -> None:
         super().__init__()
         channels = channels_of_scales(levels)
         self.heads = nn.ModuleList(map(self._head, channels))
@@ -59,6 +60,18 @@ class NoiseHead(nn.Module):
         #: Quantiles of the levels of the training pairs, σ of 255: what ``camera`` draws from.
         self.levels_8bit: Tensor
         self.register_buffer("levels_8bit", torch.linspace(2.0, 30.0, 21))
+        self.characters = characters
+        if not characters:
+            return
+        #: Levels of single pairs whose noise is stored, ``[K]``, σ of 255; and at each scale how it
+        #: differs from the model's: gains on σ, ``[K, C]``, and the Cholesky factor of the
+        #: channels' correlation, ``[K, C, C]``. Half precision keeps a factor a factor.
+        self.character_levels_8bit: Tensor
+        self.register_buffer("character_levels_8bit", torch.zeros(characters))
+        for i, count in enumerate(channels):
+            eye = torch.eye(count, dtype=torch.float16).repeat(characters, 1, 1)
+            self.register_buffer(f"character_gains_{i}", torch.ones(characters, count))
+            self.register_buffer(f"character_factors_{i}", eye)
 
     def _head(self, channels: int) -> nn.Sequential:
         last = nn.Conv2d(self.WIDTH, channels, 3, padding=1)
@@ -95,6 +108,41 @@ class NoiseHead(nn.Module):
         result: Tensor = torch.lerp(table[low], table[low + 1], weight)
         return result
 
+    def character(self, number: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Gains and factors of a stored pair's noise, scale by scale."""
+        stored = [
+            [getattr(self, f"character_{kind}_{i}")[number].float() for i in range(len(self.heads))]
+            for kind in ("gains", "factors")
+        ]
+        return tuple(stored[0]), tuple(stored[1])
+
+
+def gains_and_factors(
+    moments: Sequence[Tensor], samples: Sequence[int]
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """How noise differs from the model's, scale by scale.
+
+    ``moments`` are sums of ``u uᵀ``, ``[C, C]``, over ``samples`` places each, where ``u`` is noise
+    divided by the model's σ. The result are gains on σ, ``[C]``, whose mean square over all latent
+    values is 1, and Cholesky factors of the channels' correlation, ``[C, C]``.
+    """
+    gains, factors = [], []
+    for moment, number in zip(moments, samples, strict=True):
+        covariance = moment / number
+        deviation = covariance.diagonal().clamp_min(1e-12).sqrt()
+        gains.append(deviation)
+        factors.append(correlation_factor(covariance / torch.outer(deviation, deviation)))
+    energy = sum(float((g**2).sum()) * n for g, n in zip(gains, samples, strict=True))
+    overall = math.sqrt(energy / sum(len(g) * n for g, n in zip(gains, samples, strict=True)))
+    return tuple(gain / overall for gain in gains), tuple(factors)
+
+
+def correlation_factor(correlation: Tensor) -> Tensor:
+    """Cholesky factor; a little of the identity keeps it positive definite."""
+    eye = torch.eye(len(correlation)).double()
+    factor: Tensor = torch.linalg.cholesky(0.999 * correlation.double() + 0.001 * eye)
+    return factor.float()
+
 
 def knot(level_8bit: float) -> tuple[int, float]:
     """The knot at or below a level, and how far it is to the next, 0 to 1."""
@@ -119,7 +167,7 @@ def channels_of_scales(levels: tuple[LevelConfig, ...]) -> list[int]:
 class NoiseModel(nn.Module):
     """A denoiser's transform together with a noise head; what ``invdn noise`` runs."""
 
-    def __init__(self, net: InvDN) -> None:
+    def __init__(self, net: InvDN, characters: int = 0) -> None:
         super().__init__()
         self.net = net.requires_grad_(False)
-        self.head = NoiseHead(net.config)
+        self.head = NoiseHead(net.config, characters)
