@@ -137,7 +137,16 @@ def test_examples_are_the_largest_gains_and_losses() -> None:
 
 def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "there.json").write_text("{}")
+    text, cut = tmp_path / "text", tmp_path / "cut"
+    for broken in (text, cut):
+        write(broken / "noisy" / "a.png", pair().noisy)
+        write(broken / "clean" / "a.png", pair().clean)
+    (text / "clean" / "a.png").write_text("no picture")
+    whole = (cut / "noisy" / "a.png").read_bytes()
+    (cut / "noisy" / "a.png").write_bytes(whole[: len(whole) // 2])
     cases = {
+        ("--data", text, "--methods", "tv"): f"{text / 'clean' / 'a.png'} is damaged or no image",
+        ("--data", cut, "--methods", "tv"): f"{cut / 'noisy' / 'a.png'} is damaged or no image",
         ("--data", folder, "--methods", "nonsense"): "nonsense",
         ("--data", tmp_path / "nowhere", "--methods", "tv"): "nowhere",
         ("--data", folder, "--methods", "tv,tv"): "two methods called tv",

@@ -34,16 +34,31 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def read_rgb8(path: Path) -> Pixels:
-    """An image file as ``[H, W, 3]`` sRGB, 8 bits."""
+    """An image file as ``[H, W, 3]`` sRGB, 8 bits.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged or no image.
+    """
     import pyvips
 
-    image = pyvips.Image.new_from_file(str(path)).colourspace("srgb")
-    if image.hasalpha():
-        image = image.flatten()
-    if image.format != "uchar":
-        image = image.cast("uchar")
-    pixels: Pixels = np.ascontiguousarray(image.numpy())
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing")
+    try:
+        image = pyvips.Image.new_from_file(str(path), fail_on="error").colourspace("srgb")
+        if image.hasalpha():
+            image = image.flatten()
+        if image.format != "uchar":
+            image = image.cast("uchar")
+        pixels: Pixels = np.ascontiguousarray(image.numpy())
+    except pyvips.Error as error:
+        raise ValueError(f"{path} is damaged or no image: {_last_line(error)}") from error
     return pixels
+
+
+def _last_line(error: Exception) -> str:
+    """What libvips says in the end; what comes before only repeats the file's name."""
+    return str(error).strip().splitlines()[-1].strip()
 
 
 def read_rgb8_cached(path: Path, cache: Path) -> Pixels:
