@@ -222,7 +222,13 @@ def test_one_photo_and_its_variants(model_path: Path, tmp_path: Path) -> None:
     assert not np.array_equal(first, second)
     again = invoke(source, "-o", tmp_path / "one.png", *common)
     assert again.exit_code == 1
+    assert f"{tmp_path / 'one.png'}: " in again.stderr
     assert "exists already" in again.stderr
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(source.read_bytes()[:60])
+    result = invoke(broken, "-o", tmp_path / "never.png", *common)
+    assert result.exit_code == 1
+    assert f"{broken}: " in result.stderr  # the file that is at fault, not the one to write
 
 
 def test_pairs_for_training(model_path: Path, tmp_path: Path) -> None:

@@ -370,7 +370,7 @@ def noise(
             if made.reason is None:
                 print(f"{made.output}: σ {made.level_8bit:.1f}", flush=True)
             else:
-                _say(f"{made.output}: {made.reason}")
+                _say(made.reason)
         if failed:
             raise typer.Exit(SOME_FAILED)
 

@@ -426,7 +426,7 @@ class Made:
     level_8bit: float = 0.0
     """What was asked for or estimated; for a perturbation its epsilon."""
     reason: str | None = None
-    """Why it could not be made, in one line."""
+    """Why it could not be made, in one line that begins with the file it is about."""
 
 
 def make(
@@ -459,17 +459,19 @@ def make(
             if pairs is not None:
                 relative = output.relative_to(pairs)
                 output = (pairs / "noisy" / relative).with_suffix(".png")
+            about = job.input
             try:
                 photo = images.read(job.input)
                 photo = images.as_rgb8(photo) if pairs is not None else photo
                 noisy, level = _noisy(photo.pixels, recipe, imitated, seed)
+                about = output
                 _write(replace(photo, pixels=noisy), output, overwrite)
                 if pairs is not None:
                     clean = pairs / "clean" / output.relative_to(pairs / "noisy")
                     _write(photo, clean, overwrite)
                 yield Made(job.input, output, level)
             except (images.PhotoError, ValueError) as error:
-                yield Made(job.input, output, reason=str(error))
+                yield Made(job.input, output, reason=f"{about}: {error}")
 
 
 def _imitated(recipe: Recipe) -> Character | None:
