@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -29,8 +30,11 @@ from invdn.net.noise_head import KNOTS_8BIT, NoiseModel, gains_and_factors, knot
 
 log = logging.getLogger(__name__)
 
-#: Rounding to 8 bits, in both pictures: without it a likelihood has no bound where cameras clip.
+#: Rounding to 8 bits, in both pictures: without it a divergence has no bound where cameras clip.
 _ROUNDING_VARIANCE = 2.0 / 12.0 / 255.0**2
+#: Latents in which noise has one variance, at the finest scale and at the others.
+_WINDOW, _COARSE_WINDOW = 5, 3
+_LARGEST_LOG_RATIO = 4.0
 _SIMULATED_PX = 128
 _CHARACTER_BATCHES = 4  # of crops from which a single pair's character is measured
 
@@ -112,7 +116,7 @@ def train_noise(config: NoiseTrainConfig, base: Path) -> NoiseModel:
         rng = np.random.default_rng((config.seed, step))
         noisy, clean, level = _batch(folders, levels, shares, config, rng)
         target, noise = _latents(model, noisy, clean)
-        loss = likelihood_loss(model, clean, target, noise, level)
+        loss = divergence_loss(model, clean, target, noise, level)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.head.parameters(), 1.0)
@@ -140,22 +144,33 @@ def noise_level_8bit(pair: Pair) -> float:
     return max(0.5, math.sqrt(total / pair.noisy.size))
 
 
-def likelihood_loss(
+def divergence_loss(
     model: NoiseModel,
     image: Tensor,
     clean: tuple[Tensor, ...],
     noise: tuple[Tensor, ...],
     level: Tensor,
 ) -> Tensor:
-    """Mean negative log-likelihood of noise latents under N(0, σ²), up to a constant.
+    """Divergence of N(0, σ²) from the noise latents around each place, mean over all of them.
+
+    ``½ (r − 1 − ln r)`` with ``r`` = σ² over the mean of the squared noise in a small window, as
+    AKLD has it. The likelihood of single values would make σ² the mean of the variances that
+    pictures of a kind have at such a place, which a few strong ones decide; this makes it their
+    harmonic mean.
 
     ``image`` is the clean one, ``clean`` its latents.
     """
-    log_level = torch.log(level).view(-1, 1, 1, 1)
     total, count = image.new_zeros(()), 0
-    for log_sigma, n in zip(model.head(image, clean, level), noise, strict=True):
-        energy = (n**2 + _ROUNDING_VARIANCE) * torch.exp(-2.0 * log_sigma)
-        total = total + (0.5 * energy + log_sigma - log_level).sum()
+    for scale, (log_sigma, n) in enumerate(
+        zip(model.head(image, clean, level), noise, strict=True)
+    ):
+        side = _WINDOW if scale == 0 else _COARSE_WINDOW
+        energy = n**2 + _ROUNDING_VARIANCE
+        variance = F.avg_pool2d(energy, side, 1, side // 2, count_include_pad=False)
+        log_ratio = 2.0 * log_sigma - torch.log(variance)
+        # The exponential is bounded: a place without any noise is not worth more than that.
+        ratio = torch.exp(log_ratio.clamp_max(_LARGEST_LOG_RATIO))
+        total = total + 0.5 * (ratio - 1.0 - log_ratio).sum()
         count += n.numel()
     return total / count
 
