@@ -52,6 +52,9 @@ def test_white_noise_of_the_same_variance_is_that(small_net) -> None:  # type: i
     )
     # The real noise is white here: two draws of it differ by as much as their own fluctuation.
     assert 0.02 < white.aklds[0] < 0.12
+    moved = evaluation.kinds["the real noise, moved"]
+    assert 0.02 < moved.aklds[0] < 0.12
+    assert moved.sigma_8bit == pytest.approx(real.sigma_8bit, rel=0.03)
     with pytest.raises(ValueError, match="are equal"):
         evaluate_noise([pair(0.0)], NoiseModel(small_net))
     with pytest.raises(ValueError, match="no pairs"):

@@ -4,7 +4,9 @@ Compared are: the perturbation of the noisy photo's own latent (which starts fro
 noise from the clean photo alone, with the level estimated from the noisy one, and with all of its
 character; and, of the same variance as the real noise, white Gaussian noise and the camera
 simulation of the training. The first is another task than the others and is never mixed with
-them. All noisy pictures are rounded to 8 bits, as the real ones are.
+them. What an AKLD is worth says the real noise itself, moved to other places of the picture:
+correlated noise fluctuates, and where the real noise happens to be weak any other scores badly.
+All noisy pictures are rounded to 8 bits, as the real ones are.
 """
 
 from __future__ import annotations
@@ -192,7 +194,16 @@ def _kinds(real: Image, clean: Image, model: NoiseModel, epsilon: float) -> dict
         "from clean, like the noisy one": lambda seed: add_noise(clean, model, like, seed),
         "white Gaussian, same variance": white,
         "camera simulation, same variance": lambda seed: _simulated(clean, sigma, seed),
+        "the real noise, moved": lambda seed: _moved(real, clean, seed),
     }
+
+
+def _moved(real: Image, clean: Image, seed: int) -> Image:
+    """The clean image with the real noise of other places, a quarter of the image away or more."""
+    rng = np.random.default_rng(seed)
+    shift = [int(rng.integers(side // 4, side - side // 4 + 1)) for side in clean.shape[:2]]
+    moved: Image = clean + np.roll(real - clean, shift, (0, 1))
+    return moved
 
 
 def _simulated(clean: Image, sigma: float, seed: int) -> Image:
