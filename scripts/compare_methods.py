@@ -1,12 +1,14 @@
 """Measures the shipped model beside the classical methods, and writes the README's table of them.
 
-    python scripts/compare_methods.py scores ../data/val --methods photo,tv,wavelet,nlm,sparse,bm3d
-    python scripts/compare_methods.py times ../data/val --methods photo,tv,wavelet,nlm,sparse,bm3d
+    python scripts/compare_methods.py scores ../data/val --methods photo,fast
+    OMP_NUM_THREADS=1 taskset -c 1 python scripts/compare_methods.py times ../data/val \
+        --methods photo,fast,wavelet,tv,nlm,sparse,bm3d
 
-Each method is blind. ``scores`` measures on centre 256×256 crops, and only the methods that are
-named: the others keep what ``docs/methods.json`` says of them, so that new weights need only
-``--methods photo``. ``times`` measures all in one run on a few of the crops, one thread each, and
-wants an idle machine.
+Each method is blind. ``scores`` measures on centre 256×256 crops, and only the methods (and, with
+``--sets``, the sets) that are named: the others keep what ``docs/methods.json`` says of them, so
+that new weights need only ``--methods photo,fast``. ``times`` measures all in one run on a few of
+the crops, one thread each, and wants an idle machine; the classical methods' libraries are held to
+one thread from outside.
 """
 
 from __future__ import annotations
@@ -41,18 +43,22 @@ def main() -> None:
     parser.add_argument("what", choices=("scores", "times"))
     parser.add_argument("validation", type=Path, help="polyu/, sidd/, bsd23/")
     parser.add_argument("--methods", required=True)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     arguments = parser.parse_args()
     measured = json.loads(MEASURED.read_text("utf-8")) if MEASURED.exists() else {}
     names = arguments.methods.split(",")
-    measure = scores if arguments.what == "scores" else times
-    measure(arguments.validation, names, measured)
+    if arguments.what == "scores":
+        scores(arguments.validation, names, arguments.sets, measured)
+    else:
+        times(arguments.validation, names, measured)
     MEASURED.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n", "utf-8")
     write_table(measured)
 
 
-def scores(validation: Path, names: list[str], measured: dict[str, Any]) -> None:
+def scores(validation: Path, names: list[str], titles: list[str], measured: dict[str, Any]) -> None:
     """PSNR and SSIM of each named method on each set; remembered as soon as they are known."""
-    for title, (folder, sigma) in SETS.items():
+    for title in titles:
+        folder, sigma = SETS[title]
         pairs = folder_pairs(validation / folder, sigma_8bit=sigma, crop_px=CROP_PX)
         for name in names:
             with ExitStack() as resources:
