@@ -4,8 +4,9 @@ Compared are: the perturbation of the noisy photo's own latent (which starts fro
 noise from the clean photo alone, with the level estimated from the noisy one, and with all of its
 character; and, of the same variance as the real noise, white Gaussian noise and the camera
 simulation of the training. The first is another task than the others and is never mixed with
-them. What an AKLD is worth says the real noise itself, moved to other places of the picture:
-correlated noise fluctuates, and where the real noise happens to be weak any other scores badly.
+them. What an AKLD is worth says the real noise itself, moved to other places of the picture, where
+it no longer goes with brightness: correlated noise fluctuates, and where the real noise happens to
+be weak any other scores badly.
 All noisy pictures are rounded to 8 bits, as the real ones are.
 """
 
