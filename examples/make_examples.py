@@ -21,11 +21,10 @@ FOLDER = Path(__file__).parent
 def make(name: str, pixels: np.ndarray, shot: float, seed: int) -> None:
     """Photograph ``[S, S, 3]`` 8-bit pixels with a simulated camera, with noise and without."""
     config = CameraNoiseConfig(
-        shot_range=(shot, shot),
+        plain_probability=1.0,
+        plain_shot_range=(shot, shot),
         exposure_range=(0.8, 0.8),
         lens_blur_range_px=(0.4, 0.4),
-        processing_probability=0.0,
-        jpeg_probability=0.0,
     )
     generator = torch.Generator().manual_seed(seed)
     crop_px = pixels.shape[0] - MARGIN_PX
@@ -44,4 +43,4 @@ def make(name: str, pixels: np.ndarray, shot: float, seed: int) -> None:
 
 if __name__ == "__main__":
     make("astronaut", skimage.data.astronaut(), shot=4e-3, seed=1)
-    make("coffee", skimage.data.coffee()[:, 100:500], shot=3e-2, seed=2)
+    make("coffee", skimage.data.coffee()[:, 100:500], shot=5e-2, seed=2)
