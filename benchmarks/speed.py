@@ -1,22 +1,30 @@
 """Seconds a megapixel: our models, classical methods and the published network, in one run.
 
-    pip install '.[benchmark,eval,train]'
+    pip install '.[benchmark,eval,train]'                       # openvino and bm3d if wanted
     python benchmarks/speed.py                                  # all of it: an hour or two
-    python benchmarks/speed.py --sizes 12 --threads 2 --methods photo,nlm
+    python benchmarks/speed.py --tables speed --sizes 12 --threads 2 --methods photo,nlm
 
 Each measurement is taken in a process of its own: one warm-up on a small crop, then the median of
 ``--rounds`` runs, and the process's peak resident memory. The floor of a model is the time that its
-multiply-adds take at the throughput of 3×3 convolutions of 48 channels, measured in the same run.
+multiply-adds take at the throughput of 3×3 convolutions of 48 channels, the best of the same run.
 "JPEG to JPEG" is ``invdn denoise``, from the start of its process to the end. Of slow methods,
 sizes that would take longer than ``--limit`` seconds are left out, judging by the size before.
+
+Where the package ``openvino`` is installed, our models also run in OpenVINO's own runtime
+(``openvino-f32:photo``, ``openvino-bf16:photo``), with the largest difference from what ONNX
+Runtime makes of the same megapixel: a reference for the speed, not a way to use them.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib.metadata
+import importlib.util
 import itertools
 import json
 import os
+import platform
 import resource
 import statistics
 import subprocess
@@ -29,6 +37,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from memory import make, peak_mb
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -38,6 +47,10 @@ CLASSICAL = {
     "bm3d": "BM3D",
 }
 PUBLISHED = "published"
+#: Before the name or the path of one of our models, with a precision: ``openvino-bf16:photo``.
+OPENVINO = "openvino-"
+PRECISIONS = "f32", "bf16"
+TABLES = "speed", "memory", "start"
 FLOOR_CHANNELS = 48
 
 
@@ -47,98 +60,183 @@ def main() -> None:
         print(json.dumps(CHILDREN[sys.argv[2]](*sys.argv[3:])))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--tables", default=",".join(TABLES), help="some of %(default)s")
     parser.add_argument("--sizes", default="0.25,2,12,48", help="megapixels")
+    parser.add_argument("--memory-sizes", default="12,100", help="megapixels, for our models")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--methods", help="names of models, paths of .onnx files, nlm, tv, …")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--limit", type=float, default=300, help="seconds of one round")
     options = parser.parse_args()
+    tables, all_threads = options.tables.split(","), options.threads.split(",")
     sizes = [float(size) for size in options.sizes.split(",")]
     methods = options.methods.split(",") if options.methods else _all_methods()
+    ours = [method for method in methods if _is_ours(method)]
+    print(_machine())
     with tempfile.TemporaryDirectory() as folder:
-        if PUBLISHED in methods:
-            path = Path(folder) / f"{PUBLISHED}.onnx"
-            _child("export", path)
-            methods[methods.index(PUBLISHED)] = str(path)
-        for threads in options.threads.split(","):
-            _compare(methods, sizes, threads, options.rounds, options.limit, Path(folder))
-        _start_up([method for method in methods if method not in CLASSICAL], Path(folder))
+        if "speed" in tables:
+            if PUBLISHED in methods:
+                path = Path(folder) / f"{PUBLISHED}.onnx"
+                _child("export", path)
+                methods[methods.index(PUBLISHED)] = str(path)
+            for threads in all_threads:
+                _compare(methods, sizes, threads, options.rounds, options.limit, Path(folder))
+        if "memory" in tables:
+            memory_sizes = [float(size) for size in options.memory_sizes.split(",")]
+            _memory(ours, memory_sizes, all_threads[-1], Path(folder))
+        if "start" in tables:
+            _start_up(ours, all_threads[-1], options.rounds, Path(folder))
 
 
 def _all_methods() -> list[str]:
     from invdn.runtime import shipped_models
 
-    return [*shipped_models(), *CLASSICAL, PUBLISHED]
+    models = list(shipped_models())
+    methods = [*models, *CLASSICAL, PUBLISHED]
+    if importlib.util.find_spec("openvino"):
+        methods += [f"{OPENVINO}{kind}:{model}" for model in models for kind in PRECISIONS]
+    return methods
+
+
+def _is_ours(method: str) -> bool:
+    """Whether it is a model of ours in ONNX Runtime."""
+    return method not in (*CLASSICAL, PUBLISHED) and not method.startswith(OPENVINO)
+
+
+def _label(method: str) -> str:
+    """What tables call it: models by their file's name."""
+    runtime, _, model = method.rpartition(":")
+    name = Path(model).stem if model.endswith(".onnx") else model
+    return f"{name}, {runtime.replace(OPENVINO, 'OpenVINO ')}" if runtime else name
+
+
+def _machine() -> str:
+    """The processor, what matters of its instructions, and the versions of libraries."""
+    name, instructions = platform.processor(), ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        facts = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
+        name = facts.get("model name", name)
+        known = {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"}
+        instructions = " ".join(sorted(known.intersection(facts.get("flags", "").split())))
+    versions = []
+    for package in ("onnxruntime", "opencv-python-headless", "scikit-image", "bm3d", "openvino"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{package} {importlib.metadata.version(package)}")
+    return f"{name}, {os.cpu_count()} cores, {instructions}; {', '.join(versions)}"
 
 
 def _compare(
     methods: list[str], sizes: list[float], threads: str, rounds: int, limit: float, folder: Path
 ) -> None:
     """One table for one number of threads."""
-    throughput = _child("convolutions", threads)["operations_per_second"]
+    # On a shared host one process can run at three quarters of the next one's speed.
+    tries = [_child("convolutions", threads) for _ in range(3)]
+    throughput = max(found["operations_per_second"] for found in tries)
     print(f"\n{threads} thread(s); 3×3 convolutions: {throughput / 1e9:.0f} GFLOP/s\n")
-    print("| method | MP | s/MP | of NLM | floor, s/MP | of the floor | JPEG to JPEG | peak MB |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| method | MP | s/MP | of NLM | floor, s/MP | of the floor | JPEG to JPEG, s/MP | peak MB "
+        "| from ONNX Runtime, grey levels |"
+    )
+    print("| --- " * 9 + "|")
+    measured: dict[tuple[str, float], float] = {}
     for size in sizes:
-        reference: float | None = None
         for method in sorted(methods, key=lambda name: name != "nlm"):
+            label = _label(method)
             expected = SECONDS_A_MEGAPIXEL.get(method, 0.0) * size
             if expected > limit:
-                print(f"| {Path(method).stem} | {size:g} | left out: {expected:.0f} s |")
+                print(f"| {label} | {size:g} | left out: {expected:.0f} s |" + " |" * 6)
                 continue
             found = _child("method", method, size, threads, rounds)
             if "missing" in found:
-                print(f"| {method} | {size:g} | not installed: {found['missing']} |")
+                print(f"| {label} | {size:g} | not installed: {found['missing']} |" + " |" * 6)
                 continue
-            taken = SECONDS_A_MEGAPIXEL[method] = found["seconds"] / size
-            if method == "nlm":
-                reference = taken
-            cells = [Path(method).stem, f"{size:g}", f"{taken:.3f}"]
+            taken = found["seconds"] / size
+            SECONDS_A_MEGAPIXEL[method] = measured[label, size] = taken
+            reference = measured.get(("nlm", size))
+            cells = [label, f"{size:g}", f"{taken:.3f}"]
             cells.append(f"{taken / reference:.2f}" if reference else "")
-            if method in CLASSICAL:
+            if method in CLASSICAL or method.startswith(OPENVINO):
                 cells += ["", "", ""]
             else:
                 floor = 2 * found["macs_per_pixel"] * 1e6 / throughput
-                in_all = (
-                    "" if "/" in method else f"{_jpeg_to_jpeg(method, size, threads, folder):.3f}"
-                )
-                cells += [f"{floor:.3f}", f"{floor / taken:.0%}", in_all]
-            print(f"| {' | '.join(cells)} | {found['peak_mb']:.0f} |", flush=True)
+                in_all = _jpeg_to_jpeg(method, size, threads, rounds, folder) / size
+                cells += [f"{floor:.3f}", f"{floor / taken:.0%}", f"{in_all:.3f}"]
+            cells.append(f"{found['peak_mb']:.0f}")
+            cells.append(f"{found['difference']:.3f}" if "difference" in found else "")
+            print(f"| {' | '.join(cells)} |", flush=True)
+    for size in sizes:
+        fast, published = measured.get(("fast", size)), measured.get((PUBLISHED, size))
+        if fast and published:
+            times = published / fast
+            print(f"\nAt {size:g} MP fast is {times:.0f} times as fast as the published network.")
 
 
 #: What has been measured, to know what would take too long.
 SECONDS_A_MEGAPIXEL: dict[str, float] = {}
 
 
-def _jpeg_to_jpeg(model: str, size: float, threads: str, folder: Path) -> float:
-    """Seconds a megapixel of the command."""
+def _jpeg_to_jpeg(model: str, size: float, threads: str, rounds: int, folder: Path) -> float:
+    """Seconds of the command, the median of the rounds."""
     photo = folder / f"{size:g}.jpg"
     if not photo.exists():
         _child("picture", photo, size)
-    command = [sys.executable, "-m", "invdn.cli", "denoise", str(photo), "-o", str(folder / "out")]
-    command += ["--model", model, "--threads", threads, "--overwrite"]
-    start = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    return (time.perf_counter() - start) / size
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        subprocess.run(_command(photo, model, threads), check=True, capture_output=True)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
 
 
-def _start_up(models: list[str], folder: Path) -> None:
-    """Where the time goes before the first pixel, and a small photo in all."""
-    print("\n| model | import, s | load, s | first tile of 512², s | JPEG of 512² in all, s |")
-    print("| --- | --- | --- | --- | --- |")
+def _command(photo: Path, model: str, threads: str) -> list[str]:
+    command = [sys.executable, "-m", "invdn.cli", "denoise", str(photo)]
+    command += ["-o", str(photo.parent / "out"), "--overwrite"]
+    return [*command, "--model", model, "--threads", threads]
+
+
+def _memory(models: list[str], sizes: list[float], threads: str, folder: Path) -> None:
+    """What the command's processes need together, JPEG to JPEG."""
+    if not sys.platform.startswith("linux"):
+        print("\nThe command's memory is only measured on Linux.")
+        return
+    print(f"\n{threads} thread(s)\n\n| model | MP | peak MB of the command | JPEG to JPEG, s/MP |")
+    print("| --- " * 4 + "|")
+    for size in sizes:
+        photo = folder / f"memory-{size:g}.jpg"
+        height = round((size * 1e6 / 1.5) ** 0.5)
+        make(photo, round(1.5 * height), height)
+        for model in models:
+            start = time.perf_counter()
+            peak = peak_mb(_command(photo, model, threads))
+            taken = (time.perf_counter() - start) / size
+            print(f"| {_label(model)} | {size:g} | {peak:.0f} | {taken:.3f} |", flush=True)
+
+
+def _start_up(models: list[str], threads: str, rounds: int, folder: Path) -> None:
+    """Where the time goes before the first pixel, and a small photo in all; medians."""
+    print(f"\n{threads} thread(s)\n")
+    print("| model | import, s | session, s | first tile of 512², s | JPEG of 512² in all, s |")
+    print("| --- " * 5 + "|")
     for model in models:
-        found = _child("start", model)
-        seconds = [found[key] for key in ("import", "load", "first_tile")]
-        size = 512 * 512 / 1e6
-        seconds.append(_jpeg_to_jpeg(model, size, str(os.cpu_count()), folder) * size)
-        print(f"| {Path(model).stem} | {' | '.join(f'{value:.2f}' for value in seconds)} |")
+        command = [sys.executable, str(Path(__file__).with_name("start_up.py")), model, threads]
+        starts = [_json_of(command) for _ in range(rounds)]
+        parts = ("import", "session", "first_tile")
+        seconds = [statistics.median(start[part] for start in starts) for part in parts]
+        seconds.append(_jpeg_to_jpeg(model, 512 * 512 / 1e6, threads, rounds, folder))
+        print(f"| {_label(model)} | {' | '.join(f'{value:.2f}' for value in seconds)} |")
 
 
 # --- in a process of its own ---------------------------------------------------------------------
 
 
 def _child(what: str, *arguments: object) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--child", what, *map(str, arguments)]
+    return _json_of([sys.executable, __file__, "--child", what, *map(str, arguments)])
+
+
+def _json_of(command: list[str]) -> dict[str, Any]:
+    """The last line that a command prints."""
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
     return result
@@ -150,21 +248,28 @@ def _measure_method(method: str, size: str, threads: str, rounds: str) -> dict[s
         denoise, macs = _method(method, int(threads))
     except ImportError as error:
         return {"missing": str(error)}
-    denoise(np.ascontiguousarray(image[:256, :256]))
+    # OpenVINO compiles each shape of a tile when it first sees it.
+    warm_up = image if method.startswith(OPENVINO) else np.ascontiguousarray(image[:256, :256])
+    denoise(warm_up)
     seconds = []
     for _ in range(int(rounds)):
         start = time.perf_counter()
         denoise(image)
         seconds.append(time.perf_counter() - start)
-    return {
+    found = {
         # The picture has not exactly the size that was asked for.
         "seconds": statistics.median(seconds) * float(size) / (image.size / 3e6),
         "macs_per_pixel": macs,
         "peak_mb": _peak_mb(),
     }
+    if method.startswith(OPENVINO):
+        crop = image[:1000, :1000].astype(np.float32) / np.float32(255)
+        by_onnx_runtime, _ = _method(method.partition(":")[2], int(threads))
+        found["difference"] = 255 * float(np.abs(denoise(crop) - by_onnx_runtime(crop)).max())
+    return found
 
 
-def _method(method: str, threads: int) -> tuple[Callable[[Pixels], object], int]:
+def _method(method: str, threads: int) -> tuple[Callable[[npt.NDArray[Any]], Any], int]:
     """What takes a picture, and its multiply-adds a pixel, if it is one of our models."""
     if method == "nlm":
         import cv2
@@ -179,10 +284,18 @@ def _method(method: str, threads: int) -> tuple[Callable[[Pixels], object], int]
     if method == "bm3d":
         import bm3d
 
-        return lambda image: bm3d.bm3d_rgb(image / 255.0, 12 / 255), 0
-    import invdn
+        profile = bm3d.BM3DProfile()
+        profile.num_threads = threads
+        return lambda image: bm3d.bm3d_rgb(image / 255.0, 12 / 255, profile), 0
+    if method.startswith(OPENVINO):
+        from openvino_runtime import load
 
-    denoiser = invdn.load(method, threads=threads)
+        runtime, _, model = method.partition(":")
+        denoiser = load(model, runtime.removeprefix(OPENVINO), threads)
+    else:
+        import invdn
+
+        denoiser = invdn.load(method, threads=threads)
     return denoiser, denoiser.info.macs_per_pixel
 
 
@@ -222,18 +335,6 @@ def _measure_convolutions(threads: str) -> dict[str, Any]:
     return {"operations_per_second": operations / min(seconds)}
 
 
-def _measure_start(model: str) -> dict[str, float]:
-    begin = time.perf_counter()
-    import invdn
-
-    imported = time.perf_counter()
-    denoiser = invdn.load(model)
-    loaded = time.perf_counter()
-    denoiser(np.zeros((512, 512, 3), np.uint8))
-    done = time.perf_counter()
-    return {"import": imported - begin, "load": loaded - imported, "first_tile": done - loaded}
-
-
 def _make_picture(path: str, size: str) -> dict[str, Any]:
     import pyvips
 
@@ -255,7 +356,6 @@ def _export_published(path: str) -> dict[str, Any]:
 CHILDREN: dict[str, Callable[..., dict[str, Any]]] = {
     "method": _measure_method,
     "convolutions": _measure_convolutions,
-    "start": _measure_start,
     "picture": _make_picture,
     "export": _export_published,
 }
