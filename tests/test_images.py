@@ -361,6 +361,22 @@ def test_jpeg_quality_is_kept_unless_rough_or_told(
     assert (facts.quality, facts.subsampled) == (after, True)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_large_jpeg_is_written_as_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    pixels = picture()
+    area = pixels.shape[0] * pixels.shape[1]
+    monkeypatch.setattr(writing, "LARGEST_WHOLE_JPEG_PX", area if whole else area - 1)
+    image = pyvips.Image.new_from_array(pixels)
+    image.jpegsave(str(tmp_path / "a.jpg"), Q=95, interlace=True)
+    write(read(tmp_path / "a.jpg"), tmp_path / "b.jpg")
+    again = read(tmp_path / "b.jpg")
+    assert again.jpeg is not None
+    assert again.jpeg.progressive is whole
+    assert again.jpeg.quality == 95
+
+
 def test_jpeg_settings_are_found_behind_long_metadata(tmp_path: Path) -> None:
     image = pyvips.Image.new_from_array(picture())
     jpeg = image.jpegsave_buffer(Q=93, subsample_mode="on")

@@ -32,6 +32,9 @@ from invdn.images.vips import detail, vips
 DEFAULT_JPEG_QUALITY = 92
 MIN_KEPT_JPEG_QUALITY = 90
 """A rough JPEG is not written as roughly again: its blocks would come back on top of the result."""
+LARGEST_WHOLE_JPEG_PX = 32_000_000
+"""A larger JPEG is written as it comes, baseline and with the standard's codes: for codes of its own
+or progressive scans the encoder would hold all coefficients, 6 bytes a pixel."""
 DEFAULT_WEBP_QUALITY = 90
 DEFAULT_AVIF_QUALITY = 90
 
@@ -206,7 +209,8 @@ def encode_image(
     elif format == "jpeg":
         _set_iptc(image)
         head = _JpegHead(photo)
-        _save(image.jpegsave_target, head, file, keep=keep, **_jpeg_options(photo.jpeg, quality))
+        options = _jpeg_options(photo.jpeg, quality, image.width * image.height)
+        _save(image.jpegsave_target, head, file, keep=keep, **options)
     elif format == "png":
         _save(image.pngsave_target, _PngHead(photo), file, keep=keep)
     elif format == "avif":
@@ -309,14 +313,15 @@ def _save(save: Any, head: _JpegHead | _PngHead, file: BinaryIO, **options: Any)
         file.writelines(head(bytes(first)))
 
 
-def _jpeg_options(facts: JpegFacts | None, quality: int | None) -> dict[str, Any]:
+def _jpeg_options(facts: JpegFacts | None, quality: int | None, pixels: int) -> dict[str, Any]:
+    whole = pixels <= LARGEST_WHOLE_JPEG_PX
     if facts is None:
-        return {"Q": quality or DEFAULT_JPEG_QUALITY, "optimize_coding": True}
+        return {"Q": quality or DEFAULT_JPEG_QUALITY, "optimize_coding": whole}
     return {
         "Q": quality or max(facts.quality, MIN_KEPT_JPEG_QUALITY),
         "subsample_mode": "on" if facts.subsampled else "off",
-        "interlace": facts.progressive,
-        "optimize_coding": True,
+        "interlace": facts.progressive and whole,
+        "optimize_coding": whole,
     }
 
 
