@@ -1,6 +1,6 @@
 """Short training runs of equal time, one change at a time, and a table of what each is worth.
 
-    python scripts/ablate.py configs/ablations.toml --root ../data --minutes 2 --seeds 0,1,2 \
+    python scripts/ablate.py scripts/ablations.toml --root ../data --minutes 2 --seeds 0,1,2 \
         -o ablations.jsonl
 
 Every run gets as many steps as fit into the given processor time of the training process (what it

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyvips
 
+from invdn.config import TrainConfig, build, read_toml
 from invdn.net.invdn import InvDN, LevelConfig
 from samples import scene
 
@@ -86,6 +87,13 @@ def test_a_change_replaces_what_it_names(tmp_path: Path) -> None:
     assert result["macs_per_pixel"] == macs(12)
     assert result["steps"] >= 60
     assert "as it is" not in table
+
+
+def test_the_changes_that_come_with_it_are_valid() -> None:
+    table = read_toml(REPOSITORY / "scripts/ablations.toml")
+    build(TrainConfig, table["base"], "base")
+    for variant in table["variant"]:
+        build(TrainConfig, {"run": "run"} | variant.get("set", {}), variant["name"])
 
 
 def macs(posterior_width: int) -> float:

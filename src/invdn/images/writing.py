@@ -33,8 +33,8 @@ DEFAULT_JPEG_QUALITY = 92
 MIN_KEPT_JPEG_QUALITY = 90
 """A rough JPEG is not written as roughly again: its blocks would come back on top of the result."""
 LARGEST_WHOLE_JPEG_PX = 32_000_000
-"""A larger JPEG is written as it comes, baseline and with the standard's codes: for codes of its own
-or progressive scans the encoder would hold all coefficients, 6 bytes a pixel."""
+"""A larger JPEG is written as it comes, baseline and with the standard's codes: for codes of its
+own or progressive scans the encoder would hold all coefficients, 6 bytes a pixel."""
 DEFAULT_WEBP_QUALITY = 90
 DEFAULT_AVIF_QUALITY = 90
 
