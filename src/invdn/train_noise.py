@@ -26,7 +26,14 @@ from invdn.data.patches import (
     to_tensor,
 )
 from invdn.export import ExportError, load_network
-from invdn.net.noise_head import KNOTS_8BIT, NoiseModel, gains_and_factors, knot, scales
+from invdn.net.noise_head import (
+    KNOTS_8BIT,
+    NoiseModel,
+    deviations_and_correlation,
+    gains_and_factors,
+    knot,
+    scales,
+)
 
 log = logging.getLogger(__name__)
 
@@ -268,8 +275,7 @@ def _measure_correlations(
                 covariance = moments[i][k_known]
             else:
                 covariance = moments[i][k]
-            deviation = covariance.diagonal().clamp_min(1e-12).sqrt()
-            correlation = covariance / torch.outer(deviation, deviation)
+            _, correlation = deviations_and_correlation(covariance)
             getattr(model.head, f"correlation_{i}")[k] = correlation
 
 

@@ -128,13 +128,18 @@ def gains_and_factors(
     """
     gains, factors = [], []
     for moment, number in zip(moments, samples, strict=True):
-        covariance = moment / number
-        deviation = covariance.diagonal().clamp_min(1e-12).sqrt()
+        deviation, correlation = deviations_and_correlation(moment / number)
         gains.append(deviation)
-        factors.append(correlation_factor(covariance / torch.outer(deviation, deviation)))
+        factors.append(correlation_factor(correlation))
     energy = sum(float((g**2).sum()) * n for g, n in zip(gains, samples, strict=True))
     overall = math.sqrt(energy / sum(len(g) * n for g, n in zip(gains, samples, strict=True)))
     return tuple(gain / overall for gain in gains), tuple(factors)
+
+
+def deviations_and_correlation(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """``[C, C]`` → ``[C]`` and ``[C, C]``; a channel without noise counts as one with little."""
+    deviation = covariance.diagonal().clamp_min(1e-12).sqrt()
+    return deviation, covariance / torch.outer(deviation, deviation)
 
 
 def correlation_factor(correlation: Tensor) -> Tensor:

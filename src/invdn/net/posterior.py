@@ -30,6 +30,12 @@ class ResidualPair(nn.Module):
         return x + correction
 
 
+def gated(z: Tensor, gate_and_bias: Tensor) -> Tensor:
+    """``z · σ(a) + b``: ``z`` is ``[N, C, H, W]``, ``a, b`` are the halves of ``[N, 2C, H, W]``."""
+    a, b = gate_and_bias.chunk(2, dim=1)
+    return z * torch.sigmoid(a) + b
+
+
 class Posterior(nn.Module):
     """``ẑ = z · σ(a) + b`` with ``a, b`` computed from ``z`` and a context.
 
@@ -55,9 +61,7 @@ class Posterior(nn.Module):
         """The estimate of the clean latent, and the features ``[N, width, H, W]`` behind it."""
         x = z if context is None else torch.cat((context, z), dim=1)
         features: Tensor = self.pairs(self.conv_in(x))
-        gate_and_bias: Tensor = self.conv_out(features)
-        a, b = gate_and_bias.chunk(2, dim=1)
-        return z * torch.sigmoid(a) + b, features
+        return gated(z, self.conv_out(features)), features
 
 
 class Survey(nn.Module):

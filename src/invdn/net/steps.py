@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from invdn.net.coupling import Coupling, CouplingSubnet
 from invdn.net.haar import Haar, SmoothHaar
 from invdn.net.invdn import InvDN, Level
-from invdn.net.posterior import Posterior
+from invdn.net.posterior import Posterior, gated
 
 
 class TwoSteps(nn.Module):
@@ -97,8 +97,7 @@ def _restore(posterior: nn.Module, seen: Tensor, z: Tensor) -> tuple[Tensor, Ten
     """As :class:`invdn.net.posterior.Posterior`, with context and ``z`` joined already."""
     assert isinstance(posterior, Posterior)
     features: Tensor = posterior.pairs(posterior.conv_in(seen))
-    a, b = posterior.conv_out(features).chunk(2, dim=1)
-    return z * torch.sigmoid(a) + b, features
+    return gated(z, posterior.conv_out(features)), features
 
 
 class _TwoInputs(nn.Module):
@@ -121,9 +120,7 @@ class _TwoInputs(nn.Module):
     def forward(self, context: Tensor, z: Tensor) -> Tensor:
         """The estimate of the clean ``z``."""
         x = F.conv2d(context, self.context, self.bias, padding=1) + F.conv2d(z, self.z, padding=1)
-        a, b = self.conv_out(self.pairs(x)).chunk(2, dim=1)
-        estimate: Tensor = z * torch.sigmoid(a) + b
-        return estimate
+        return gated(z, self.conv_out(self.pairs(x)))
 
 
 class _PairLevel(nn.Module):
