@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from invdn.net.coupling import scale_last_layer
 from invdn.net.invdn import InvDN, LevelConfig
 from invdn.net.posterior import Posterior, ResidualPair
 
@@ -16,10 +17,11 @@ from invdn.net.posterior import Posterior, ResidualPair
 def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor]) -> InvDN:
     """A network with other posteriors, whose weights are those of ``net`` where they fit.
 
-    A posterior may get narrower and lose residual pairs: of its features those stay whose energy
-    on the images, times that of the weights that use them, is largest, and of its pairs the first.
-    Surveys and hints may come or go: the weights that use new ones begin at 0. So a network that
-    only gains them computes what ``net`` does, exactly, and a narrower one nearly.
+    A posterior may get narrower, and lose or gain residual pairs: of its features those stay whose
+    energy on the images, times that of the weights that use them, is largest, and of its pairs the
+    first; a new pair comes last and begins by adding 0. Surveys and hints may come or go: the
+    weights that use new ones begin at 0. So a network that only gains them computes what ``net``
+    does, exactly, and a narrower one nearly.
 
     Source of the growth: T. Chen et al., *Net2Net*, ICLR 2016; of the choice of features, in
     spirit: P. Molchanov et al., *Pruning Convolutional Neural Networks*, ICLR 2017.
@@ -31,8 +33,8 @@ def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor])
             multiples of ``net.multiple``; used only where something gets narrower.
 
     Raises:
-        ValueError: where the sizes differ in something else, or a posterior would get wider,
-            deeper, or a survey or hint of another width than it has.
+        ValueError: where the sizes differ in something else, or a posterior would get wider, or a
+            survey or hint of another width than it has.
     """
     levels = tuple(levels)
     _check(net.config, levels)
@@ -51,6 +53,8 @@ def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor])
         for pair, other, hidden in pairs:
             _take(pair.conv1, other.conv1, hidden, kept.stream)
             _take(pair.conv2, other.conv2, kept.stream, hidden)
+        for pair in _pairs(target)[old.posterior_pairs :]:
+            scale_last_layer(pair.conv2, 0.0)
         _take(target.conv_out, source.conv_out, slice(None), kept.stream)
     for name, survey in result.surveys.items():
         if name in net.surveys:
@@ -78,8 +82,8 @@ def _check(old: Sequence[LevelConfig], new: Sequence[LevelConfig]) -> None:
     for a, b in zip(old, new, strict=True):
         if (a.blocks, a.coupling_width, a.kept) != (b.blocks, b.coupling_width, b.kept):
             raise ValueError("couplings and kept channels must stay as they are")
-        if b.posterior_width > a.posterior_width or b.posterior_pairs > a.posterior_pairs:
-            raise ValueError("a posterior can get narrower and lose pairs, not the other way")
+        if b.posterior_width > a.posterior_width:
+            raise ValueError("a posterior can get narrower, not wider")
         if (a.survey and b.survey not in (0, a.survey)) or (a.hint and b.hint not in (0, a.hint)):
             raise ValueError("a survey or hint can come or go, not change its width")
 
