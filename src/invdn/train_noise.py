@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
@@ -82,6 +83,38 @@ class NoiseTrainConfig:
     """Of PyTorch; 0 takes all cores."""
 
 
+@dataclass(frozen=True)
+class _Pool:
+    """Pairs to draw crops from, by folder."""
+
+    pairs: list[list[Pair]]
+    levels_8bit: list[list[float]]
+    """Of each pair's noise, see :func:`noise_level_8bit`."""
+    shares: npt.NDArray[np.float64]
+    """Of each folder among the crops; they sum to 1."""
+
+    def only(self, folder: int, number: int) -> _Pool:
+        """The pool of a single pair."""
+        pair, level = self.pairs[folder][number], self.levels_8bit[folder][number]
+        return _Pool([[pair]], [[level]], np.ones(1))
+
+    def batch(
+        self, config: NoiseTrainConfig, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(noisy, clean, level): ``[N, 3, crop, crop]`` twice, and ``[N]`` in the [0, 1] range."""
+        noisy, clean, level = [], [], []
+        for _ in range(config.crops):
+            folder = int(rng.choice(len(self.pairs), p=self.shares))
+            number = int(rng.integers(len(self.pairs[folder])))
+            pair = self.pairs[folder][number]
+            window = random_window(pair.clean.shape, config.crop_px, rng)
+            turn = int(rng.integers(8))
+            noisy.append(dihedral(pair.noisy[window], turn))
+            clean.append(dihedral(pair.clean[window], turn))
+            level.append(self.levels_8bit[folder][number] / 255.0)
+        return to_tensor(noisy), to_tensor(clean), torch.tensor(level)
+
+
 def train_noise_from_config_file(path: Path) -> None:
     """Train as a settings file says.
 
@@ -109,19 +142,13 @@ def train_noise(config: NoiseTrainConfig, base: Path) -> NoiseModel:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     model = NoiseModel(load_network(base / config.denoiser), config.characters)
-    folders = [_usable(load_pairs(base / config.root / p.folder), config) for p in config.pairs]
-    weights = [p.weight for p in config.pairs]
-    if config.camera_weight > 0:
-        folders.append(_simulated_pairs(base / config.root, config))
-        weights.append(config.camera_weight)
-    levels = [[noise_level_8bit(p) for p in pairs] for pairs in folders]
-    shares = np.array(weights) / sum(weights)
+    pool = _load_pool(base / config.root, config)
 
     optimiser = torch.optim.Adam(model.head.parameters(), lr=config.learning_rate)
     started, losses = time.monotonic(), []
     for step in range(config.steps):
         rng = np.random.default_rng((config.seed, step))
-        noisy, clean, level = _batch(folders, levels, shares, config, rng)
+        noisy, clean, level = pool.batch(config, rng)
         target, noise = _latents(model, noisy, clean)
         loss = divergence_loss(model, clean, target, noise, level)
         optimiser.zero_grad(set_to_none=True)
@@ -136,9 +163,9 @@ def train_noise(config: NoiseTrainConfig, base: Path) -> NoiseModel:
             log.info("step %d  loss %.4f  %.3f s/step", step + 1, np.mean(losses), seconds)
             started, losses = time.monotonic(), []
 
-    _measure_correlations(model, folders, levels, shares, config)
-    _measure_characters(model, folders, levels, shares, config)
-    _store_levels(model, levels, shares)
+    _measure_correlations(model, pool, config)
+    _measure_characters(model, pool, config)
+    _store_levels(model, pool)
     save_noise_model(model, base / config.output, config)
     return model
 
@@ -191,32 +218,22 @@ def _latents(
     return target, tuple(y - x for y, x in zip(scales(model.net(noisy)), target, strict=True))
 
 
+def _load_pool(root: Path, config: NoiseTrainConfig) -> _Pool:
+    """All that the settings name."""
+    folders = [_usable(load_pairs(root / p.folder), config) for p in config.pairs]
+    weights = [p.weight for p in config.pairs]
+    if config.camera_weight > 0:
+        folders.append(_simulated_pairs(root, config))
+        weights.append(config.camera_weight)
+    levels = [[noise_level_8bit(p) for p in pairs] for pairs in folders]
+    return _Pool(folders, levels, np.array(weights) / sum(weights))
+
+
 def _usable(pairs: list[Pair], config: NoiseTrainConfig) -> list[Pair]:
     usable = [p for p in pairs if min(p.clean.shape[:2]) >= config.crop_px]
     if not usable:
         raise ValueError(f"no photo is larger than a crop of {config.crop_px}")
     return usable
-
-
-def _batch(
-    folders: list[list[Pair]],
-    levels: list[list[float]],
-    shares: np.ndarray,
-    config: NoiseTrainConfig,
-    rng: np.random.Generator,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(noisy, clean, level): ``[N, 3, crop, crop]`` twice, and ``[N]`` in the [0, 1] range."""
-    noisy, clean, level = [], [], []
-    for _ in range(config.crops):
-        folder = int(rng.choice(len(folders), p=shares))
-        number = int(rng.integers(len(folders[folder])))
-        pair = folders[folder][number]
-        window = random_window(pair.clean.shape, config.crop_px, rng)
-        turn = int(rng.integers(8))
-        noisy.append(dihedral(pair.noisy[window], turn))
-        clean.append(dihedral(pair.clean[window], turn))
-        level.append(levels[folder][number] / 255.0)
-    return to_tensor(noisy), to_tensor(clean), torch.tensor(level)
 
 
 def _simulated_pairs(root: Path, config: NoiseTrainConfig) -> list[Pair]:
@@ -243,20 +260,14 @@ def _simulated_pairs(root: Path, config: NoiseTrainConfig) -> list[Pair]:
 
 
 @torch.no_grad()
-def _measure_correlations(
-    model: NoiseModel,
-    folders: list[list[Pair]],
-    levels: list[list[float]],
-    shares: np.ndarray,
-    config: NoiseTrainConfig,
-) -> None:
+def _measure_correlations(model: NoiseModel, pool: _Pool, config: NoiseTrainConfig) -> None:
     """Correlation between a scale's channels near each knot, of noise divided by its σ."""
     count = len(model.head.heads)
     moments = [torch.zeros_like(getattr(model.head, f"correlation_{i}")) for i in range(count)]
     seen = torch.zeros(len(KNOTS_8BIT))
     for number in range(64):
         rng = np.random.default_rng((config.seed, config.steps, number))
-        noisy, clean, level = _batch(folders, levels, shares, config, rng)
+        noisy, clean, level = pool.batch(config, rng)
         target, noise = _latents(model, noisy, clean)
         sigmas = model.head(clean, target, level)
         for sample, sample_level in enumerate(level.tolist()):
@@ -280,46 +291,38 @@ def _measure_correlations(
 
 
 @torch.no_grad()
-def _measure_characters(
-    model: NoiseModel,
-    folders: list[list[Pair]],
-    levels: list[list[float]],
-    shares: np.ndarray,
-    config: NoiseTrainConfig,
-) -> None:
+def _measure_characters(model: NoiseModel, pool: _Pool, config: NoiseTrainConfig) -> None:
     """Gains and correlations of single pairs, relative to what the head says."""
     head = model.head
-    edges = np.rint(config.characters * np.cumsum(shares)).astype(int)
+    edges = np.rint(config.characters * np.cumsum(pool.shares)).astype(int)
     edges[-1] = config.characters
     for number in range(config.characters):
         folder = int(np.searchsorted(edges, number, side="right"))
         first = edges[folder - 1] if folder else 0
         place = (number - first) / (edges[folder] - first)
-        chosen = int(place * len(folders[folder]))
-        level = levels[folder][chosen]
-        one = ([[folders[folder][chosen]]], [[level]], np.ones(1))
+        chosen = pool.only(folder, int(place * len(pool.pairs[folder])))
         moments = [torch.zeros(0)] * len(head.heads)
         samples = [0] * len(head.heads)
         for batch in range(_CHARACTER_BATCHES):
             rng = np.random.default_rng((config.seed, config.steps, 1, number, batch))
-            noisy, clean, levels_of_crops = _batch(*one, config, rng)
+            noisy, clean, level = chosen.batch(config, rng)
             target, noise = _latents(model, noisy, clean)
-            log_sigmas = head(clean, target, levels_of_crops)
+            log_sigmas = head(clean, target, level)
             for i, (n, log_sigma) in enumerate(zip(noise, log_sigmas, strict=True)):
                 u = (n / log_sigma.exp()).transpose(0, 1).flatten(1)  # [C, places]
                 moments[i] = u @ u.T + (moments[i] if batch else 0.0)
                 samples[i] += u.shape[1]
-        head.character_levels_8bit[number] = level
+        head.character_levels_8bit[number] = chosen.levels_8bit[0][0]
         gains, factors = gains_and_factors(moments, samples)
         for i, (gain, factor) in enumerate(zip(gains, factors, strict=True)):
             getattr(head, f"character_gains_{i}")[number] = gain
             getattr(head, f"character_factors_{i}")[number] = factor.half()
 
 
-def _store_levels(model: NoiseModel, levels: list[list[float]], shares: np.ndarray) -> None:
-    values = np.concatenate([np.array(folder) for folder in levels])
+def _store_levels(model: NoiseModel, pool: _Pool) -> None:
+    values = np.concatenate([np.array(folder) for folder in pool.levels_8bit])
     weights = np.concatenate(
-        [np.full(len(f), s / len(f)) for f, s in zip(levels, shares, strict=True)]
+        [np.full(len(f), s / len(f)) for f, s in zip(pool.levels_8bit, pool.shares, strict=True)]
     )
     order = np.argsort(values)
     wanted = np.linspace(0.0, 1.0, len(model.head.levels_8bit))

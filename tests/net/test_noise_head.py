@@ -25,6 +25,16 @@ from invdn.net.noise_head import (  # noqa: E402
 from invdn.noise import Character, add_noise, camera_character, load_noise_model  # noqa: E402
 from invdn.train_noise import NoiseTrainConfig, divergence_loss, train_noise  # noqa: E402
 
+#: Settings of a short training on pairs in ``pairs`` with the network in ``net.safetensors``.
+SHORT = NoiseTrainConfig(
+    denoiser="net.safetensors",
+    output="noise.safetensors",
+    pairs=(PairFolder("pairs"),),
+    steps=2,
+    crops=4,
+    crop_px=32,
+)
+
 
 def test_scales_and_back(small_net) -> None:  # type: ignore[no-untyped-def]
     latents = small_net(torch.rand(2, 3, 16, 24))
@@ -81,16 +91,7 @@ def test_training_learns_the_noise_and_keeps_the_denoiser(small_net, tmp_path) -
             path.parent.mkdir(parents=True, exist_ok=True)
             images.write(images.Photo(pixels, "png"), path)
     save_file(small_net.state_dict(), tmp_path / "net.safetensors")
-    config = NoiseTrainConfig(
-        denoiser="net.safetensors",
-        output="noise.safetensors",
-        pairs=(PairFolder("pairs"),),
-        steps=150,
-        crops=4,
-        crop_px=32,
-        learning_rate=5e-3,
-    )
-    train_noise(config, tmp_path)
+    train_noise(replace(SHORT, steps=150, learning_rate=5e-3), tmp_path)
     state = load_file(tmp_path / "noise.safetensors")
     for name, value in small_net.state_dict().items():
         assert torch.equal(state[f"net.{name}"], value)
@@ -112,16 +113,12 @@ def test_simulated_cameras_are_trained_on_too(small_net, tmp_path) -> None:  # t
         pixels = rng.integers(96, 160, (160, 160, 3), dtype=np.uint8)
         images.write(images.Photo(pixels, "png"), path)
     save_file(small_net.state_dict(), tmp_path / "net.safetensors")
-    config = NoiseTrainConfig(
-        denoiser="net.safetensors",
-        output="noise.safetensors",
+    config = replace(
+        SHORT,
         pairs=(PairFolder("pairs", weight=0.5),),
         clean=("photos",),
         camera_weight=0.5,
         camera_patches=8,
-        steps=2,
-        crops=4,
-        crop_px=32,
         characters=6,
     )
     model = train_noise(config, tmp_path)
@@ -150,16 +147,7 @@ def test_a_stored_character_is_that_of_its_pair(small_net, tmp_path) -> None:  #
         path.parent.mkdir(parents=True)
         images.write(images.Photo(pixels, "png"), path)
     save_file(small_net.state_dict(), tmp_path / "net.safetensors")
-    config = NoiseTrainConfig(
-        denoiser="net.safetensors",
-        output="noise.safetensors",
-        pairs=(PairFolder("pairs"),),
-        steps=2,
-        crops=4,
-        crop_px=64,
-        characters=2,
-    )
-    model = train_noise(config, tmp_path).eval()
+    model = train_noise(replace(SHORT, crop_px=64, characters=2), tmp_path).eval()
     character = camera_character(model, 0)
     assert character.gains is not None
     made = add_noise(clean, model, replace(character, level_8bit=9.0)).astype(np.float64) - clean

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from invdn.images.vips import detail
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -52,13 +54,8 @@ def read_rgb8(path: Path) -> Pixels:
             image = image.cast("uchar")
         pixels: Pixels = np.ascontiguousarray(image.numpy())
     except pyvips.Error as error:
-        raise ValueError(f"{path} is damaged or no image: {_last_line(error)}") from error
+        raise ValueError(f"{path} is damaged or no image: {detail(error)}") from error
     return pixels
-
-
-def _last_line(error: Exception) -> str:
-    """What libvips says in the end; what comes before only repeats the file's name."""
-    return str(error).strip().splitlines()[-1].strip()
 
 
 def read_rgb8_cached(path: Path, cache: Path) -> Pixels:
