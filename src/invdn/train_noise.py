@@ -60,8 +60,10 @@ class NoiseTrainConfig:
     clean: tuple[str, ...] = ()
     """Folders of clean photos for the simulated cameras; relative to ``root``."""
     camera_weight: float = 0.0
-    """Share of crops with simulated camera noise, beside the pairs' weights: it is stronger than
-    the real pairs have it."""
+    """Share of crops with simulated camera noise, beside the pairs' weights."""
+    camera_level_8bit: float = 0.0
+    """Least deviation of simulated noise, grey levels of 255: for what is stronger than the real
+    pairs' noise. Where there are real pairs, the simulation is the worse teacher."""
     camera_patches: int = 256
     """Patches with simulated noise, made once at the start, each by a camera of its own."""
     characters: int = 48
@@ -245,18 +247,24 @@ def _simulated_pairs(root: Path, config: NoiseTrainConfig) -> list[Pair]:
     generator = torch.Generator().manual_seed(config.seed)
     side = max(config.crop_px, _SIMULATED_PX)
     pairs: list[Pair] = []
-    # Photos in turn; those that are too small are left out.
-    for index in np.resize(rng.permutation(len(photos)), 4 * config.camera_patches):
+    # Photos in turn; those that are too small are left out, and noise that is too weak.
+    for index in np.resize(rng.permutation(len(photos)), 16 * config.camera_patches):
         photo = read_rgb8(photos[index])
         if min(photo.shape[:2]) < side + MARGIN_PX:
             continue
         patch = photo[random_window(photo.shape, side + MARGIN_PX, rng)]
         noisy, clean = camera_pair(to_tensor([patch]), side, generator)
         pixels = (x[0].permute(1, 2, 0).mul(255).round().byte().numpy() for x in (noisy, clean))
-        pairs.append(Pair(f"camera {len(pairs)}", *pixels))
+        pair = Pair(f"camera {len(pairs)}", *pixels)
+        if noise_level_8bit(pair) < config.camera_level_8bit:
+            continue
+        pairs.append(pair)
         if len(pairs) == config.camera_patches:
             return pairs
-    raise ValueError(f"too few photos in clean are larger than {side + MARGIN_PX} pixels")
+    raise ValueError(
+        f"too few photos in clean are larger than {side + MARGIN_PX} pixels, "
+        f"or too little simulated noise reaches camera_level_8bit = {config.camera_level_8bit:g}"
+    )
 
 
 @torch.no_grad()

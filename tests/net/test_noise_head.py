@@ -134,6 +134,11 @@ def test_simulated_cameras_are_trained_on_too(small_net, tmp_path) -> None:  # t
         train_noise(replace(config, clean=()), tmp_path)
     with pytest.raises(ValueError, match="too few photos"):
         train_noise(replace(config, crop_px=144), tmp_path)
+    strong = train_noise(replace(config, camera_level_8bit=12.0), tmp_path).head
+    assert (strong.character_levels_8bit[3:] >= 12.0).all()
+    assert (stored.character_levels_8bit[3:] < 12.0).any()
+    with pytest.raises(ValueError, match="too little simulated noise"):
+        train_noise(replace(config, camera_level_8bit=500.0), tmp_path)
 
 
 def test_a_stored_character_is_that_of_its_pair(small_net, tmp_path) -> None:  # type: ignore[no-untyped-def]
