@@ -17,7 +17,7 @@ import onnxruntime  # noqa: E402, F401
 import invdn  # noqa: E402
 
 imported = time.perf_counter()
-denoiser = invdn.load(sys.argv[1], threads=int(sys.argv[2]))
+denoiser = invdn.load(sys.argv[1], device="cpu", threads=int(sys.argv[2]))
 loaded = time.perf_counter()
 denoiser(np.zeros((512, 512, 3), np.uint8))
 done = time.perf_counter()

@@ -74,7 +74,7 @@ def measure(model: Path, validation: Path) -> dict[str, float]:
         sets[f"bsd23, σ {sigma}"] = load_pairs(
             validation / "bsd23", crop_px=CROP_PX, sigma_8bit=float(sigma)
         )
-    denoiser = invdn.load(model)
+    denoiser = invdn.load(model, device="cpu")
     scores: dict[str, float] = {}
     least_gain = np.inf
     for name, pairs in sets.items():

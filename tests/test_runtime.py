@@ -171,15 +171,23 @@ def test_malformed_card(tmp_path: Path) -> None:
     one_line(error)
 
 
-@pytest.mark.parametrize(("device", "extra"), [("cuda", "gpu"), ("openvino", "openvino")])
-def test_device_that_is_not_installed(
-    small_model_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, extra: str
+def test_cuda_that_is_not_installed(
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import onnxruntime
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(ModelError, match=rf"pip install 'invdn\[{extra}\]'") as error:
-        load_model(small_model_path, device=device)
+    with pytest.raises(ModelError, match=r"pip install 'invdn\[gpu\]'") as error:
+        load_model(small_model_path, device="cuda")
+    one_line(error)
+
+
+def test_openvino_that_is_not_installed(
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ModelError, match=r"pip install 'invdn\[openvino\]'") as error:
+        load_model(small_model_path, device="openvino")
     one_line(error)
 
 
@@ -201,6 +209,7 @@ def test_cuda_that_is_installed_but_does_not_work(
     )
     monkeypatch.setattr(onnxruntime, "InferenceSession", without_driver)
     monkeypatch.setattr(runtime, "_remember", lambda known: None)
+    monkeypatch.setattr(runtime, "_openvino_version", lambda: None)
     assert load_model(small_model_path, device="auto").info.device == "cpu"
     with pytest.raises(ModelError, match="cuda does not work here") as error:
         load_model(small_model_path, device="cuda")
@@ -226,17 +235,20 @@ def test_auto_is_the_fastest_and_is_remembered(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
     providers = list(runtime._PROVIDERS.values())
+    versions = ["2026.4"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
-    monkeypatch.setattr(
-        runtime, "_open_session", lambda o, c, p, device, t: real(o, c, p, "cpu", t)
-    )
+    monkeypatch.setattr(runtime, "_openvino_version", lambda: versions[-1])
+    monkeypatch.setattr(runtime, "_open_session", lambda c, p, device, *n: real(c, p, "cpu", *n))
     # All of them are the CPU here, which has no memory of a GPU to give back.
-    monkeypatch.setattr(runtime, "_shrink_after_run", lambda ort, device: None)
+    monkeypatch.setattr(runtime, "_shrink_after_run", lambda device: None)
     monkeypatch.setattr(runtime, "_seconds_for_a_tile", measured)
     assert load() == load() == "openvino"
     assert sorted(tests) == ["cpu", "cuda", "openvino"]  # once
-    providers.remove("OpenVINOExecutionProvider")
-    assert load() == "cpu"  # other libraries: tested again
+    versions.append("2027.0")
+    assert load() == "openvino"
+    assert len(tests) == 6  # another version: tested again
+    versions.append(None)
+    assert load() == "cpu"
     (tmp_path / "invdn" / "devices.json").write_text("[damaged")
     assert load() == "cpu"
 

@@ -586,6 +586,7 @@ def _summary(results: Sequence[Result], seconds: float) -> str:
 
 
 def _description(model: ModelInfo) -> str:
+    rounded = ", noise estimated in bfloat16" if model.precision == "bfloat16" else ""
     rows = {
         "name": model.name,
         "version": model.version,
@@ -597,7 +598,7 @@ def _description(model: ModelInfo) -> str:
         "MACs/pixel": f"{model.macs_per_pixel:,}",
         "random latent": f"{model.latent_channels} channels" if model.latent_channels else "",
         "tile, halo": f"{model.tile} px, {model.halo} px",
-        "device": f"{model.device}, {model.threads} threads" if model.device else "",
+        "device": f"{model.device}, {model.threads} threads{rounded}" if model.device else "",
         "sha256": model.sha256,
         **{what: f"{score:g}" for what, score in model.scores.items()},
     }

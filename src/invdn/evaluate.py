@@ -187,7 +187,8 @@ def _resolve(name: str, resources: ExitStack, threads: int | None) -> Method:
         path = _export(path, resources)
     from invdn.denoiser import load_denoiser
 
-    denoiser = load_denoiser(path if path.suffix else name, threads=threads)
+    # The same scores on every machine: "auto" may be a device that rounds more.
+    denoiser = load_denoiser(path if path.suffix else name, device="cpu", threads=threads)
 
     def restore(image: npt.NDArray[Any], strength: float) -> npt.NDArray[Any]:
         return denoiser(image, strength=strength)

@@ -1,4 +1,4 @@
-"""ONNX Runtime: find a model, check it, load it, run it.
+"""ONNX Runtime or OpenVINO: find a model, check it, load it, run it.
 
 A model is an ONNX file with inputs ``image`` (float32 ``[1, 3, H, W]``, sRGB in [0, 1], H and W
 multiples of the model's ``multiple``) and ``strength`` (float32 scalar), and one output
@@ -14,7 +14,7 @@ ones, and its own noisy latent. ``coarse_part``, ``detail_part``, ``strength`` â
 same part of both, and the image there. The first graph sees far and does little work at the full
 size; the second does most of the work and sees no further than its ``fine_halo``.
 
-ONNX Runtime is imported when the first model is loaded, not before.
+ONNX Runtime and OpenVINO are imported when a model is first loaded there, not before.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import importlib.metadata
 import json
 import os
 import sys
@@ -37,6 +38,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from invdn.openvino_session import WIDTH_MULTIPLE, OpenVinoError, OpenVinoSession
 from invdn.tiling import parts
 
 if sys.version_info >= (3, 11):
@@ -65,24 +67,14 @@ SELF_TEST_PX = 256
 
 DEVICES = ("auto", "cpu", "cuda", "openvino")
 
-_PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
+#: Of ONNX Runtime; "openvino" is a library of its own.
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
-# Full float32 everywhere: with TF32 or bfloat16 the forward and the inverse transform no longer
-# cancel, and strength 0 would no longer return the image.
-_PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
-    "cpu": {},
-    "cuda": {"use_tf32": "0"},
-    "openvino": {"device_type": "CPU", "precision": "FP32"},
-}
+# Full float32: with TF32 the forward and the inverse transform no longer cancel, and strength 0
+# would no longer return the image.
+_PROVIDER_OPTIONS: dict[str, dict[str, str]] = {"cpu": {}, "cuda": {"use_tf32": "0"}}
 
-_INSTALL = {
-    "cuda": "pip uninstall onnxruntime, then pip install 'invdn[gpu]'",
-    "openvino": "pip uninstall onnxruntime, then pip install 'invdn[openvino]'",
-}
+_INSTALL = {"cuda": "pip uninstall onnxruntime, then pip install 'invdn[gpu]'"}
 
 
 class ModelError(Exception):
@@ -111,6 +103,9 @@ class ModelInfo:
     """"cpu", "cuda" or "openvino"; empty where the model has not been loaded."""
     threads: int
     """CPU threads that one image uses; 0 where the model has not been loaded."""
+    precision: str = ""
+    """"float32"; or "bfloat16" where the posteriors' convolutions are computed in that, and what
+    carries the image in float32; empty where the model has not been loaded."""
     at_once: int = 1
     """Tiles of an image that may be restored at once, by a share of the threads each."""
     fine_halo: int = 0
@@ -128,7 +123,7 @@ class ModelInfo:
 
 
 class Model:
-    """A network loaded in ONNX Runtime; safe to call from several threads at once."""
+    """A network that is loaded; safe to call from several threads at once."""
 
     def __init__(
         self,
@@ -137,7 +132,9 @@ class Model:
         info: ModelInfo,
         make_shared: Callable[[], Any] | None = None,
     ) -> None:
-        """``run_options`` make a run give working memory back.
+        """``session``: of ONNX Runtime, or an :class:`OpenVinoSession`.
+
+        ``run_options`` make a run of ONNX Runtime give working memory back.
 
         ``make_shared`` makes the session for tiles that are restored at the same time as others,
         once there are some.
@@ -193,7 +190,7 @@ class Model:
         if not shared:
             yield self._session
             if last:
-                self._run(self._session, ["restored"], self._smallest, (0, 0), last=True)
+                self._release_memory(self._session)
             return
         with self._lock:
             if self._shared is None:
@@ -208,7 +205,14 @@ class Model:
                 release = self._ending and not self._running
                 self._ending = self._ending and not release
         if release:
-            self._run(self._shared, ["restored"], self._smallest, (0, 0), last=True)
+            self._release_memory(self._shared)
+
+    def _release_memory(self, session: Any) -> None:
+        """Give a session's working memory back to the system."""
+        if isinstance(session, OpenVinoSession):
+            session.release_memory()
+        else:
+            self._run(session, ["restored"], self._smallest, (0, 0), last=True)
 
     def _run_in_one(
         self,
@@ -243,7 +247,10 @@ class Model:
         feed = self._no_parts | {"image": _as_one_plane(image), **alpha}
         size = image.shape[:2]
         coarse, detail = self._run(session, ["coarse", "detail"], feed, size)
-        for y, x in parts(rows, columns, *size, tile=tile, halo=self.info.fine_halo):
+        # A position is two pixels wide.
+        multiple = 2 * WIDTH_MULTIPLE if isinstance(session, OpenVinoSession) else 2
+        sizes = {"tile": tile, "halo": self.info.fine_halo, "width_multiple": multiple}
+        for y, x in parts(rows, columns, *size, **sizes):
             y_half = slice(y.seen.start // 2, y.seen.stop // 2)
             x_half = slice(x.seen.start // 2, x.seen.stop // 2)
             feed = self._no_parts | {
@@ -265,7 +272,7 @@ class Model:
         """The outputs; ``size`` is that of the tile, for the error's message."""
         try:
             return session.run(outputs, feed, self._run_options_last if last else None)
-        except Exception as error:  # ONNX Runtime's exceptions have no common base class
+        except Exception as error:  # the runtimes' exceptions have no common base class
             raise ModelError(
                 f"{self.info.name} failed on a tile of {size[1]}Ã—{size[0]} pixels on "
                 f"{self.info.device}: {_first_line(error)}"
@@ -285,7 +292,8 @@ def load_model(
         model: a name from ``models.toml`` in ``directory``, or the path of a file: anything
             that is not a plain string, or a string that ends in ``.onnx``.
         device: one of :data:`DEVICES`; "auto" is the fastest that works. Where there is more
-            than the CPU, the first start with a model finds that out on a small tile.
+            than ONNX Runtime on the CPU, the first start with a model finds that out on a small
+            tile.
         threads: CPU threads for one image, at least 1; None for :func:`default_threads`.
         directory: where the shipped models are.
 
@@ -306,29 +314,46 @@ def load_model(
             f"{path.name} is damaged (its SHA-256 is not the published one): "
             "pip install --force-reinstall invdn"
         )
-    ort = _import_onnxruntime()
 
     def on(device: str) -> Model:
-        session = _open_session(ort, content, path, device, threads)
+        open_session = partial(_open_session, content, path, device)
+        session = open_session(threads)
         fields = card if card is not None else session.get_modelmeta().custom_metadata_map
         latent, in_two = ("latent_channels" in fields), ("fine_halo" in fields)
         _check_interface(session, path, takes_latent=latent, in_two=in_two)
         name = str(model) if card is not None else fields.get("name", path.stem)
         info = _info(name, fields, path, sha256=sha256, device=device, threads=threads)
+        in_bfloat16 = isinstance(session, OpenVinoSession) and session.in_bfloat16
+        info = dataclasses.replace(info, precision="bfloat16" if in_bfloat16 else "float32")
         make_shared = None
-        if device == "cpu" and threads > 1 and info.tile <= LARGEST_AT_ONCE_PX:
+        if device != "cuda" and threads > 1 and info.tile <= LARGEST_AT_ONCE_PX:
             info = dataclasses.replace(info, at_once=AT_ONCE)
-            each = -(-threads // AT_ONCE)
-            make_shared = partial(_new_session, ort, content, path, device, each)
-        loaded = Model(session, _shrink_after_run(ort, device), info, make_shared)
-        _warm_up(loaded)
+            make_shared = partial(open_session, threads, AT_ONCE)
+        run_options = None if device == "openvino" else _shrink_after_run(device)
+        loaded = Model(session, run_options, info, make_shared)
+        # OpenVINO prepares for one size at a time: there is nothing to warm up, and it takes long.
+        if device != "openvino":
+            _warm_up(loaded)
         return loaded
 
     if device != "auto":
         return on(device)
+    ort = _import_onnxruntime()
     providers = ort.get_available_providers()
     candidates = [name for name, provider in _PROVIDERS.items() if provider in providers]
-    return _fastest(on, candidates, f"{sha256} {threads} {ort.__version__} {sorted(providers)}")
+    libraries = f"{ort.__version__} {sorted(providers)}"
+    if openvino := _openvino_version():
+        candidates.append("openvino")
+        libraries += f" openvino {openvino}"
+    return _fastest(on, candidates, f"{sha256} {threads} {libraries}")
+
+
+def _openvino_version() -> str | None:
+    """None where it is not installed; without importing it, which takes a third of a second."""
+    try:
+        return importlib.metadata.version("openvino")
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _fastest(on: Callable[[str], Model], candidates: list[str], key: str) -> Model:
@@ -496,21 +521,28 @@ def _import_onnxruntime() -> ModuleType:
     return onnxruntime  # type: ignore[no-any-return]
 
 
-def _open_session(ort: ModuleType, content: bytes, path: Path, device: str, threads: int) -> Any:
-    """A session on a device that works."""
+def _open_session(
+    content: bytes, path: Path, device: str, threads: int, at_once: int = 1
+) -> OpenVinoSession | Any:
+    """A session on a device that works, for a number of runs at once that share the threads."""
+    if device == "openvino":
+        try:
+            return OpenVinoSession(content, threads, at_once)
+        except OpenVinoError as error:
+            raise ModelError(str(error)) from error
+        except RuntimeError as error:
+            raise ModelError(f"{path} is not a usable ONNX model: {_first_line(error)}") from error
+    ort = _import_onnxruntime()
     if _PROVIDERS[device] not in ort.get_available_providers():
         raise ModelError(f"there is no support for {device} here: {_INSTALL[device]}")
-    session = _new_session(ort, content, path, device, threads)
+    session = _new_session(ort, content, path, device, -(-threads // at_once))
     if session.get_providers()[0] != _PROVIDERS[device]:
         raise ModelError(f"{device} does not work here: its driver or its libraries are missing")
     return session
 
 
 def _new_session(ort: ModuleType, content: bytes, path: Path, device: str, threads: int) -> Any:
-    provider_options = dict(_PROVIDER_OPTIONS[device])
-    if device == "openvino":
-        provider_options["num_of_threads"] = str(threads)
-    providers: list[Any] = [(_PROVIDERS[device], provider_options)]
+    providers: list[Any] = [(_PROVIDERS[device], _PROVIDER_OPTIONS[device])]
     if device != "cpu":
         providers.append(_PROVIDERS["cpu"])
     try:
@@ -534,9 +566,9 @@ def _session_options(ort: ModuleType, threads: int) -> Any:
     return options
 
 
-def _shrink_after_run(ort: ModuleType, device: str) -> Any:
+def _shrink_after_run(device: str) -> Any:
     """Run options that give the arena's memory back once the run is over."""
-    options = ort.RunOptions()
+    options = _import_onnxruntime().RunOptions()
     arenas = "cpu:0;gpu:0" if device == "cuda" else "cpu:0"
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arenas)
     return options
@@ -624,5 +656,7 @@ def _cgroup_cpus() -> int:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    """The first line that says something: OpenVINO's messages begin with places in its source."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith("Exception from ")]
+    return next(iter(told or lines), type(error).__name__)

@@ -151,16 +151,26 @@ class Cut:
 
 
 def parts(
-    rows: slice, columns: slice, height: int, width: int, *, tile: int, halo: int
+    rows: slice,
+    columns: slice,
+    height: int,
+    width: int,
+    *,
+    tile: int,
+    halo: int,
+    width_multiple: int = 2,
 ) -> list[tuple[Cut, Cut]]:
     """Cut the wanted rows and columns of a tile into parts that see ``halo`` pixels around them.
 
     Everything seen begins and ends at even pixels; the tile's borders are not artificial ones.
+    ``width_multiple``, an even number: a part is as many pixels wide, or a multiple, unless the
+    tile is narrower; it then sees more than it has to.
     """
     (top, bottom), (left, right) = _seen(rows, height, halo), _seen(columns, width, halo)
     even = _round_up(halo, 2)
     found = grid(bottom - top, right - left, tile=tile, halo=even, multiple=2, blend=0)
-    return [(_cut(y, top, rows), _cut(x, left, columns)) for y in found[0] for x in found[1]]
+    across = [_widened(_cut(x, left, columns), width, width_multiple) for x in found[1]]
+    return [(_cut(y, top, rows), x) for y in found[0] for x in across]
 
 
 def _seen(wanted: slice, size: int, halo: int) -> tuple[int, int]:
@@ -176,6 +186,17 @@ def _cut(span: Span, offset: int, wanted: slice) -> Cut:
         inner=slice(first - seen.start, last - seen.start),
         target=slice(first - wanted.start, last - wanted.start),
     )
+
+
+def _widened(cut: Cut, size: int, multiple: int) -> Cut:
+    """The same with more to see, where there is more."""
+    length = _round_up(cut.seen.stop - cut.seen.start, multiple)
+    if length > size:
+        return cut
+    start = min(cut.seen.start, size - length)
+    shift = cut.seen.start - start
+    inner = slice(cut.inner.start + shift, cut.inner.stop + shift)
+    return Cut(slice(start, start + length), inner, cut.target)
 
 
 def _computed(found: tuple[tuple[Span, ...], tuple[Span, ...]], at_once: int) -> int:
