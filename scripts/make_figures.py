@@ -17,7 +17,7 @@ CROPS = (("astronaut", 40, 60), ("astronaut", 188, 90), ("coffee", 70, 60))
 
 def main() -> None:
     """Noisy crops in the upper row, restored ones below."""
-    denoiser = invdn.load("photo")
+    denoiser = invdn.load("photo", device="cpu")
     rows: list[list[np.ndarray]] = [[], []]
     for name, top, left in CROPS:
         noisy = pyvips.Image.new_from_file(str(ROOT / f"examples/noisy/{name}.jpg")).numpy()

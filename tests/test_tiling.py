@@ -155,12 +155,15 @@ def test_the_grid_computes_few_pixels_in_windows_of_bounded_area(size: tuple[int
         ((slice(0, 640), slice(121, 500)), (640, 640)),
     ],
 )
+@pytest.mark.parametrize("multiple", [2, 32])
 def test_parts_cover_what_is_wanted_once(
-    wanted: tuple[slice, slice], size: tuple[int, int]
+    wanted: tuple[slice, slice], size: tuple[int, int], multiple: int
 ) -> None:
     rows, columns = wanted
     times = np.zeros((rows.stop - rows.start, columns.stop - columns.start), int)
-    for cuts in parts(rows, columns, *size, tile=120, halo=14):
+    for cuts in parts(rows, columns, *size, tile=120, halo=14, width_multiple=multiple):
+        seen = cuts[1].seen
+        assert (seen.stop - seen.start) % multiple == 0 or size[1] < multiple
         times[cuts[0].target, cuts[1].target] += 1
         for cut, axis, length in zip(cuts, wanted, size, strict=True):
             assert cut.seen.start % 2 == cut.seen.stop % 2 == 0
