@@ -294,8 +294,6 @@ def _method(method: str, threads: int) -> tuple[Callable[[npt.NDArray[Any]], Any
 
     model = method.removeprefix(OPENVINO)
     device = "cpu" if model == method else "openvino"
-    if device == "openvino":
-        import openvino  # noqa: F401, for the ImportError
     denoiser = invdn.load(model, device=device, threads=threads)
     return denoiser, denoiser.info.macs_per_pixel
 

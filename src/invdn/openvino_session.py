@@ -14,6 +14,7 @@ OpenVINO is imported when the first session is made, not before.
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType, SimpleNamespace
@@ -31,6 +32,8 @@ KEPT_GRAPHS = 12
 #: A part of a graph's input should be a multiple of this many positions wide: at widths that are
 #: prime, bfloat16 convolutions take twice the time.
 WIDTH_MULTIPLE = 16
+
+_TELEMETRY = "openvino_telemetry"
 
 
 class OpenVinoError(Exception):
@@ -288,11 +291,19 @@ def _described(value: Any) -> SimpleNamespace:
 
 
 def _import_openvino() -> ModuleType:
+    # On being imported OpenVINO tells its makers so, over the network, by another package; a
+    # program that works on people's photos tells nobody. Without that package it stays silent.
+    hidden = _TELEMETRY not in sys.modules
+    if hidden:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
         import openvino
     except ImportError as error:
         raise OpenVinoError(
             f"there is no support for openvino here ({error}): pip install 'invdn[openvino]'"
         ) from error
+    finally:
+        if hidden:
+            del sys.modules[_TELEMETRY]
     module: ModuleType = openvino
     return module

@@ -74,7 +74,8 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # would no longer return the image.
 _PROVIDER_OPTIONS: dict[str, dict[str, str]] = {"cpu": {}, "cuda": {"use_tf32": "0"}}
 
-_INSTALL = {"cuda": "pip uninstall onnxruntime, then pip install 'invdn[gpu]'"}
+# The two packages have their files in one folder: one alone may be there.
+_INSTALL = {"cuda": "pip uninstall onnxruntime, then pip install onnxruntime-gpu"}
 
 
 class ModelError(Exception):
