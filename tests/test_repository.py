@@ -33,9 +33,9 @@ def test_bundled_photos_become_much_cleaner(
     noisy, clean = (read(ROOT / f"examples/{kind}/{name}.jpg") for kind in ("noisy", "clean"))
     restored = denoiser(noisy)
     assert psnr(restored, clean) > psnr(noisy, clean) + gain_db
-    # Where clipped noise has shifted the channels' means (in the very noisy one blue by 7 grey levels
-    # up, red by 6 down), more than a third is taken back of the largest shift, and three quarters of
-    # what is colour in it.
+    # Where clipped noise has shifted the channels' means (in the very noisy one blue by 7 grey
+    # levels up, red by 6 down), more than a third is taken back of the largest shift, and three
+    # quarters of what is colour in it.
     before, after = (x.mean((0, 1)) - clean.mean((0, 1)) for x in (noisy, restored))
     assert np.abs(after).max() < max(2.0, 0.65 * np.abs(before).max())
     before, after = (shift - shift.mean() for shift in (before, after))

@@ -22,7 +22,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import os
 import sys
@@ -342,19 +341,8 @@ def load_model(
     ort = _import_onnxruntime()
     providers = ort.get_available_providers()
     candidates = [name for name, provider in _PROVIDERS.items() if provider in providers]
-    libraries = f"{ort.__version__} {sorted(providers)}"
-    if openvino := _openvino_version():
-        candidates.append("openvino")
-        libraries += f" openvino {openvino}"
-    return _fastest(on, candidates, f"{sha256} {threads} {libraries}")
-
-
-def _openvino_version() -> str | None:
-    """None where it is not installed; without importing it, which takes a third of a second."""
-    try:
-        return importlib.metadata.version("openvino")
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    # Not OpenVINO, which has to be asked for: see docs/decisions.md.
+    return _fastest(on, candidates, f"{sha256} {threads} {ort.__version__} {sorted(providers)}")
 
 
 def _fastest(on: Callable[[str], Model], candidates: list[str], key: str) -> Model:
