@@ -110,7 +110,7 @@ def denoise(
         Literal["auto", "cpu", "cuda", "openvino"],
         typer.Option(
             metavar="DEVICE",
-            help="cpu, cuda or openvino; auto takes what is fastest here.",
+            help="cpu, cuda or openvino; auto takes the faster of cuda and cpu.",
         ),
     ] = "auto",
     recursive: Annotated[

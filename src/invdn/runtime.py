@@ -291,9 +291,8 @@ def load_model(
     Args:
         model: a name from ``models.toml`` in ``directory``, or the path of a file: anything
             that is not a plain string, or a string that ends in ``.onnx``.
-        device: one of :data:`DEVICES`; "auto" is the fastest that works. Where there is more
-            than ONNX Runtime on the CPU, the first start with a model finds that out on a small
-            tile.
+        device: one of :data:`DEVICES`; "auto" is the fastest of "cpu" and "cuda". Where there
+            is more than the CPU, the first start with a model finds that out on a small tile.
         threads: CPU threads for one image, at least 1; None for :func:`default_threads`.
         directory: where the shipped models are.
 
