@@ -39,9 +39,9 @@ class CameraNoiseConfig:
 
     plain_probability: float = 0.4
     """How often a picture is neither processed nor compressed, as one developed from raw data."""
-    plain_shot_range: tuple[float, float] = (1e-3, 6e-2)
+    plain_shot_range: tuple[float, float] = (1e-3, 0.12)
     """λs of plain pictures, log-uniform: variance of the raw signal is λs·raw + λr, raw in
-    [0, 1]. Phones' reach the upper end."""
+    [0, 1]. Phones' reach half of the upper end: a network does worst where its training ends."""
     shot_range: tuple[float, float] = (2e-4, 2e-2)
     """λs of the others, log-uniform."""
     read_log_slope: float = 2.18
