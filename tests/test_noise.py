@@ -246,6 +246,70 @@ def test_pairs_for_training(model_path: Path, tmp_path: Path) -> None:
         assert 1.0 < level < 40.0
 
 
+def test_pairs_never_replace_the_photos_they_are_made_of(model_path: Path, tmp_path: Path) -> None:
+    common = ("--level", 5, "--model", model_path)
+    source = photo(tmp_path / "set" / "clean" / "a.png", grey(64, 64, "uint16"))
+    before = source.read_bytes()
+    for more in ((), ("--overwrite",)):
+        result = invoke(source.parent, "--pairs", tmp_path / "set", *common, *more)
+        assert result.exit_code == 2
+        assert f"the output {source} is an input" in result.stderr
+        assert source.read_bytes() == before
+        assert not (tmp_path / "set" / "noisy").exists()
+    # Below the photos' own folder there is nothing to be replaced.
+    result = invoke(source.parent, "--pairs", source.parent, *common)
+    assert result.exit_code == 0, result.stderr
+    assert len(load_pairs(source.parent)) == 1
+    # Nor may a variant take the name of another photo.
+    named = photo(tmp_path / "a-1.png", grey())
+    before = named.read_bytes()
+    result = invoke(named, "-o", tmp_path / "a.png", *common, "--variants", 2, "--overwrite")
+    assert result.exit_code == 2
+    assert named.read_bytes() == before
+
+
+def test_photos_that_would_make_the_same_pair_are_refused(model_path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for name in ("a.jpg", "a.png", "b.png"):
+        photo(folder / name, grey(64, 64))
+    common = ("--level", 5, "--model", model_path)
+    result = invoke(folder, "--pairs", tmp_path / "out", *common)
+    assert result.exit_code == 1
+    assert result.stderr.count("would both become") == 2
+    assert [pair.name for pair in load_pairs(tmp_path / "out")] == ["b"]
+    result = invoke(folder / "b.png", "--pairs", tmp_path / "out.png", *common)
+    assert result.exit_code == 2
+    assert "--pairs names a folder" in result.stderr
+
+
+def test_no_half_pair_beside_a_clean_picture_that_is_there(
+    model_path: Path, tmp_path: Path
+) -> None:
+    source = photo(tmp_path / "a.png", grey(64, 64))
+    there = photo(tmp_path / "out" / "clean" / "a.png", grey(32, 32))
+    result = invoke(source, "--pairs", tmp_path / "out", "--level", 5, "--model", model_path)
+    assert result.exit_code == 1
+    assert f"{there}: the output exists already" in result.stderr
+    assert not (tmp_path / "out" / "noisy").exists()
+
+
+def test_what_is_said_of_each_picture(model_path: Path, tmp_path: Path) -> None:
+    source = photo(tmp_path / "a.png", grey(64, 64))
+    result = invoke(source, "-o", tmp_path / "b.jpg", "--perturb", 0.25, "--model", model_path)
+    assert result.stdout == f"{tmp_path / 'b.jpg'}: ε 0.25\n"
+    # A name that promises another format, as an example of what reading has to say.
+    misnamed = (tmp_path / "b.jpg").rename(tmp_path / "b.png")
+    common = ("--level", 5, "--model", model_path)
+    result = invoke(misnamed, "-o", tmp_path / "o", "--variants", 2, *common)
+    assert result.stderr == f"invdn: {misnamed}: this is really a JPEG file\n"
+    # A folder that cannot be made: one line, and the other photos are done.
+    (tmp_path / "file").write_text("")
+    result = invoke(source, "-o", tmp_path / "file" / "c.png", *common)
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'file' / 'c.png'}: cannot write {tmp_path / 'file'}: " in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_like_and_grey_and_alpha(model_path: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rough = np.clip(grey() + rng.normal(0, 15, grey().shape), 0, 255).astype(np.uint8)

@@ -111,6 +111,7 @@ def plan(
     recursive: bool = False,
     format: str | None = None,
     preview: bool = False,
+    files: Callable[[Path], Sequence[Path]] | None = None,
 ) -> Plan:
     """Find the photos, and name the output of each. Nothing is written.
 
@@ -120,6 +121,7 @@ def plan(
     output: a folder, or, for exactly one input file, a file name with a picture's suffix.
     format: one of `FORMATS`, for outputs in another format than their inputs'.
     preview: outputs are previews, see `invdn.restore.Settings`.
+    files: which files are written for an output, where it is not just one of that name.
 
     Photos whose output would replace an input, or is another photo's too, are refused; raises
     `UsageError` if no others are left.
@@ -136,7 +138,7 @@ def plan(
         found = Plan((Job(inputs[0], single),))
     else:
         found = _plan_folder(inputs, output, recursive, format, preview)
-    return _without_collisions(found)
+    return _without_collisions(found, files or (lambda output: (output,)))
 
 
 def _matching(given: Path) -> list[Path]:
@@ -308,22 +310,28 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _without_collisions(found: Plan) -> Plan:
-    """The plan without photos whose output is an input, or is another photo's output as well."""
+def _without_collisions(found: Plan, files: Callable[[Path], Sequence[Path]]) -> Plan:
+    """The plan without photos whose output is an input, or is another photo's output as well.
+
+    files: what is written for an output.
+    """
     inputs = {_identity(job.input) for job in found.jobs}
     inodes = {_inode(job.input) for job in found.jobs} - {None}
     claims: defaultdict[Path, list[Job]] = defaultdict(list)
     for job in found.jobs:
-        claims[_identity(job.output)].append(job)
+        for file in files(job.output):
+            claims[_identity(file)].append(job)
     kept, refused = [], []
     for job in found.jobs:
-        output = _identity(job.output)
         reason = None
-        if output in inputs or _inode(job.output) in inodes:
-            reason = f"the output {job.output} is an input: name another folder with -o"
-        elif len(claims[output]) > 1:
-            others = ", ".join(str(other.input) for other in claims[output] if other != job)
-            reason = f"this and {others} would both become {job.output}: give them separately"
+        for file in files(job.output):
+            if _identity(file) in inputs or _inode(file) in inodes:
+                reason = f"the output {file} is an input: name another folder with -o"
+            elif others := [str(o.input) for o in claims[_identity(file)] if o != job]:
+                both = f"this and {', '.join(others)} would both become {file}"
+                reason = f"{both}: give them separately"
+            if reason is not None:
+                break
         if reason is None:
             kept.append(job)
         else:

@@ -76,7 +76,12 @@ def _root(
 @app.command()
 def denoise(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="IN", help="Photos, or folders of photos.")
+        list[Path],
+        typer.Argument(
+            metavar="IN",
+            readable=False,  # one that is not fails by itself, and the others are done
+            help="Photos, or folders of photos.",
+        ),
     ],
     output: Annotated[
         Path,
@@ -307,7 +312,11 @@ def gui(
 def noise(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="IN", help="Clean photos or folders; noisy ones with --perturb."),
+        typer.Argument(
+            metavar="IN",
+            readable=False,  # one that is not fails by itself, and the others are done
+            help="Clean photos or folders; noisy ones with --perturb.",
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -350,7 +359,7 @@ def noise(
     with _expected_errors():
         with _training_extra("noise"):
             from invdn import noise as making
-        from invdn import batch
+        from invdn import batch, images
 
         if sum((level is not None, like is not None, perturb is not None, camera)) != 1:
             _fail("say how much with one of --level, --like, --perturb and --camera")
@@ -360,15 +369,24 @@ def noise(
         assert target is not None
         loaded = making.load_noise_model(model or making.DEFAULT_MODEL)
         recipe = making.Recipe(loaded, level, like, perturb, camera, seed)
-        plan = batch.plan(inputs, target, recursive=recursive)
+        if pairs is not None and pairs.suffix.lower() in images.SUFFIXES and not pairs.is_dir():
+            _fail(f"--pairs names a folder, and {pairs} looks like a picture")
+
+        def files(output: Path) -> list[Path]:
+            return [file for each in making.files_of(output, variants, pairs) for file in each]
+
+        plan = batch.plan(inputs, target, recursive=recursive, files=files)
         _report_plan(plan, recursive)
         failed = bool(plan.unreadable or plan.refused)
         for made in making.make(
             plan.jobs, recipe, variants=variants, pairs=pairs, overwrite=overwrite
         ):
             failed |= made.reason is not None
+            for notice in made.notices:
+                _say(f"{made.input}: {notice}")
             if made.reason is None:
-                print(f"{made.output}: σ {made.level_8bit:.1f}", flush=True)
+                much = f"σ {made.level_8bit:.1f}" if perturb is None else f"ε {perturb:g}"
+                print(f"{made.output}: {much}", flush=True)
             else:
                 _say(made.reason)
         if failed:

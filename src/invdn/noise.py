@@ -12,6 +12,7 @@ places of the image, not to tiles, so that neither tiles nor their size can be s
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -427,6 +428,26 @@ class Made:
     """What was asked for or estimated; for a perturbation its epsilon."""
     reason: str | None = None
     """Why it could not be made, in one line that begins with the file it is about."""
+    notices: tuple[str, ...] = ()
+    """What reading the photo had to change, one line each; with its first picture only."""
+
+
+def files_of(output: Path, variants: int = 1, pairs: Path | None = None) -> list[tuple[Path, ...]]:
+    """The files that :func:`make` writes for a job's output.
+
+    Returns for each variant its noisy picture, with ``pairs`` the clean one too.
+    """
+    found: list[tuple[Path, ...]] = []
+    for variant in range(variants):
+        path = output
+        if variants > 1:
+            path = output.with_name(f"{output.stem}-{variant + 1}{output.suffix}")
+        if pairs is None:
+            found.append((path,))
+        else:
+            relative = path.relative_to(pairs).with_suffix(".png")
+            found.append((pairs / "noisy" / relative, pairs / "clean" / relative))
+    return found
 
 
 def make(
@@ -451,25 +472,25 @@ def make(
     """
     imitated = _imitated(recipe)
     for place, job in enumerate(jobs):
-        for variant in range(variants):
+        for variant, (output, *clean) in enumerate(files_of(job.output, variants, pairs)):
             seed = _seed(recipe.seed, place, variant)
-            output = job.output
-            if variants > 1:
-                output = output.with_name(f"{output.stem}-{variant + 1}{output.suffix}")
-            if pairs is not None:
-                relative = output.relative_to(pairs)
-                output = (pairs / "noisy" / relative).with_suffix(".png")
-            about = job.input
+            about = output
             try:
+                for path in (output, *clean):  # before anything is made, or half a pair written
+                    about = path
+                    if not overwrite and os.path.lexists(path) and not images.is_empty_file(path):
+                        raise images.ExistsError(images.EXISTS)
+                about = job.input
                 photo = images.read(job.input)
+                notices = photo.notices if variant == 0 else ()
                 photo = images.as_rgb8(photo) if pairs is not None else photo
                 noisy, level = _noisy(photo.pixels, recipe, imitated, seed)
                 about = output
                 _write(replace(photo, pixels=noisy), output, overwrite)
-                if pairs is not None:
-                    clean = pairs / "clean" / output.relative_to(pairs / "noisy")
-                    _write(photo, clean, overwrite)
-                yield Made(job.input, output, level)
+                for path in clean:
+                    about = path
+                    _write(photo, path, overwrite)
+                yield Made(job.input, output, level, notices=notices)
             except (images.PhotoError, ValueError) as error:
                 yield Made(job.input, output, reason=f"{about}: {error}")
 
@@ -509,7 +530,10 @@ def _seed(seed: int, place: int, variant: int) -> int:
 
 
 def _write(photo: images.Photo, path: Path, overwrite: bool) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise images.PhotoError(f"cannot write {path.parent}: {images.reason(error)}") from error
     images.write(photo, path, overwrite=overwrite)
 
 
