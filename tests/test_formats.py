@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -351,6 +352,22 @@ def test_offsets_of_16_bits_are_widened(tmp_path: Path) -> None:
 def test_palettes_are_expanded_and_said(tmp_path: Path) -> None:
     pyvips.Image.new_from_array(samples.scene()).pngsave(str(tmp_path / "a.png"), palette=True)
     assert read(tmp_path / "a.png").notices == ("its palette was expanded",)
+
+
+def test_an_animation_is_no_photo(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write(Photo(samples.scene(), "png"), path)
+    still = path.read_bytes()
+
+    def animated(frames: int) -> bytes:
+        body = b"acTL" + struct.pack(">2I", frames, 0)
+        chunk = struct.pack(">I", 8) + body + struct.pack(">I", zlib.crc32(body))
+        return still[:33] + chunk + still[33:]  # after the header
+
+    path.write_bytes(animated(3))
+    assert refusal(path) == "is an animation of 3 frames, not a photo"
+    path.write_bytes(animated(1))
+    assert np.array_equal(read(path).pixels, samples.scene())
 
 
 def test_size_limit(tmp_path: Path) -> None:

@@ -57,6 +57,19 @@ def of_png(file: BinaryIO) -> tuple[bytes, ...]:
     )
 
 
+def frames_of_png(file: BinaryIO) -> int:
+    """How many pictures a PNG file promises to show one after the other; 1 for a photo."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if kind == b"IDAT":  # what comes later makes no animation
+            break
+        if kind == b"acTL":
+            return max(1, int.from_bytes(file.read(4), "big"))
+        file.seek(length + 4, os.SEEK_CUR)
+    return 1
+
+
 def without_texts(extras: tuple[bytes, ...], format: str) -> tuple[bytes, ...]:
     """What of them tells nothing about people and places: how a PNG file's colours are meant."""
     return tuple(extra for extra in extras if format == "png" and extra[4:8] in _COLOURS)

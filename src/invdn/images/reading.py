@@ -172,7 +172,7 @@ def _open_with_vips(file: BinaryIO, format: str, page: int, max_pixels: int) -> 
     with _damage_named(format):
         image = _load(library, file, format, page)
         check_size(image.width, image.height, max_pixels)
-        pages = _pages(image, format)
+        pages = _pages(image, file, format)
         image, converted = _to_rgb(library, image)
         bits = image.get("bits-per-sample") if format == "avif" else None
         exif = _exif(image, file, format, page)
@@ -323,9 +323,11 @@ def _load(library: Any, file: BinaryIO, format: str, page: int) -> Any:
     return loader(source, access="sequential", fail_on="error", **options)
 
 
-def _pages(image: Any, format: str) -> int:
+def _pages(image: Any, file: BinaryIO, format: str) -> int:
     pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
-    if pages > 1 and format in ("webp", "avif"):
+    if format == "png":  # of which libvips shows the first, and says nothing
+        pages = extras.frames_of_png(file)
+    if pages > 1 and format in ("png", "webp", "avif"):
         raise PhotoError(f"is an animation of {pages} frames, not a photo")
     if pages > _MAX_PAGES:
         raise PhotoError(f"has {pages} pages: at most {_MAX_PAGES} are read")
