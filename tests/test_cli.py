@@ -100,6 +100,18 @@ def test_some_failed(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("notes")
+def test_whether_a_photo_can_be_read_is_not_asked_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One without permission has to fail by itself, and not the others with it. Tests may run as
+    # root, who can read everything.
+    a = photo(tmp_path / "a.png")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(os.fsdecode(path)) != a)
+    result = invoke("denoise", a, "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+
+
+@pytest.mark.usefixtures("notes")
 def test_what_is_there_is_skipped_with_status_0(tmp_path: Path) -> None:
     a = photo(tmp_path / "a.png")
     photo(tmp_path / "out" / "a.png")
@@ -194,6 +206,7 @@ def test_options_that_a_model_does_not_know_have_status_2(
         (["denoise", "a.png", "-o", "out", "--quality", "0"], "quality"),
         (["denoise", "a.png", "-o", "out", "--quality", "101"], "quality"),
         (["denoise", "a.png", "-o", "out", "--threads", "0"], "threads"),
+        (["denoise", "a.png", "-o", "out", "--threads", "100000"], "threads"),
         (["denoise", "a.png", "-o", "out", "--device", "tpu"], "device"),
         (["denoise", "a.png", "-o", "out", "--samples", "0"], "samples"),
         (["denoise", "a.png", "-o", "out", "--format", "gif"], "invdn: unknown format 'gif'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import subprocess
@@ -154,12 +155,34 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         ("--data", folder, "--protocol", "dnd", "--methods", "tv"): "--submission",
         ("--data", folder, "--methods", "tv", "--json", tmp_path / "there.json"): "exists already",
         ("--data", folder, "--protocol", "sidd-val", "--sigma", 3): "leave --sigma",
+        ("--data", folder, "--methods", "tv", "--json", "x", "--csv", "x"): "x is named twice",
+        ("--data", folder, "--json", tmp_path, "--overwrite"): f"{tmp_path} is a folder",
     }
     for arguments, said in cases.items():
         result = invoke(*arguments)
         assert result.exit_code == 2
         assert said in result.stderr
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_file_that_cannot_be_written_costs_that_file_only(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    atomically = images.atomically
+
+    def full(path: Path, **options: Any) -> Any:
+        if path.suffix == ".json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return atomically(path, **options)
+
+    monkeypatch.setattr(images, "atomically", full)
+    files = ("--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
+    result = invoke("--data", folder, "--methods", " tv, ", *files)
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'a.json'} cannot be written: no space left" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert (tmp_path / "a.csv").is_file()
+    assert "tv" in result.stdout
 
 
 # --- SIDD ----------------------------------------------------------------------------------------

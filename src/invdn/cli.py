@@ -6,12 +6,14 @@ import dataclasses
 import json
 import logging
 import math
+import os
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -109,7 +111,8 @@ def denoise(
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the random latents.")] = 0,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Processor threads; as many as cores by default.")
+        int | None,
+        typer.Option(min=1, max=1024, help="Processor threads; as many as cores by default."),
     ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda", "openvino"],
@@ -247,8 +250,9 @@ def train(
 ) -> None:
     """Train a network as a settings file says.
 
-    Ctrl-C (or SIGTERM) finishes the step and saves; --resume goes on from there exactly. On
-    several GPUs: torchrun --nproc-per-node 4 -m invdn.cli train CONFIG.toml
+    Ctrl-C (or SIGTERM) finishes the step and saves; --resume goes on from there exactly. (Not
+    so a noise head, which takes minutes.) On several GPUs: torchrun --nproc-per-node 4 -m
+    invdn.cli train CONFIG.toml
 
     Exit status: 0 done or stopped, 1 the loss is not a number any more, 2 wrong usage.
     """
@@ -261,6 +265,8 @@ def train(
         logging.getLogger("pyvips").setLevel(logging.WARNING)  # it tells of every thread pool
         try:
             if "denoiser" in read_toml(config):  # a noise head for an existing denoiser
+                if resume:
+                    _fail("a noise head is trained in one go: leave --resume out")
                 train_noise_from_config_file(config)
             else:
                 train_from_config_file(config, resume)
@@ -442,7 +448,7 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Write every result as PNG.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Of networks; as many as cores by default.")
+        int | None, typer.Option(min=1, max=1024, help="Of networks; as many as cores by default.")
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist already.")
@@ -462,7 +468,7 @@ def evaluate(
             from invdn import evaluate as measuring
 
         outputs = [path for path in (report, json_file, csv_file) if path is not None]
-        _refuse_existing(outputs, overwrite)
+        _check_outputs(outputs, overwrite)
         if protocol is not None and protocol not in measuring.PROTOCOLS:
             _fail(f"unknown protocol '{protocol}': choose {', '.join(measuring.PROTOCOLS)}")
         if protocol is not None and (sigma is not None or crop is not None):
@@ -489,7 +495,8 @@ def evaluate(
             title = f"Noise of {protocol or data.resolve().name}"
             _evaluate_noise(chosen, title, noise_model, draws, report, json_file, overwrite)
             return
-        names = methods.split(",") if methods else list(measuring.default_methods())
+        names = [name.strip() for name in (methods or "").split(",") if name.strip()]
+        names = names or list(measuring.default_methods())
         with ExitStack() as resources:
             resolved = measuring.resolve_methods(names, resources, threads=threads)
             for method in resolved:
@@ -526,16 +533,17 @@ def evaluate(
                 progress=_say if sys.stderr.isatty() else None,
             )
         _print_scores(evaluation)
+        texts: dict[Path, Callable[[], str]] = {}
         if json_file is not None:
-            _write_text(json_file, evaluation.as_json(), overwrite)
+            texts[json_file] = evaluation.as_json
         if csv_file is not None:
-            _write_text(csv_file, evaluation.as_csv(), overwrite)
+            texts[csv_file] = evaluation.as_csv
         if report is not None:
             with _extra("--report", "eval"):
                 from invdn.report import html_report
 
-                page = html_report(evaluation)
-            _write_text(report, page, overwrite)
+            texts[report] = partial(html_report, evaluation)
+        _write_texts(texts, overwrite)
 
 
 # --- what is said --------------------------------------------------------------------------------
@@ -652,10 +660,12 @@ def _evaluate_noise(
         for row in evaluation.rows():
             score = "" if row["akld"] is None else f", AKLD {row['akld']:.3f}"
             print(f"{row['kind']}: σ {row['sigma']:.1f}{score}")
+        texts: dict[Path, Callable[[], str]] = {}
         if json_file is not None:
-            _write_text(json_file, evaluation.as_json(), overwrite)
+            texts[json_file] = evaluation.as_json
         if report is not None:
-            _write_text(report, html_noise_report(evaluation), overwrite)
+            texts[report] = partial(html_noise_report, evaluation)
+        _write_texts(texts, overwrite)
 
 
 def _print_scores(evaluation: Evaluation) -> None:
@@ -682,20 +692,37 @@ def _print_scores(evaluation: Evaluation) -> None:
     print(f"{len(evaluation.noisy_psnr)} images")
 
 
-def _refuse_existing(paths: Sequence[Path], overwrite: bool) -> None:
-    for path in paths:
+def _check_outputs(paths: Sequence[Path], overwrite: bool) -> None:
+    """Refuse, before anything is measured, what could not be written afterwards."""
+    for index, path in enumerate(paths):
+        if path.resolve() in [other.resolve() for other in paths[:index]]:
+            _fail(f"{path} is named twice: name a file for each")
+        if path.is_dir():
+            _fail(f"{path} is a folder: name a file")
         if path.exists() and not overwrite:
             _fail(f"{path} exists already and is only replaced with --overwrite")
         if not path.parent.is_dir():
             _fail(f"there is no folder {path.parent}")
+        if not os.access(path.parent, os.W_OK):
+            _fail(f"the folder {path.parent} cannot be written to: choose another")
 
 
-def _write_text(path: Path, text: str, overwrite: bool) -> None:
-    from invdn.images import atomically
+def _write_texts(texts: Mapping[Path, Callable[[], str]], overwrite: bool) -> None:
+    """Write each file that can be written: what was measured may have taken hours."""
+    from invdn.images import atomically, reason
 
-    with atomically(path, overwrite=overwrite) as file:
-        file.write(text.encode("utf-8"))
-    print(path)
+    failed = False
+    for path, text in texts.items():
+        try:
+            with atomically(path, overwrite=overwrite) as file:
+                file.write(text().encode("utf-8"))
+        except OSError as error:
+            failed = True
+            _say(f"{path} cannot be written: {reason(error)}")
+        else:
+            print(path)
+    if failed:
+        raise typer.Exit(SOME_FAILED)
 
 
 @contextmanager

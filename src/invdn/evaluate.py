@@ -462,6 +462,11 @@ def _submission_errors() -> Iterator[None]:
         raise UsageError(str(error)) from error
     except FileExistsError as error:
         raise UsageError(images.EXISTS) from error
+    except FileNotFoundError:  # of the data set: who knows where to get it says so
+        raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise UsageError(f"{where}{images.reason(error)}") from error
     except ImportError as error:
         raise UsageError(f"{error.name} is missing: pip install 'invdn[eval]'") from error
 
