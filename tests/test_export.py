@@ -187,6 +187,9 @@ def test_pytorch_file_with_nothing_but_tensors(small_net: InvDN, tmp_path: Path)
     torch.save({"net": small_net.state_dict()}, tmp_path / "nested.pt")
     with pytest.raises(ExportError, match="names and tensors and nothing else"):
         export_checkpoint(tmp_path / "nested.pt", tmp_path / "other.onnx")
+    torch.save({"net": small_net.state_dict(), "optimisers": {}}, tmp_path / "run.pt")
+    with pytest.raises(ExportError, match=r"give weights\.safetensors"):
+        export_checkpoint(tmp_path / "run.pt", tmp_path / "other.onnx")
 
 
 # --- the published network -----------------------------------------------------------------------

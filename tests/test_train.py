@@ -306,12 +306,20 @@ def test_a_network_that_has_grown_is_resumed(
     assert steps["levels.0.couplings.1.f.0.weight"] == 1
 
 
-def test_another_networks_checkpoint_is_refused(folder: Path) -> None:
+def test_another_networks_checkpoint_is_refused(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     config = replace(load_config(folder / "settings.toml"), validation=(), steps=1)
     train(config, folder)
+    train(config, folder, resume=True)
+    assert "all 1 steps are done: raise steps to go on" in caplog.text
     for network in (NetworkConfig("paper"), NetworkConfig("fast")):
-        with pytest.raises(ValueError, match="not a checkpoint of this network"):
+        with pytest.raises(ValueError, match="not a checkpoint of this network") as error:
             train(replace(config, network=network), folder, resume=True)
+        assert len(str(error.value).splitlines()) == 1
+    (folder / "run" / CHECKPOINT).write_bytes(b"garbage")
+    with pytest.raises(ValueError, match="is damaged, or no checkpoint: put a copy back"):
+        train(config, folder, resume=True)
 
 
 def test_a_network_whose_definition_changed_is_told_apart(
@@ -433,6 +441,8 @@ def test_the_published_recipe_trains_from_sidds_own_layout(tmp_path: Path) -> No
         (('run = "run"', ""), "'run' is missing"),
         (("crop_px = 16", "crop_px = 18"), "multiple of 4"),
         (("crop_px = 16", "crop_pixels = 16"), "did you mean 'crop_px'"),
+        (("steps = 6", "steps = 6\nseed = -1"), "seed must not be negative"),
+        (("camera_crops = 1", "camera_crops = -1"), "data.camera_crops must not be"),
         (('precision = "fp32"', 'precision = "fp8"'), "precision must be auto, fp32, bf16 or fp16"),
         (('precision = "fp32"', 'precision = "fp16"'), "fp16 needs a GPU"),
         (("steps = 6", 'steps = 6\noptimiser = "adamm"'), "optimiser must be"),

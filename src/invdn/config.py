@@ -277,6 +277,13 @@ def _problems(config: TrainConfig) -> Iterator[str]:
     for key in (*positive, "decay_steps"):
         if getattr(config, key) < 1:
             yield f"{key} must be at least 1"
+    for key in ("warmup_steps", "seed", "threads", "workers"):
+        if getattr(config, key) < 0:
+            yield f"{key} must not be negative"
+    stages = config.data.all_stages
+    for key in ("real_crops", "gaussian_crops", "camera_crops"):
+        if any(getattr(stage, key) < 0 for stage in stages):
+            yield f"data.{key} must not be negative"
     if config.network.is_paper and config.network.levels:
         yield "network.levels and the preset paper, whose sizes are fixed, exclude each other"
     starts = [stage.from_step for stage in config.data.stages]

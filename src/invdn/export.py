@@ -412,7 +412,9 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             f"{path} is not a readable checkpoint: it is damaged, or holds more than tensors"
         ) from error
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ExportError(f"{path} is not a state dict, names and tensors and nothing else")
+        resumes = isinstance(state, Mapping) and "optimisers" in state
+        hint = ": give weights.safetensors, which lies beside it" if resumes else ""
+        raise ExportError(f"{path} is not a state dict, names and tensors and nothing else{hint}")
     return dict(state)
 
 

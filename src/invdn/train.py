@@ -98,6 +98,8 @@ def _train(config: TrainConfig, base: Path, fabric: Fabric, report: Report | Non
     if checkpoint.exists():
         state.load(checkpoint, fabric.device)
         log.info("resumed after step %d", state.step)
+        if state.step >= config.steps:
+            log.warning("all %d steps are done: raise steps to go on", config.steps)
         fabric.strategy.precision.load_state_dict(state.scaler)
     net = fabric.setup(Restoration(state.net), move_to_device=False)
     steppers: list[Any] = [fabric.setup_optimizers(o.inner) for o in state.optimisers]

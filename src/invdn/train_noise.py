@@ -121,9 +121,13 @@ def train_noise_from_config_file(path: Path) -> None:
     """Train as a settings file says.
 
     Raises:
-        ConfigError: where the settings, the denoiser or the data cannot be used.
+        ConfigError: where the settings, the denoiser or the data cannot be used, or the output is
+            there already.
     """
     config = build(NoiseTrainConfig, read_toml(path), str(path))
+    output = path.resolve().parent / config.output
+    if output.exists():
+        raise ConfigError(f"{path}: {output} exists already: move it, or name another output")
     try:
         train_noise(config, path.resolve().parent)
     except (FileNotFoundError, ValueError, ExportError) as error:

@@ -11,8 +11,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
 
 from invdn import images  # noqa: E402
+from invdn.cli import app  # noqa: E402
 from invdn.config import PairFolder  # noqa: E402
 from invdn.net.noise_head import (  # noqa: E402
     KNOTS_8BIT,
@@ -34,6 +36,19 @@ SHORT = NoiseTrainConfig(
     crops=4,
     crop_px=32,
 )
+
+
+def test_what_would_be_lost_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    settings = tmp_path / "noise.toml"
+    settings.write_text('denoiser = "net.safetensors"\noutput = "there.safetensors"\npairs = []\n')
+    (tmp_path / "there.safetensors").write_bytes(b"of hours")
+    result = CliRunner().invoke(app, ["train", str(settings)])
+    assert result.exit_code == 2
+    assert "there.safetensors exists already" in result.stderr
+    assert (tmp_path / "there.safetensors").read_bytes() == b"of hours"
+    result = CliRunner().invoke(app, ["train", str(settings), "--resume"])
+    assert result.exit_code == 2
+    assert "leave --resume out" in result.stderr
 
 
 def test_scales_and_back(small_net) -> None:  # type: ignore[no-untyped-def]

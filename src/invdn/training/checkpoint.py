@@ -77,11 +77,19 @@ class State:
         """
         try:
             content = torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:  # whatever a damaged file comes to; PyTorch's own text misleads
+            raise ValueError(
+                f"{path} is damaged, or no checkpoint: put a copy back, or name another run"
+            ) from error
+        try:
             saved_names = list(content["net"])
             fresh = _load_network(self.net, content["net"])
             _load_network(self.average, content["average"])
         except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(f"{path} is not a checkpoint of this network: {error}") from None
+            # PyTorch names every tensor that does not fit, a line each, below a heading.
+            lines = [line.strip() for line in str(error).splitlines()]
+            what = lines[min(1, len(lines) - 1)]
+            raise ValueError(f"{path} is not a checkpoint of this network: {what}") from None
         if fresh:
             log.warning("not in the checkpoint, so they start afresh: %s", ", ".join(fresh))
         elif "probe" in content and not torch.allclose(
