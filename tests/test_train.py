@@ -310,7 +310,8 @@ def test_another_networks_checkpoint_is_refused(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = replace(load_config(folder / "settings.toml"), validation=(), steps=1)
-    train(config, folder)
+    train(config, folder, resume=True)
+    assert "to resume: it starts from the beginning" in caplog.text
     train(config, folder, resume=True)
     assert "all 1 steps are done: raise steps to go on" in caplog.text
     for network in (NetworkConfig("paper"), NetworkConfig("fast")):
