@@ -16,6 +16,7 @@ import pytest
 import pyvips
 import scipy.io
 import torch
+from lightning_fabric.plugins.precision import Precision
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -321,6 +322,19 @@ def test_another_networks_checkpoint_is_refused(
     (folder / "run" / CHECKPOINT).write_bytes(b"garbage")
     with pytest.raises(ValueError, match="is damaged, or no checkpoint: put a copy back"):
         train(config, folder, resume=True)
+
+
+def test_the_state_of_the_precision_is_resumed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scale of fp16's gradients, on GPUs; elsewhere it is empty, and handed over as well."""
+    restored: list[object] = []
+    monkeypatch.setattr(Precision, "load_state_dict", lambda self, state: restored.append(state))
+    config = replace(load_config(folder / "settings.toml"), validation=(), steps=1)
+    train(config, folder)
+    assert not restored
+    train(config, folder, resume=True)
+    assert len(restored) == 1
 
 
 def test_a_network_whose_definition_changed_is_told_apart(

@@ -82,12 +82,12 @@ def train(config: TrainConfig, base: Path, resume: bool = False) -> Network:
         torch.set_num_threads(config.threads)
     fabric = start_fabric(config.precision)
     with open_report(run, enabled=fabric.is_global_zero) as report:
-        return _train(config, base, fabric, report, resume=resume)
+        if resume and not checkpoint.exists():
+            log.warning("there is no run in %s to resume: it starts from the beginning", run)
+        return _train(config, base, fabric, report)
 
 
-def _train(
-    config: TrainConfig, base: Path, fabric: Fabric, report: Report | None, *, resume: bool
-) -> Network:
+def _train(config: TrainConfig, base: Path, fabric: Fabric, report: Report | None) -> Network:
     """The run of one process; the one with a report validates and saves."""
     run, root = base / config.run, base / config.data.root
     checkpoint = run / CHECKPOINT
@@ -102,8 +102,6 @@ def _train(
         log.info("resumed after step %d", state.step)
         if state.step >= config.steps:
             log.warning("all %d steps are done: raise steps to go on", config.steps)
-    elif resume:
-        log.warning("there is no run in %s to resume: it starts from the beginning", run)
         fabric.strategy.precision.load_state_dict(state.scaler)
     net = fabric.setup(Restoration(state.net), move_to_device=False)
     steppers: list[Any] = [fabric.setup_optimizers(o.inner) for o in state.optimisers]
