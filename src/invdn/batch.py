@@ -414,7 +414,7 @@ def run_one(
 
     try:
         images.format_of(job.output)  # better known before the work than after it
-        if not settings.overwrite and _is_taken(job.output) and job.input.exists():
+        if not settings.overwrite and is_taken(job.output) and job.input.exists():
             raise images.ExistsError(images.EXISTS)
         hooks = Hooks(progress=progress, step=step, before_naming=write_down)
         outcome = restore_file(job.input, job.output, denoiser, settings, hooks)
@@ -430,7 +430,8 @@ def run_one(
     return replace(result, seconds=time.monotonic() - start)
 
 
-def _is_taken(output: Path) -> bool:
+def is_taken(output: Path) -> bool:
+    """Whether something lies there that is only replaced where that is asked for."""
     return os.path.lexists(output) and not images.is_empty_file(output)
 
 

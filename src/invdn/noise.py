@@ -12,7 +12,6 @@ places of the image, not to tiles, so that neither tiles nor their size can be s
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from invdn import images
-from invdn.batch import Job
+from invdn.batch import Job, is_taken
 from invdn.latents import normal_field
 from invdn.net.invdn import InvDN, infer_levels
 from invdn.net.noise_head import (
@@ -478,7 +477,7 @@ def make(
             try:
                 for path in (output, *clean):  # before anything is made, or half a pair written
                     about = path
-                    if not overwrite and os.path.lexists(path) and not images.is_empty_file(path):
+                    if not overwrite and is_taken(path):
                         raise images.ExistsError(images.EXISTS)
                 about = job.input
                 photo = images.read(job.input)

@@ -7,7 +7,6 @@ what is written anew and what belongs to the pixels as they were.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -52,21 +51,18 @@ def of_png(file: BinaryIO) -> tuple[bytes, ...]:
     """The chunks of a PNG file that are to be kept; they may lie before the first of pixels."""
     return _bounded(
         len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
-        for kind, body in _chunks(file)
+        for kind, body in _kept_chunks(file)
         if not body.startswith(_ELSEWHERE)
     )
 
 
 def frames_of_png(file: BinaryIO) -> int:
     """How many pictures a PNG file promises to show one after the other; 1 for a photo."""
-    file.seek(8)
-    while len(head := file.read(8)) == 8:
-        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+    for kind, _ in _chunks(file):
         if kind == b"IDAT":  # what comes later makes no animation
             break
         if kind == b"acTL":
             return max(1, int.from_bytes(file.read(4), "big"))
-        file.seek(length + 4, os.SEEK_CUR)
     return 1
 
 
@@ -75,16 +71,21 @@ def without_texts(extras: tuple[bytes, ...], format: str) -> tuple[bytes, ...]:
     return tuple(extra for extra in extras if format == "png" and extra[4:8] in _COLOURS)
 
 
-def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+def _kept_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
     """(type, body) of the chunks of the kinds that are kept."""
-    file.seek(8)
-    while len(head := file.read(8)) == 8:
-        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+    for kind, length in _chunks(file):
         if kind in _TEXTS + _COLOURS and length <= _MAX_BYTES:
             yield kind, file.read(length)
-            file.seek(4, os.SEEK_CUR)
-        else:
-            file.seek(length + 4, os.SEEK_CUR)
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """(type, length) of all chunks; the file stands at the chunk's body, of which one may read."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        body = file.tell()
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        yield kind, length
+        file.seek(body + length + 4)
 
 
 def _bounded(extras: Iterator[bytes]) -> tuple[bytes, ...]:
