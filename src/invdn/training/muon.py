@@ -60,11 +60,18 @@ class ConvMuon(torch.optim.Optimizer):
 def orthogonal(matrix: Tensor) -> Tensor:
     """The nearest matrix with orthonormal rows or columns, roughly: singular values 0.7 to 1.2.
 
-    Five steps of a Newton–Schulz iteration.
+    Five steps of a Newton–Schulz iteration. Each multiplies the matrix by a polynomial of
+    ``G = X·Xᵀ`` from the left; such polynomials commute, so that the iteration can go on with the
+    small square G alone, and the wide matrix is multiplied once, at the end.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
     x: Tensor = wide / (wide.norm() + 1e-7)
+    gram = x @ x.mT
+    total = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     for _ in range(5):
-        gram = x @ x.mT
-        x = _A * x + (_B * gram + _C * gram @ gram) @ x
+        factor = torch.addmm(gram, gram, gram, beta=_B, alpha=_C)
+        factor.diagonal().add_(_A)
+        total = factor @ total
+        gram = factor @ gram @ factor
+    x = total @ x
     return x if wide is matrix else x.mT
