@@ -1,10 +1,11 @@
-"""Makes a checkpoint of one network the start of a run of another: smaller, or told more.
+"""Makes a checkpoint of one network the start of a run of another: of other sizes, or told more.
 
-    python scripts/resize_checkpoint.py runs/photo/checkpoint.pt --preset fast \
-        --images ../data/train/pairs/polyu ../data/train/pairs/sidd -o runs/fast/checkpoint.pt
+    python scripts/resize_checkpoint.py checkpoints/photo.pt configs/fast.toml \
+        --images ../data/train/pairs/polyu ../data/train/pairs/sidd
     invdn train configs/fast.toml --resume
 
-The optimiser's state does not go along, and the steps are counted from 0.
+The sizes are those of the settings file, and the result goes into its run's folder. The optimiser's
+state does not go along, and the steps are counted from 0.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import torch
 
-from invdn.config import PRESETS
+from invdn.config import load_config
 from invdn.data.pairs import load_pairs
 from invdn.net.invdn import InvDN, infer_levels
 from invdn.net.resize import resized
+from invdn.training.checkpoint import CHECKPOINT
 
 CROP_PX = 256
 
@@ -26,12 +28,17 @@ def main() -> None:
     """Read the arguments, and write the checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of a run")
-    parser.add_argument("--preset", required=True, choices=sorted(PRESETS))
-    parser.add_argument("--images", type=Path, nargs="+", help="folders with noisy/ and clean/")
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("config", type=Path, help="settings of the run that begins with it")
+    parser.add_argument(
+        "--images", type=Path, nargs="+", help="folders with noisy/ and clean/, to get narrower"
+    )
     arguments = parser.parse_args()
-    if arguments.output.exists():
-        parser.error(f"{arguments.output} exists already")
+    config = load_config(arguments.config)
+    if config.network.is_paper:
+        parser.error("the published network's sizes are fixed")
+    output = arguments.config.resolve().parent / config.run / CHECKPOINT
+    if output.exists():
+        parser.error(f"{output} exists already")
     state = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)["average"]
     net = InvDN(infer_levels(state))
     net.load_state_dict(state)
@@ -40,13 +47,13 @@ def main() -> None:
         for folder in arguments.images or ()
         for pair in load_pairs(folder, crop_px=CROP_PX)
     ]
-    result = resized(net, PRESETS[arguments.preset], images)
+    result = resized(net, config.network.resolved(), images)
     weights = result.state_dict()
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
     content = {"step": 0, "net": weights, "average": weights, "optimisers": {"none": {}}}
-    torch.save(content, arguments.output)
+    torch.save(content, output)
     print(
-        f"{arguments.output}: {sum(p.numel() for p in result.parameters()):,} parameters, "
+        f"{output}: {sum(p.numel() for p in result.parameters()):,} parameters, "
         f"{result.macs_per_pixel():,.0f} multiply-adds a pixel"
     )
 

@@ -14,6 +14,8 @@ from invdn.net.invdn import FAST, PHOTO, InvDN, Latents, LevelConfig, infer_leve
 from invdn.net.paper import PaperCoupling, PaperInvDN
 
 SMALL = (LevelConfig(2, 8, 5, 8, 1), LevelConfig(1, 8, 7, 8, 1))
+PLAIN_FINEST = (LevelConfig(0, 0, 5, 8, 1), LevelConfig(1, 8, 7, 8, 1))
+NETWORKS = {"small": SMALL, "plain finest level": PLAIN_FINEST, "photo": PHOTO, "fast": FAST}
 
 
 def shaken(net: nn.Module, scale: float = 0.05) -> nn.Module:
@@ -41,6 +43,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "coupling": (lambda: shaken(Coupling(12, 5, 8)), (12, 6, 7)),
     "paper's coupling": (lambda: shaken(PaperCoupling(12)), (12, 6, 7)),
     "invdn, small": (lambda: shaken(InvDN(SMALL)), (3, 12, 8)),
+    "invdn, plain finest level": (lambda: shaken(InvDN(PLAIN_FINEST)), (3, 12, 8)),
     "invdn, photo": (lambda: shaken(InvDN(PHOTO), 0.02), (3, 16, 24)),
     "invdn, fast": (lambda: shaken(InvDN(FAST), 0.02), (3, 16, 24)),
     "paper": (lambda: shaken(PaperInvDN(), 0.005), (3, 16, 12)),
@@ -81,6 +84,7 @@ SMALL_INPUTS = {
     "coupling": (12, 2, 3),
     "paper's coupling": (12, 2, 2),
     "invdn, small": (3, 8, 4),
+    "invdn, plain finest level": (3, 8, 4),
     "paper": (3, 4, 4),
 }
 
@@ -124,7 +128,7 @@ def test_published_haar_averages_come_first() -> None:
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 1e-11), (torch.float32, 1e-5)], ids=str
 )
-@pytest.mark.parametrize("levels", [SMALL, PHOTO, FAST], ids=["small", "photo", "fast"])
+@pytest.mark.parametrize("levels", NETWORKS.values(), ids=NETWORKS)
 def test_strength_zero_is_the_identity(
     levels: tuple[LevelConfig, ...], dtype: torch.dtype, tolerance: float
 ) -> None:
@@ -195,6 +199,18 @@ def test_there_is_nothing_finer_than_the_finest_level_to_survey() -> None:
         InvDN((finest, LevelConfig(1, 8, 7, 8, 1)))
 
 
+@pytest.mark.parametrize(
+    ("level", "message"),
+    [
+        (LevelConfig(0, 0, 7, 8, 1), "coarsest level needs a coupling"),
+        (LevelConfig(1, 0, 7, 8, 1), "of some width, or 0"),
+    ],
+)
+def test_impossible_couplings_are_refused(level: LevelConfig, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        InvDN((SMALL[0], level))
+
+
 def test_forward_keeps_nothing_on_the_network() -> None:
     net = InvDN(SMALL)
     before = {key: value.clone() for key, value in vars(net).items() if isinstance(value, Tensor)}
@@ -212,7 +228,7 @@ def test_sizes_are_the_documented_ones() -> None:
     assert 22e3 < fast.macs_per_pixel() < 23e3
 
 
-@pytest.mark.parametrize("levels", [SMALL, PHOTO, FAST], ids=["small", "photo", "fast"])
+@pytest.mark.parametrize("levels", NETWORKS.values(), ids=NETWORKS)
 def test_sizes_are_inferred_from_a_state_dict(levels: tuple[LevelConfig, ...]) -> None:
     assert infer_levels(InvDN(levels).state_dict()) == levels
 

@@ -18,6 +18,15 @@ TOLD = (
 )
 
 DEEPER = (TOLD[0], *(dataclasses.replace(level, posterior_pairs=3) for level in TOLD[1:]))
+WIDER = tuple(
+    dataclasses.replace(
+        level,
+        posterior_width=level.posterior_width + 3,
+        survey=level.survey and level.survey + 2,
+        hint=level.hint and level.hint + 1,
+    )
+    for level in DEEPER
+)
 
 
 def trained(levels: tuple[LevelConfig, ...] = OLD) -> InvDN:
@@ -39,13 +48,40 @@ def distance(a: InvDN, b: InvDN) -> float:
 
 
 @pytest.mark.parametrize(
-    "levels", [OLD, TOLD, DEEPER], ids=["same", "with surveys and hints", "deeper as well"]
+    ("before", "levels"),
+    [(OLD, OLD), (OLD, TOLD), (OLD, DEEPER), (OLD, WIDER), (TOLD, DEEPER), (TOLD, WIDER)],
 )
-def test_what_only_grows_computes_the_same(levels: tuple[LevelConfig, ...]) -> None:
-    net = trained()
+def test_what_only_grows_computes_the_same(
+    before: tuple[LevelConfig, ...], levels: tuple[LevelConfig, ...]
+) -> None:
+    net = trained(before)
     larger = resized(net, levels, [])
     assert larger.config == levels
     assert distance(net, larger) < 1e-6
+
+
+def test_all_that_is_new_learns() -> None:
+    larger = resized(trained(TOLD), WIDER, [])
+    optimiser = torch.optim.SGD(larger.parameters(), 1e-3)
+    for _ in range(3):  # what begins at 0 moves first, then what it is multiplied with
+        optimiser.zero_grad()
+        larger.denoise(image()).square().mean().backward()
+        optimiser.step()
+    for name, parameter in larger.named_parameters():
+        gradient = parameter.grad
+        assert gradient is not None
+        if name.endswith("weight"):
+            assert gradient.flatten(1).any(1).all(), name
+
+
+def test_a_level_can_lose_its_couplings() -> None:
+    levels = (dataclasses.replace(TOLD[0], blocks=0, coupling_width=0), *TOLD[1:])
+    net = trained(TOLD)
+    without = resized(net, levels, [])
+    assert without.config == levels
+    assert distance(net, without) > 1e-3
+    posteriors = (n.posteriors.state_dict() for n in (net, without))
+    assert all(torch.equal(a, b) for a, b in zip(*(p.values() for p in posteriors), strict=True))
 
 
 def test_a_told_network_stays_what_it_is() -> None:
@@ -83,9 +119,9 @@ def test_a_narrower_coarse_posterior_hints_with_what_it_kept() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"posterior_width": 16}, "narrower"),
+        ({"kept": 7}, "kept channels"),
         ({"coupling_width": 9}, "couplings"),
-        ({"hint": 2}, "come or go"),
+        ({"hint": 2}, "not get narrower"),
     ],
 )
 def test_other_changes_are_refused(change: dict[str, int], message: str) -> None:

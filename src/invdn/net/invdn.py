@@ -26,9 +26,9 @@ class LevelConfig:
     """One scale of the network."""
 
     blocks: int
-    """Number of coupling blocks."""
+    """Number of coupling blocks; 0 leaves the wavelet alone, at any level but the coarsest."""
     coupling_width: int
-    """Features inside the coupling subnets."""
+    """Features inside the coupling subnets; 0 where there are none."""
     kept: int
     """Channels that go on to the next level (at the last one: channels of the code)."""
     posterior_width: int
@@ -80,7 +80,7 @@ class Level(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Image or kept channels → this level's latent channels."""
         y: Tensor = self.wavelet(x)
-        if self.reversible:
+        if self.reversible and len(self.couplings):
             return chain_forward(self._chain(), y)
         for coupling in self.couplings:
             y = coupling(y)
@@ -88,7 +88,7 @@ class Level(nn.Module):
 
     def inverse(self, y: Tensor) -> Tensor:
         """This level's latent channels → image or kept channels."""
-        if self.reversible:
+        if self.reversible and len(self.couplings):
             return self.wavelet.inverse(chain_inverse(self._chain(), y))
         for coupling in reversed(self._chain()):
             y = coupling.inverse(y)
@@ -130,6 +130,11 @@ class InvDN(nn.Module):
             raise ValueError("a network needs at least one level")
         if levels[0].survey or levels[-1].hint:
             raise ValueError("there is no survey at the finest level and no hint at the coarsest")
+        if not levels[-1].blocks:
+            raise ValueError("the coarsest level needs a coupling block")
+        for config in levels:
+            if bool(config.blocks) != bool(config.coupling_width):
+                raise ValueError("a level has coupling blocks of some width, or 0 of width 0")
         self.config = tuple(levels)
         self.levels = nn.ModuleList()
         self.posteriors = nn.ModuleList()
@@ -311,15 +316,18 @@ def infer_levels(state_dict: Mapping[str, Tensor]) -> tuple[LevelConfig, ...]:
 
     levels = []
     channels = IMAGE_CHANNELS
-    number = count("levels.")
+    number = count("posteriors.")
     try:
         for i in range(number):
-            coupling = f"levels.{i}.couplings."
-            width, inputs = state_dict[f"{coupling}0.f.0.weight"].shape[:2]
-            kept = 4 * channels - inputs
+            coupling, width = f"levels.{i}.couplings.", 0
+            if blocks := count(coupling):
+                width, changed = state_dict[f"{coupling}0.f.0.weight"].shape[:2]
+            else:
+                changed = state_dict[f"posteriors.{i}.conv_out.weight"].shape[0] // 2
+            kept = 4 * channels - changed
             levels.append(
                 LevelConfig(
-                    blocks=count(coupling),
+                    blocks=blocks,
                     coupling_width=width,
                     kept=kept,
                     posterior_width=state_dict[f"posteriors.{i}.conv_in.weight"].shape[0],
@@ -332,5 +340,5 @@ def infer_levels(state_dict: Mapping[str, Tensor]) -> tuple[LevelConfig, ...]:
     except KeyError as error:
         raise ValueError(f"not the weights of an InvDN: {error} is missing") from None
     if not levels:
-        raise ValueError("not the weights of an InvDN: there are no keys 'levels.…'")
+        raise ValueError("not the weights of an InvDN: there are no keys 'posteriors.…'")
     return tuple(levels)

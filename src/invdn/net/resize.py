@@ -17,11 +17,12 @@ from invdn.net.posterior import Posterior, ResidualPair
 def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor]) -> InvDN:
     """A network with other posteriors, whose weights are those of ``net`` where they fit.
 
-    A posterior may get narrower, and lose or gain residual pairs: of its features those stay whose
-    energy on the images, times that of the weights that use them, is largest, and of its pairs the
-    first; a new pair comes last and begins by adding 0. Surveys and hints may come or go: the
-    weights that use new ones begin at 0. So a network that only gains them computes what ``net``
-    does, exactly, and a narrower one nearly.
+    A posterior may get wider or narrower, and gain or lose residual pairs. Narrower: those features
+    stay whose energy on the images, times that of the weights that use them, is largest, and of the
+    pairs the first. What is new comes last and is not used yet: new pairs, and the weights that
+    take new features, surveys and hints into old ones, begin at 0. So a network that only grows
+    computes what ``net`` does, and a narrower one nearly. A level may also lose its couplings; then
+    it computes something else until it has been trained again.
 
     Source of the growth: T. Chen et al., *Net2Net*, ICLR 2016; of the choice of features, in
     spirit: P. Molchanov et al., *Pruning Convolutional Neural Networks*, ICLR 2017.
@@ -33,20 +34,21 @@ def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor])
             multiples of ``net.multiple``; used only where something gets narrower.
 
     Raises:
-        ValueError: where the sizes differ in something else, or a posterior would get wider, or a
-            survey or hint of another width than it has.
+        ValueError: where the sizes differ in something else, or a survey or hint would get narrower
+            and not go.
     """
     levels = tuple(levels)
     _check(net.config, levels)
     features = _features(net, levels, images)
     result = InvDN(levels)
-    result.levels.load_state_dict(net.levels.state_dict())
+    for level, trained in zip(result.levels, net.levels, strict=True):
+        there = level.state_dict()
+        level.load_state_dict({k: v for k, v in trained.state_dict().items() if k in there})
     for i, (old, new) in enumerate(zip(net.config, levels, strict=True)):
         source, target = net.posteriors[i], result.posteriors[i]
         assert isinstance(source, Posterior)
         assert isinstance(target, Posterior)
         kept = features[i]
-        _take(target.conv_in, source.conv_in, kept.stream, slice(0))
         context = 0 if i == len(levels) - 1 else new.kept
         _take_inputs(target.conv_in, source.conv_in, kept.stream, _inputs(context, old, new))
         pairs = zip(_pairs(target), _pairs(source), kept.hidden, strict=False)
@@ -55,20 +57,21 @@ def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor])
             _take(pair.conv2, other.conv2, kept.stream, hidden)
         for pair in _pairs(target)[old.posterior_pairs :]:
             scale_last_layer(pair.conv2, 0.0)
-        _take(target.conv_out, source.conv_out, slice(None), kept.stream)
+        _take(target.conv_out, source.conv_out, _all(source.conv_out.out_channels), kept.stream)
     for name, survey in result.surveys.items():
         if name in net.surveys:
-            survey.load_state_dict(net.surveys[name].state_dict())
+            conv = _conv(net.surveys[name])
+            _take(_conv(survey), conv, _all(conv.out_channels), _all(conv.in_channels))
     for name, hint in result.hints.items():
         if name in net.hints:
-            coarser = features[int(name) + 1].stream
-            _take(_conv(hint), _conv(net.hints[name]), slice(None), coarser)
+            conv, coarser = _conv(net.hints[name]), features[int(name) + 1].stream
+            _take(_conv(hint), conv, _all(conv.out_channels), coarser)
     return result
 
 
 @dataclass
 class _Kept:
-    """Which features of a posterior stay."""
+    """Which features of a posterior stay; new ones come after them."""
 
     stream: Tensor
     """Of what runs through the residual pairs."""
@@ -80,44 +83,51 @@ def _check(old: Sequence[LevelConfig], new: Sequence[LevelConfig]) -> None:
     if len(old) != len(new):
         raise ValueError(f"a network of {len(old)} levels cannot begin one of {len(new)}")
     for a, b in zip(old, new, strict=True):
-        if (a.blocks, a.coupling_width, a.kept) != (b.blocks, b.coupling_width, b.kept):
-            raise ValueError("couplings and kept channels must stay as they are")
-        if b.posterior_width > a.posterior_width:
-            raise ValueError("a posterior can get narrower, not wider")
-        if (a.survey and b.survey not in (0, a.survey)) or (a.hint and b.hint not in (0, a.hint)):
-            raise ValueError("a survey or hint can come or go, not change its width")
+        couplings = (b.blocks, b.coupling_width)
+        if a.kept != b.kept or couplings not in ((a.blocks, a.coupling_width), (0, 0)):
+            raise ValueError("kept channels must stay as they are, and couplings stay or go")
+        if 0 < b.survey < a.survey or 0 < b.hint < a.hint:
+            raise ValueError("a survey or hint can come, grow or go, not get narrower")
 
 
-def _inputs(context: int, old: LevelConfig, new: LevelConfig) -> list[tuple[slice, slice | None]]:
-    """Parts of the first convolution's inputs, in order: where each is in the new and the old."""
-    parts: list[tuple[slice, slice | None]] = []
+def _inputs(context: int, old: LevelConfig, new: LevelConfig) -> list[tuple[int, slice | None]]:
+    """Parts of the first convolution's inputs, in order: where each begins in the new, and where
+    it was in the old."""
+    parts: list[tuple[int, slice | None]] = []
     at_new = at_old = 0
     for width_new, width_old in ((context,) * 2, (new.survey, old.survey), (new.hint, old.hint)):
         there = slice(at_old, at_old + width_old) if width_old and width_new else None
-        parts.append((slice(at_new, at_new + width_new), there))
+        parts.append((at_new, there))
         at_new, at_old = at_new + width_new, at_old + width_old
-    return [*parts, (slice(at_new, None), slice(at_old, None))]
+    return [*parts, (at_new, slice(at_old, None))]
 
 
 def _take_inputs(
-    target: nn.Conv2d, source: nn.Conv2d, outputs: Tensor, parts: list[tuple[slice, slice | None]]
+    target: nn.Conv2d, source: nn.Conv2d, outputs: Tensor, parts: list[tuple[int, slice | None]]
 ) -> None:
-    target.weight.zero_()
-    for new, old in parts:
+    """As :func:`_take`, for inputs that lie in other places."""
+    _take(target, source, outputs, _all(0))
+    for start, old in parts:
         if old is not None:
-            target.weight[:, new] = source.weight[outputs][:, old]
+            weight = source.weight[outputs][:, old]
+            target.weight[: len(outputs), start : start + weight.shape[1]] = weight
 
 
-def _take(
-    target: nn.Conv2d, source: nn.Conv2d, outputs: Tensor | slice, inputs: Tensor | slice
-) -> None:
-    """Copy the bias, and the weights of some inputs, for some outputs."""
+def _take(target: nn.Conv2d, source: nn.Conv2d, outputs: Tensor, inputs: Tensor) -> None:
+    """Copy the weights of some outputs for some inputs to the first ones of the target.
+
+    The other inputs of these outputs get weights of 0; the other outputs stay as they are.
+    """
     assert target.bias is not None
     assert source.bias is not None
-    target.bias.copy_(source.bias[outputs])
-    weight = source.weight[outputs][:, inputs]
-    if weight.shape == target.weight.shape:
-        target.weight.copy_(weight)
+    kept = len(outputs)
+    target.bias[:kept] = source.bias[outputs]
+    target.weight[:kept] = 0.0
+    target.weight[:kept, : len(inputs)] = source.weight[outputs][:, inputs]
+
+
+def _all(count: int) -> Tensor:
+    return torch.arange(count)
 
 
 def _conv(module: nn.Module) -> nn.Conv2d:
@@ -147,8 +157,8 @@ def _features(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor
     for posterior, config in zip(net.posteriors, levels, strict=True):
         assert isinstance(posterior, Posterior)
         width = config.posterior_width
-        if width == posterior.conv_in.out_channels:
-            everything = torch.arange(width)
+        if width >= posterior.conv_in.out_channels:
+            everything = _all(posterior.conv_in.out_channels)
             result.append(_Kept(everything, [everything] * len(posterior.pairs)))
             continue
         if not images:

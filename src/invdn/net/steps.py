@@ -39,7 +39,10 @@ class TwoSteps(nn.Module):
         finest = net.levels[0]
         assert isinstance(finest, Level)
         finest.wavelet.haar = _InterleavedHaar(finest.wavelet.haar)
-        self.levels = nn.ModuleList(_PairLevel(level) for level in net.levels)
+        self.levels = nn.ModuleList(
+            _PairLevel(level, config.kept)
+            for level, config in zip(net.levels, self.config, strict=True)
+        )
         kept, hint = self.config[0].kept, self.config[0].hint
         self.posteriors = nn.ModuleList(
             [_TwoInputs(net.posteriors[0], kept + hint), *list(net.posteriors)[1:]]
@@ -126,13 +129,13 @@ class _TwoInputs(nn.Module):
 class _PairLevel(nn.Module):
     """A level that gives and takes kept channels and detail apart."""
 
-    def __init__(self, level: nn.Module) -> None:
+    def __init__(self, level: nn.Module, kept: int) -> None:
         super().__init__()
         assert isinstance(level, Level)
         self.wavelet = level.wavelet
         self.couplings = nn.ModuleList(_PairCoupling(coupling) for coupling in level.couplings)
-        self.kept = next(iter(self._chain())).split
-        self.synthesis = _PairSynthesis(level.wavelet, self.kept)
+        self.kept = kept
+        self.synthesis = _PairSynthesis(level.wavelet, kept)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Image or kept channels of the level before → kept channels, detail."""
@@ -161,7 +164,6 @@ class _PairCoupling(nn.Module):
     def __init__(self, coupling: nn.Module) -> None:
         super().__init__()
         assert isinstance(coupling, Coupling)
-        self.split = coupling.split
         last = coupling.gh[2]
         assert isinstance(last, nn.Conv2d)
         outputs = last.out_channels // 2
