@@ -100,6 +100,26 @@ def test_some_failed(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("notes")
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no such names")
+def test_a_name_cannot_break_a_line_or_command_a_terminal(tmp_path: Path) -> None:
+    good, bad = tmp_path / "a\nb.png", tmp_path / "c\x1b[31m.png"
+    photo(good)
+    bad.write_bytes(b"?")
+    result = invoke("denoise", good, bad, "-o", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["a\nb.png"]
+    assert result.stdout.splitlines()[0].startswith(f"{tmp_path}/a\\nb.png: ")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"invdn: {tmp_path}/c\\x1b[31m.png: is not a PNG")
+
+
+def test_an_empty_argument_is_not_the_current_folder(tmp_path: Path) -> None:
+    for arguments in (("denoise", "", "-o", tmp_path), ("denoise", tmp_path, "-o", "")):
+        result = command(*arguments)
+        assert result.returncode == 2
+        assert b"an argument is empty" in result.stderr
+
+
+@pytest.mark.usefixtures("notes")
 def test_whether_a_photo_can_be_read_is_not_asked_beforehand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

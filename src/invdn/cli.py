@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import re
 import signal
 import sys
 import time
@@ -48,6 +49,10 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     # To be ended politely is like Ctrl-C: nothing half written stays.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if "" in sys.argv[1:]:
+        # As a path it would be the current folder.
+        _say("an argument is empty: a variable of the shell may not be set")
+        sys.exit(WRONG_USAGE)
     app(prog_name="invdn")
 
 
@@ -392,7 +397,7 @@ def noise(
                 _say(f"{made.input}: {notice}")
             if made.reason is None:
                 much = f"σ {made.level_8bit:.1f}" if perturb is None else f"ε {perturb:g}"
-                print(f"{made.output}: {much}", flush=True)
+                print(_one_line(f"{made.output}: {much}"), flush=True)
             else:
                 _say(made.reason)
         if failed:
@@ -520,7 +525,7 @@ def evaluate(
                 title = "SIDD validation, 8-bit results"
             else:
                 pairs = measuring.folder_pairs(data, sigma_8bit=sigma, crop_px=crop)
-                cut = f", centre {crop}×{crop}" if crop else ", whole images"
+                cut = f", the centre, {crop}×{crop} at most" if crop else ", whole images"
                 noise = f", white noise σ {sigma:g}" if sigma is not None else ""
                 title = f"{data.resolve().name}{noise}{cut}, 8-bit results"
             evaluation = measuring.evaluate(
@@ -549,8 +554,13 @@ def evaluate(
 # --- what is said --------------------------------------------------------------------------------
 
 
+def _one_line(text: str) -> str:
+    """The text without what a file's name may hold to break lines or to command a terminal."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda c: repr(c[0])[1:-1], text)
+
+
 def _say(text: str) -> None:
-    print(f"invdn: {text}", file=sys.stderr)
+    print(_one_line(f"invdn: {text}"), file=sys.stderr)
 
 
 def _fail(text: str) -> NoReturn:
@@ -585,7 +595,7 @@ def _report_result(result: Result, as_json: bool) -> None:
         size = f"{result.megapixels:.1f} MP in {result.seconds:.1f} s"
         if result.left_as_is:
             size += f", left as it is (noise {result.noise:.2f} of 255)"
-        print(f"{result.input}: {size}, {result.output}", flush=True)
+        print(_one_line(f"{result.input}: {size}, {result.output}"), flush=True)
 
 
 def _as_json(result: Result) -> dict[str, Any]:
