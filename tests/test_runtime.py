@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
+import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -248,6 +251,27 @@ def test_auto_is_the_fastest_and_is_remembered(
     assert load() == "cpu"
     (tmp_path / "invdn" / "devices.json").write_text("[damaged")
     assert load() == "cpu"
+    # OpenVINO takes part where it is installed, and its version counts too.
+    monkeypatch.setattr(runtime, "_openvino_may_be_tried", lambda: True)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2026.1")
+    seconds["openvino"] = 0.5
+    tests.clear()
+    assert load() == load() == "openvino"
+    assert sorted(tests) == ["cpu", "openvino"]
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2026.2")
+    seconds["openvino"] = 3.0
+    assert load() == load() == "cpu"
+    assert len(tests) == 4
+
+
+@pytest.mark.parametrize("first", ["", "import torch; "])
+def test_auto_does_not_try_openvino_beside_pytorch(first: str) -> None:
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("the package openvino is not installed")
+    code = f"{first}from invdn import runtime; print(runtime._openvino_may_be_tried())"
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    assert found.stdout.strip() == str(not first)
 
 
 def test_the_self_test_takes_time(small_model_path: Path) -> None:

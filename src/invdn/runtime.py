@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import os
 import sys
@@ -291,8 +292,9 @@ def load_model(
     Args:
         model: a name from ``models.toml`` in ``directory``, or the path of a file: anything
             that is not a plain string, or a string that ends in ``.onnx``.
-        device: one of :data:`DEVICES`; "auto" is the fastest of "cpu" and "cuda". Where there
-            is more than the CPU, the first start with a model finds that out on a small tile.
+        device: one of :data:`DEVICES`; "auto" is the fastest of those that are installed, without
+            "openvino" where the process has loaded PyTorch. Where there is more than "cpu", the
+            first start with a model finds that out on a small tile.
         threads: CPU threads for one image, at least 1; None for :func:`default_threads`.
         directory: where the shipped models are.
 
@@ -340,8 +342,18 @@ def load_model(
     ort = _import_onnxruntime()
     providers = ort.get_available_providers()
     candidates = [name for name, provider in _PROVIDERS.items() if provider in providers]
-    # Not OpenVINO, which has to be asked for: see docs/decisions.md.
-    return _fastest(on, candidates, f"{sha256} {threads} {ort.__version__} {sorted(providers)}")
+    libraries = f"{ort.__version__} {sorted(providers)}"
+    if _openvino_may_be_tried():
+        import importlib.metadata  # slow, and seldom needed
+
+        candidates.append("openvino")
+        libraries += f" openvino {importlib.metadata.version('openvino')}"
+    return _fastest(on, candidates, f"{sha256} {threads} {libraries}")
+
+
+def _openvino_may_be_tried() -> bool:
+    """Whether "auto" compares OpenVINO: not beside PyTorch, see docs/decisions.md."""
+    return "torch" not in sys.modules and importlib.util.find_spec("openvino") is not None
 
 
 def _fastest(on: Callable[[str], Model], candidates: list[str], key: str) -> Model:
