@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--size", metavar="WxH", help="a TIFF of this size")
     parser.add_argument("--model", default="photo")
     parser.add_argument("--threads", default="1")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--folder", type=Path, help="where there is room for the pictures")
     options = parser.parse_args()
     sizes = {"photo.jpg": (4000, 3000)}
@@ -55,6 +56,7 @@ def main() -> None:
                         folder + "/out",
                     ),
                     *("--model", options.model, "--threads", options.threads),
+                    *("--device", options.device),
                 ]
             )
             seconds, megapixels = time.monotonic() - start, width * height / 1e6

@@ -123,7 +123,7 @@ def denoise(
         Literal["auto", "cpu", "cuda", "openvino"],
         typer.Option(
             metavar="DEVICE",
-            help="cpu, cuda or openvino; auto takes the faster of cuda and cpu.",
+            help="cpu, cuda or openvino; auto takes the fastest that is installed.",
         ),
     ] = "auto",
     recursive: Annotated[

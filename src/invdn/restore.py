@@ -514,7 +514,7 @@ def _for_screens(pixels: Pixels, photo: Photo) -> Pixels:
 
 _SECONDS_A_TILE = 900.0
 _BAND_ROWS = 512
-_PIECE_BYTES = 1 << 27
+_PIECE_BYTES = 1 << 25
 _MAX_PIECES = 64  # all are open at once, and some systems allow 256 files
 _MARGIN_PX = 64
 
