@@ -1,0 +1,53 @@
+"""Averages the weights of runs that continue one another: often better than either.
+
+    python scripts/average_weights.py runs/photo/weights.safetensors:0.6 \
+        runs/before/weights.safetensors:0.4 -o runs/average/weights.safetensors
+
+The shares are divided by their sum. The networks must have the same sizes, and one must have begun
+with the other's weights (or both with a third's): between unrelated ones the mean is nothing.
+
+Source: M. Wortsman et al., *Model soups*, ICML 2022.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+
+def main() -> None:
+    """Read the arguments, and write the averaged weights."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("weights", nargs="+", metavar="FILE:SHARE", help="safetensors of a run")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    if arguments.output.exists():
+        parser.error(f"{arguments.output} exists already")
+    files, shares, steps = [], [], []
+    for given in arguments.weights:
+        name, _, share = given.rpartition(":")
+        files.append(load_file(name))
+        shares.append(float(share))
+        with safe_open(name, "pt") as file:
+            steps.append(int(file.metadata()["step"]))
+    shapes = [{key: value.shape for key, value in file.items()} for file in files]
+    if any(shape != shapes[0] for shape in shapes):
+        parser.error("the networks differ in their sizes")
+    mean = {
+        key: sum(
+            (share / sum(shares) * file[key] for share, file in zip(shares, files, strict=True)),
+            torch.zeros(()),
+        )
+        for key in files[0]
+    }
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    save_file(mean, arguments.output, metadata={"step": str(max(steps))})
+    print(f"{arguments.output}: the mean of {len(files)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The scripts that make one run's weights the start, or a part, of another's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+safetensors_torch = pytest.importorskip("safetensors.torch")
+
+from invdn.net.invdn import InvDN, LevelConfig, infer_levels  # noqa: E402
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+SMALL = (LevelConfig(1, 4, 6, 6, 1),)
+WIDER = """
+run = "run"
+[network]
+levels = [
+    { blocks = 1, coupling_width = 4, kept = 6, posterior_width = 8, posterior_pairs = 2 },
+]
+"""
+
+
+def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_checkpoint_begins_a_run_of_other_sizes(tmp_path: Path) -> None:
+    net = InvDN(SMALL)
+    old, config = tmp_path / "old.pt", tmp_path / "wider.toml"
+    torch.save({"average": net.state_dict()}, old)
+    config.write_text(WIDER)
+    made = run("resize_checkpoint.py", old, config)
+    assert made.returncode == 0, made.stderr
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 0
+    larger = InvDN(infer_levels(state["average"]))
+    assert larger.config[0].posterior_pairs == 2
+    larger.load_state_dict(state["average"])
+    image = torch.rand(1, 3, 16, 16)
+    assert (larger.denoise(image) - net.denoise(image)).abs().max() < 1e-6
+    again = run("resize_checkpoint.py", old, config)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+def test_weights_are_averaged_by_their_shares(tmp_path: Path) -> None:
+    nets = [InvDN(SMALL), InvDN(SMALL)]
+    given = []
+    for number, net in enumerate(nets):
+        path = tmp_path / f"{number}.safetensors"
+        safetensors_torch.save_file(net.state_dict(), path, metadata={"step": str(7 * number)})
+        given.append(f"{path}:{3 - 2 * number}")
+    output = tmp_path / "mean" / "weights.safetensors"
+    made = run("average_weights.py", *given, "-o", output)
+    assert made.returncode == 0, made.stderr
+    mean = safetensors_torch.load_file(output)
+    first, second = (net.state_dict() for net in nets)
+    for key, value in mean.items():
+        torch.testing.assert_close(value, 0.75 * first[key] + 0.25 * second[key])
+    with safetensors_torch.safe_open(output, "pt") as file:
+        assert file.metadata() == {"step": "7"}
+    other = tmp_path / "other.safetensors"
+    wider = InvDN((LevelConfig(1, 4, 6, 8, 1),))
+    safetensors_torch.save_file(wider.state_dict(), other, metadata={"step": "1"})
+    refused = run("average_weights.py", given[0], f"{other}:1", "-o", tmp_path / "x.safetensors")
+    assert refused.returncode == 2
+    assert "differ in their sizes" in refused.stderr
