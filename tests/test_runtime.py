@@ -252,13 +252,12 @@ def test_auto_is_the_fastest_and_is_remembered(
     (tmp_path / "invdn" / "devices.json").write_text("[damaged")
     assert load() == "cpu"
     # OpenVINO takes part where it is installed, and its version counts too.
-    monkeypatch.setattr(runtime, "_openvino_may_be_tried", lambda: True)
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2026.1")
+    monkeypatch.setattr(runtime, "_openvino_to_try", lambda: "2026.1")
     seconds["openvino"] = 0.5
     tests.clear()
     assert load() == load() == "openvino"
     assert sorted(tests) == ["cpu", "openvino"]
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2026.2")
+    monkeypatch.setattr(runtime, "_openvino_to_try", lambda: "2026.2")
     seconds["openvino"] = 3.0
     assert load() == load() == "cpu"
     assert len(tests) == 4
@@ -268,10 +267,27 @@ def test_auto_is_the_fastest_and_is_remembered(
 def test_auto_does_not_try_openvino_beside_pytorch(first: str) -> None:
     if importlib.util.find_spec("openvino") is None:
         pytest.skip("the package openvino is not installed")
-    code = f"{first}from invdn import runtime; print(runtime._openvino_may_be_tried())"
+    code = f"{first}from invdn import runtime; print(runtime._openvino_to_try())"
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
-    assert found.stdout.strip() == str(not first)
+    expected = None if first else importlib.metadata.version("openvino")
+    assert found.stdout.strip() == str(expected)
+
+
+def test_a_folder_called_openvino_is_not_the_package(tmp_path: Path) -> None:
+    (tmp_path / "openvino").mkdir()
+    code = (
+        "import importlib.metadata as m, sys; real = m.version\n"
+        "def version(name):\n"
+        "    if name == 'openvino': raise m.PackageNotFoundError(name)\n"
+        "    return real(name)\n"
+        "m.version = version; from invdn import runtime; print(runtime._openvino_to_try())"
+    )
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(
+        command, capture_output=True, text=True, timeout=100, check=True, cwd=tmp_path
+    )
+    assert found.stdout.strip() == "None"
 
 
 def test_the_self_test_takes_time(small_model_path: Path) -> None:

@@ -343,17 +343,25 @@ def load_model(
     providers = ort.get_available_providers()
     candidates = [name for name, provider in _PROVIDERS.items() if provider in providers]
     libraries = f"{ort.__version__} {sorted(providers)}"
-    if _openvino_may_be_tried():
-        import importlib.metadata  # slow, and seldom needed
-
+    if openvino := _openvino_to_try():
         candidates.append("openvino")
-        libraries += f" openvino {importlib.metadata.version('openvino')}"
+        libraries += f" openvino {openvino}"
     return _fastest(on, candidates, f"{sha256} {threads} {libraries}")
 
 
-def _openvino_may_be_tried() -> bool:
-    """Whether "auto" compares OpenVINO: not beside PyTorch, see docs/decisions.md."""
-    return "torch" not in sys.modules and importlib.util.find_spec("openvino") is not None
+def _openvino_to_try() -> str | None:
+    """The version of the OpenVINO that "auto" compares; None without one.
+
+    And None beside PyTorch, see docs/decisions.md.
+    """
+    if "torch" in sys.modules or importlib.util.find_spec("openvino") is None:
+        return None
+    from importlib import metadata  # slow, and seldom needed
+
+    try:
+        return metadata.version("openvino")
+    except metadata.PackageNotFoundError:  # any folder of that name is found too
+        return None
 
 
 def _fastest(on: Callable[[str], Model], candidates: list[str], key: str) -> Model:
