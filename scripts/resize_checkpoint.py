@@ -1,6 +1,6 @@
-"""Makes a checkpoint of one network the start of a run of another: of other sizes, or told more.
+"""Makes a network's weights the start of a run: of the same network, or of one of other sizes.
 
-    python scripts/resize_checkpoint.py checkpoints/photo.pt configs/fast.toml \
+    python scripts/resize_checkpoint.py checkpoints/photo.safetensors configs/fast.toml \
         --images ../data/train/pairs/polyu ../data/train/pairs/sidd
     invdn train configs/fast.toml --resume
 
@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from invdn.config import load_config
 from invdn.data.pairs import load_pairs
@@ -27,7 +28,9 @@ CROP_PX = 256
 def main() -> None:
     """Read the arguments, and write the checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of a run")
+    parser.add_argument(
+        "checkpoint", type=Path, help="weights.safetensors or checkpoint.pt of a run"
+    )
     parser.add_argument("config", type=Path, help="settings of the run that begins with it")
     parser.add_argument(
         "--images", type=Path, nargs="+", help="folders with noisy/ and clean/, to get narrower"
@@ -39,7 +42,11 @@ def main() -> None:
     output = arguments.config.resolve().parent / config.run / CHECKPOINT
     if output.exists():
         parser.error(f"{output} exists already")
-    state = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)["average"]
+    given: Path = arguments.checkpoint
+    if given.suffix == ".safetensors":
+        state = load_file(given)
+    else:
+        state = torch.load(given, map_location="cpu", weights_only=True)["average"]
     net = InvDN(infer_levels(state))
     net.load_state_dict(state)
     images = [

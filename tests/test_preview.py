@@ -16,7 +16,8 @@ from invdn.runtime import load_model
 @pytest.fixture(scope="module")
 def denoiser() -> Denoiser:
     """The network that is shipped, in small tiles."""
-    return Denoiser(load_model("photo", device="cpu", threads=1), tile=320)
+    model = load_model("photo", device="cpu", threads=1)
+    return Denoiser(model, tile=2 * model.info.halo + 64)
 
 
 def noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:

@@ -29,10 +29,14 @@ def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_a_checkpoint_begins_a_run_of_other_sizes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_a_checkpoint_begins_a_run_of_other_sizes(tmp_path: Path, suffix: str) -> None:
     net = InvDN(SMALL)
-    old, config = tmp_path / "old.pt", tmp_path / "wider.toml"
-    torch.save({"average": net.state_dict()}, old)
+    old, config = tmp_path / f"old.{suffix}", tmp_path / "wider.toml"
+    if suffix == "pt":
+        torch.save({"average": net.state_dict()}, old)
+    else:
+        safetensors_torch.save_file(net.state_dict(), old)
     config.write_text(WIDER)
     made = run("resize_checkpoint.py", old, config)
     assert made.returncode == 0, made.stderr

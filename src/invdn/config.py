@@ -17,9 +17,9 @@ else:
     import tomli as tomllib
 
 from invdn.data.camera import CameraNoiseConfig
-from invdn.net.invdn import FAST, PHOTO, LevelConfig
+from invdn.net.invdn import BEST, FAST, PHOTO, LevelConfig
 
-PRESETS = {"photo": PHOTO, "fast": FAST}
+PRESETS = {"photo": PHOTO, "best": BEST, "fast": FAST}
 #: The published network; its sizes are fixed.
 PAPER = "paper"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -40,7 +40,8 @@ class NetworkConfig:
     """Which network is trained."""
 
     preset: str = "photo"
-    """``photo`` or ``fast``, whose sizes ``levels`` overrides; or ``paper``, the published one."""
+    """``photo``, ``best`` or ``fast``, whose sizes ``levels`` overrides; or ``paper``, the
+    published one."""
     levels: tuple[LevelConfig, ...] = ()
     """Sizes of each level, finest first."""
     reversible: bool = False

@@ -10,12 +10,18 @@ from torch import Tensor, nn
 
 from invdn.net.coupling import Coupling
 from invdn.net.haar import Haar, SmoothHaar
-from invdn.net.invdn import FAST, PHOTO, InvDN, Latents, LevelConfig, infer_levels
+from invdn.net.invdn import BEST, FAST, PHOTO, InvDN, Latents, LevelConfig, infer_levels
 from invdn.net.paper import PaperCoupling, PaperInvDN
 
 SMALL = (LevelConfig(2, 8, 5, 8, 1), LevelConfig(1, 8, 7, 8, 1))
 PLAIN_FINEST = (LevelConfig(0, 0, 5, 8, 1), LevelConfig(1, 8, 7, 8, 1))
-NETWORKS = {"small": SMALL, "plain finest level": PLAIN_FINEST, "photo": PHOTO, "fast": FAST}
+NETWORKS = {
+    "small": SMALL,
+    "plain finest level": PLAIN_FINEST,
+    "photo": PHOTO,
+    "best": BEST,
+    "fast": FAST,
+}
 
 
 def shaken(net: nn.Module, scale: float = 0.05) -> nn.Module:
@@ -45,6 +51,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "invdn, small": (lambda: shaken(InvDN(SMALL)), (3, 12, 8)),
     "invdn, plain finest level": (lambda: shaken(InvDN(PLAIN_FINEST)), (3, 12, 8)),
     "invdn, photo": (lambda: shaken(InvDN(PHOTO), 0.02), (3, 16, 24)),
+    "invdn, best": (lambda: shaken(InvDN(BEST), 0.02), (3, 16, 24)),
     "invdn, fast": (lambda: shaken(InvDN(FAST), 0.02), (3, 16, 24)),
     "paper": (lambda: shaken(PaperInvDN(), 0.005), (3, 16, 12)),
 }
@@ -220,11 +227,13 @@ def test_forward_keeps_nothing_on_the_network() -> None:
 
 
 def test_sizes_are_the_documented_ones() -> None:
-    photo, fast, paper = InvDN(PHOTO), InvDN(FAST), PaperInvDN()
+    photo, best, fast, paper = InvDN(PHOTO), InvDN(BEST), InvDN(FAST), PaperInvDN()
     assert sum(p.numel() for p in paper.parameters()) == 2_640_960
     assert 0.87e6 < sum(p.numel() for p in photo.parameters()) < 0.89e6
+    assert 1.91e6 < sum(p.numel() for p in best.parameters()) < 1.93e6
     assert 0.51e6 < sum(p.numel() for p in fast.parameters()) < 0.53e6
     assert 50e3 < photo.macs_per_pixel() < 51e3
+    assert 117e3 < best.macs_per_pixel() < 119e3
     assert 22e3 < fast.macs_per_pixel() < 23e3
 
 

@@ -90,7 +90,8 @@ def linear_to_srgb(x: Tensor) -> Tensor:
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
     """``[N, 1, 1, 1]`` uniform in [low, high]."""
-    return low + (high - low) * torch.rand(n, 1, 1, 1, generator=generator)
+    draw = torch.rand(n, 1, 1, 1, generator=generator, device=generator.device)
+    return low + (high - low) * draw
 
 
 def _log_uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -449,7 +450,7 @@ def gaussian_pair(
     """White Gaussian noise of a random strength, quantised and clipped to 8 bits.
 
     Args:
-        clean: ``[N, 3, H, W]`` sRGB in [0, 1].
+        clean: ``[N, 3, H, W]`` sRGB in [0, 1], on the generator's device.
         generator: Source of all randomness.
         max_sigma_8bit: σ is uniform between 0 and this, in grey levels of 255. One time in
             five all channels get the same noise.
@@ -459,7 +460,7 @@ def gaussian_pair(
     """
     n = clean.shape[0]
     sigma = _uniform(n, 0.0, max_sigma_8bit / 255.0, generator)
-    noise = torch.randn(clean.shape, generator=generator)
-    grey = torch.rand(n, 1, 1, 1, generator=generator) < 0.2
+    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+    grey = torch.rand(n, 1, 1, 1, generator=generator, device=clean.device) < 0.2
     noise = torch.where(grey, noise[:, :1], noise)
     return _quantise(clean + sigma * noise), clean

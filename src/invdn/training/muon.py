@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 #: Coefficients of the odd polynomial that drives singular values towards 1.
-_A, _B, _C = 3.4445, -4.7750, 2.0315
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 class ConvMuon(torch.optim.Optimizer):
@@ -66,11 +66,12 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
     x: Tensor = wide / (wide.norm() + 1e-7)
+    a, b, c = NEWTON_SCHULZ
     gram = x @ x.mT
     total = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     for _ in range(5):
-        factor = torch.addmm(gram, gram, gram, beta=_B, alpha=_C)
-        factor.diagonal().add_(_A)
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
         total = factor @ total
         gram = factor @ gram @ factor
     x = total @ x

@@ -1,0 +1,544 @@
+"""Trains several networks at once on one GPU, for a given time, from the same crops.
+
+    python scripts/train_on_gpu.py configs/gpu.toml --seconds 600 \
+        --net photo=checkpoints/photo.safetensors --net fast=checkpoints/fast.safetensors
+
+`invdn train` takes small steps, with crops from one process beside it, and leaves a GPU idle most
+of the time. Here
+
+* photos lie in the GPU's memory; crops of real pairs and with white noise are made there, those of
+  simulated cameras by many processes, into a pool from which each is drawn a few times, turned and
+  shifted differently;
+* a step of each network (pass, gradient, optimiser, average) is one CUDA graph, and the networks'
+  graphs run side by side: most of their kernels are too small to fill the GPU alone;
+* Muon's iteration runs for all weights as one batch of padded matrices;
+* the learning rate follows the clock: it rises, stays, and falls to 0 when the time is over.
+
+Each network begins with the weights of a run (safetensors), whose sizes it takes. The settings file
+gives the rest: data, learning rate, clipping, averaging, validation sets. In the run's folder come,
+for each network, ``NAME.safetensors`` (the averaged weights, for `invdn export`) and
+``NAME-peak.safetensors`` (those before the learning rate fell, to go on from).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import threading
+import time
+import types
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import count, takewhile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from invdn.config import DataConfig, TrainConfig, load_config
+from invdn.data.batches import Batches
+from invdn.data.camera import gaussian_pair
+from invdn.data.pairs import Pair, load_pairs
+from invdn.data.patches import Pixels, find_images, read_rgb8, read_rgb8_cached
+from invdn.export import load_network
+from invdn.net.haar import SmoothHaar
+from invdn.net.losses import negative_psnr
+from invdn.training.checkpoint import save_weights
+from invdn.training.muon import NEWTON_SCHULZ
+from invdn.training.validation import load_validation_set, validate
+
+#: Crops in the pool are larger than those of a step by this, so that each is drawn shifted.
+SHIFT_PX = 16
+#: Simulated pairs made by one call of a worker; they share a demosaicing and a Bayer grid.
+AT_ONCE = 8
+#: Share of the time in which the learning rate rises.
+WARM_UP = 0.02
+
+Numbers = npt.NDArray[np.int64]
+
+
+# --- Crops ----------------------------------------------------------------------------------------
+
+
+class Photos:
+    """Photos of any size in a device's memory, one or more pictures of each (noisy and clean)."""
+
+    def __init__(self, photos: Sequence[Sequence[Pixels]], device: torch.device) -> None:
+        """``photos``: of each photo its pictures, ``[H, W, 3]`` of 8 bits and the same size."""
+        sizes = np.array([pictures[0].shape[:2] for pictures in photos], dtype=np.int64)
+        self.heights, self.widths = sizes.T
+        areas = self.heights * self.widths
+        self.starts = np.cumsum(areas) - areas
+        self.shares = areas / areas.sum()
+        self.pictures = []
+        for number in range(len(photos[0])):
+            flat = torch.empty(int(areas.sum()), 3, dtype=torch.uint8, device=device)
+            for start, area, pictures in zip(self.starts, areas, photos, strict=True):
+                pixels = torch.from_numpy(np.array(pictures[number])).view(-1, 3)
+                flat[start : start + area] = pixels.to(device)
+            self.pictures.append(flat)
+
+    def draw(self, number: int, crop_px: int, rng: np.random.Generator) -> list[Tensor]:
+        """Random crops, any pixel as likely as any other: ``[number, 3, crop, crop]`` in [0, 1]."""
+        which = rng.choice(len(self.shares), number, p=self.shares)
+        widths = self.widths[which]
+        tops = rng.integers(self.heights[which] - crop_px + 1)
+        lefts = rng.integers(widths - crop_px + 1)
+        corners = self.starts[which] + tops * widths + lefts
+        return cut(self.pictures, corners, widths, rng.integers(8, size=number), crop_px)
+
+
+def cut(
+    pictures: Sequence[Tensor], corners: Numbers, widths: Numbers, turns: Numbers, crop_px: int
+) -> list[Tensor]:
+    """Squares of photos, the same ones of each picture, each turned in one of eight ways.
+
+    Args:
+        pictures: flat, ``[pixels, 3]`` of 8 bits.
+        corners: position of each square's first pixel there.
+        widths: of the photo that each square is a part of.
+        turns: 0–7: bit 0 flips rows, bit 1 columns, bit 2 then exchanges the two.
+        crop_px: side of the squares.
+
+    Returns:
+        Of each picture ``[N, 3, crop, crop]`` in [0, 1], channels last.
+    """
+    last = crop_px - 1
+    flip_rows, flip_columns, exchange = turns & 1, (turns >> 1) & 1, (turns >> 2) & 1
+    starts = corners + flip_rows * last * widths + flip_columns * last
+    down, right = np.where(flip_rows, -widths, widths), np.where(flip_columns, -1, 1)
+    down, right = np.where(exchange, right, down), np.where(exchange, down, right)
+    device = pictures[0].device
+    table = torch.from_numpy(np.stack((starts, down, right))).to(device).view(3, -1, 1, 1)
+    steps = torch.arange(crop_px, device=device)
+    index = table[0] + table[1] * steps.view(1, -1, 1) + table[2] * steps.view(1, 1, -1)
+    return [picture[index].permute(0, 3, 1, 2).float().div_(255.0) for picture in pictures]
+
+
+class CameraCrops(Dataset[tuple[Tensor, Tensor]]):
+    """Simulated pairs in 8 bits, each ``[N, crop, crop, 3]``, by number."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        noisy, target = self.batches[index]
+        return to_8bit(noisy), to_8bit(target)
+
+
+def to_8bit(x: Tensor) -> Tensor:
+    """``[N, 3, H, W]`` in [0, 1] → ``[N, H, W, 3]`` of 0–255."""
+    return (x * 255.0).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def prepare_worker(_: int) -> None:
+    """One thread each."""
+    torch.set_num_threads(1)
+
+
+class Pool:
+    """A ring of simulated pairs in a device's memory, filled by processes beside the training."""
+
+    def __init__(self, batches: Batches, size: int, workers: int, device: torch.device) -> None:
+        self.side_px, self.size = batches.config.crop_px, size
+        self.filled = self.made = 0
+        shape = (size * self.side_px**2, 3)
+        self.pictures = [torch.zeros(shape, dtype=torch.uint8, device=device) for _ in range(2)]
+        #: A pair may not be drawn while one of its pictures has been replaced and one not.
+        self.lock = threading.Lock()
+        self.leaving = False
+        self.loader = DataLoader(
+            CameraCrops(batches),
+            batch_size=None,
+            sampler=takewhile(lambda _: not self.leaving, count()),  # type: ignore[arg-type]
+            num_workers=workers,
+            prefetch_factor=3 if workers else None,
+            # A fork would copy libvips without its threads, and hang.
+            multiprocessing_context="spawn" if workers else None,
+            worker_init_fn=prepare_worker,
+        )
+        self.thread = threading.Thread(target=self._fill)
+        self.thread.start()
+
+    def _fill(self) -> None:
+        slot, area = 0, self.side_px**2
+        for pair in self.loader:  # to its end: only then do the processes leave
+            number = min(len(pair[0]), self.size - slot)
+            with self.lock:
+                for picture, made in zip(self.pictures, pair, strict=True):
+                    pixels = made[:number].reshape(-1, 3).to(picture.device)
+                    picture[slot * area : (slot + number) * area] = pixels
+                self.filled = max(self.filled, slot + number)
+                self.made += number
+            slot = (slot + number) % self.size
+
+    def wait_for(self, number: int) -> None:
+        """Until so many pairs have been made."""
+        while self.made < number:
+            if not self.thread.is_alive():
+                raise RuntimeError("no more simulated pairs are made: see above")
+            time.sleep(0.05)
+
+    def draw(self, number: int, crop_px: int, rng: np.random.Generator) -> list[Tensor]:
+        """Random crops of random pairs: noisy and clean, ``[number, 3, crop, crop]``."""
+        which = rng.integers(self.filled, size=number)
+        tops, lefts = rng.integers(self.side_px - crop_px + 1, size=(2, number))
+        corners = (which * self.side_px + tops) * self.side_px + lefts
+        widths, turns = np.full(number, self.side_px), rng.integers(8, size=number)
+        with self.lock:
+            return cut(self.pictures, corners, widths, turns, crop_px)
+
+    def close(self) -> None:
+        """Let the processes leave."""
+        self.leaving = True
+        self.thread.join()
+
+
+@dataclass
+class Crops:
+    """All that batches are drawn from."""
+
+    config: DataConfig
+    pairs: list[Photos]
+    """Of each folder."""
+    photos: Photos
+    pool: Pool
+    generator: torch.Generator
+    """On the device, of white noise."""
+
+    @staticmethod
+    def load(
+        config: TrainConfig, base: Path, pool: int, workers: int, device: torch.device
+    ) -> Crops:
+        """Read the photos and start the processes."""
+        data = config.data
+        root, cache = base / data.root, base / data.cache if data.cache else None
+        side_px = data.crop_px + SHIFT_PX
+        made = replace(
+            data, crop_px=side_px, real_crops=0, gaussian_crops=0, camera_crops=AT_ONCE, stages=()
+        )
+        batches = Batches(made, root, config.seed, cache=cache)
+        batches.fill_cache()
+
+        def read(path: Path) -> Pixels:
+            return read_rgb8(path) if cache is None else read_rgb8_cached(path, cache)
+
+        clean = [read(path) for folder in data.clean for path in find_images(root / folder)]
+        pairs = [
+            Photos(
+                [[pair.noisy, pair.clean] for pair in load_pairs(root / p.folder, read=read)],
+                device,
+            )
+            for p in data.pairs
+        ]
+        photos = Photos([[p] for p in clean if min(p.shape[:2]) >= data.crop_px], device)
+        generator = torch.Generator(device).manual_seed(config.seed)
+        return Crops(data, pairs, photos, Pool(batches, pool, workers, device), generator)
+
+    def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """(noisy, target), each ``[N, 3, crop, crop]``: real pairs, white noise, cameras."""
+        crop_px, parts = self.config.crop_px, []
+        weights = np.array([p.weight for p in self.config.pairs])
+        numbers = rng.multinomial(self.config.real_crops, weights / weights.sum())
+        for photos, number in zip(self.pairs, numbers, strict=True):
+            parts.append(photos.draw(int(number), crop_px, rng))
+        (clean,) = self.photos.draw(self.config.gaussian_crops, crop_px, rng)
+        parts.append(
+            list(gaussian_pair(clean, self.generator, self.config.gaussian_max_sigma_8bit))
+        )
+        parts.append(self.pool.draw(self.config.camera_crops, crop_px, rng))
+        noisy, target = zip(*parts, strict=True)
+        return torch.cat(noisy), torch.cat(target)
+
+
+# --- Networks -------------------------------------------------------------------------------------
+
+
+class FlatMuon:
+    """Muon for convolutions and AdamW for the rest, as ``invdn train`` has them, in a few kernels.
+
+    The network's parameters become parts of two flat vectors, and so do their averages. No step
+    waits for the processor, so that it can be recorded in a CUDA graph; a gradient that is no
+    number moves nothing.
+    """
+
+    def __init__(self, net: nn.Module, average: nn.Module, config: TrainConfig) -> None:
+        self.config = config
+        self.parameters = _convolutions_and_rest(net)
+        self.flat = [_join(parameters) for parameters in self.parameters]
+        self.average = [_join(parameters) for parameters in _convolutions_and_rest(average)]
+        device = self.flat[0].device
+        self.rate = torch.zeros((), device=device)
+        self.steps = torch.zeros((), device=device)
+        self.momentum = torch.zeros_like(self.flat[0])
+        self.mean, self.square = (torch.zeros_like(self.flat[1]) for _ in range(2))
+
+        # Where each weight lies in a batch of matrices that are no higher than wide.
+        shapes = [(p.shape[0], p[0].numel()) for p in self.parameters[0]]
+        height = max(min(shape) for shape in shapes)
+        width = max(max(shape) for shape in shapes)
+        places, scales = [], []
+        for number, (rows, columns) in enumerate(shapes):
+            i, j = np.divmod(np.arange(rows * columns), columns)
+            i, j = (j, i) if rows > columns else (i, j)
+            places.append((number * height + i) * width + j)
+            scales.append(np.full(rows * columns, 0.2 * max(rows, columns) ** 0.5, np.float32))
+        self.places = torch.from_numpy(np.concatenate(places)).to(device)
+        self.scales = torch.from_numpy(np.concatenate(scales)).to(device)
+        self.matrices = torch.zeros(len(shapes), height, width, device=device)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step with the gradients that the parameters have."""
+        gradients = [
+            torch.cat([p.grad.reshape(-1) for p in parameters if p.grad is not None])
+            for parameters in self.parameters
+        ]
+        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+        clip = (self.config.gradient_clip / (norm + 1e-6)).clamp(max=1.0)
+        factor = torch.where(norm.isfinite(), clip, 0.0)
+        convolutions, rest = (torch.nan_to_num(g, 0.0, 0.0, 0.0) * factor for g in gradients)
+        self._muon(convolutions)
+        self._adamw(rest)
+        for mean, value in zip(self.average, self.flat, strict=True):
+            mean.lerp_(value, 1.0 - self.config.ema_decay)
+
+    def _muon(self, gradient: Tensor) -> None:
+        self.momentum.mul_(0.95).add_(gradient)
+        update = gradient + 0.95 * self.momentum
+        self.matrices.view(-1).index_copy_(0, self.places, update)
+        x = self.matrices / (self.matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+        a, b, c = NEWTON_SCHULZ
+        gram = x @ x.mT
+        identity = torch.eye(gram.shape[1], device=gram.device)
+        total = identity.expand_as(gram)
+        for _ in range(5):
+            factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + a * identity
+            total = factor @ total
+            gram = factor @ gram @ factor
+        orthogonal = (total @ x).view(-1)[self.places]
+        self.flat[0].mul_(1.0 - self.rate * self.config.weight_decay)
+        self.flat[0].sub_(orthogonal * self.scales * self.rate)
+
+    def _adamw(self, gradient: Tensor) -> None:
+        self.steps += 1.0
+        self.mean.lerp_(gradient, 0.1)
+        self.square.lerp_(gradient**2, 0.001)
+        mean = self.mean / (1.0 - 0.9**self.steps)
+        square = self.square / (1.0 - 0.999**self.steps)
+        self.flat[1].mul_(1.0 - self.rate * self.config.weight_decay)
+        self.flat[1].sub_(self.rate * mean / (square.sqrt() + 1e-8))
+
+
+def _convolutions_and_rest(net: nn.Module) -> list[list[nn.Parameter]]:
+    parameters = list(net.parameters())
+    return [[p for p in parameters if p.ndim == 4], [p for p in parameters if p.ndim != 4]]
+
+
+def _join(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Make parameters parts of one vector, which is returned."""
+    flat = torch.cat([p.detach().reshape(-1) for p in parameters])
+    start = 0
+    for parameter in parameters:
+        parameter.data = flat[start : start + parameter.numel()].view(parameter.shape)
+        start += parameter.numel()
+    return flat
+
+
+def keep_images_in_float32(net: nn.Module) -> None:
+    """Exempt the wavelets from autocast: rounding the image to bf16 would be noise of its own."""
+
+    def exempt(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def wrapped(self: SmoothHaar, x: Tensor) -> Tensor:
+            with torch.autocast(x.device.type, enabled=False):
+                return method(self, x.float())
+
+        return wrapped
+
+    for module in net.modules():
+        if isinstance(module, SmoothHaar):
+            module.forward = types.MethodType(exempt(SmoothHaar.forward), module)  # type: ignore[method-assign]
+            module.inverse = types.MethodType(exempt(SmoothHaar.inverse), module)  # type: ignore[method-assign]
+
+
+class Trained:
+    """A network in training."""
+
+    def __init__(self, name: str, weights: Path, config: TrainConfig, device: torch.device) -> None:
+        self.name, self.device = name, device
+        self.net = load_network(weights).to(device)
+        self.average = copy.deepcopy(self.net).requires_grad_(False)
+        keep_images_in_float32(self.net)
+        self.optimiser = FlatMuon(self.net, self.average, config)
+        self.loss = torch.zeros((), device=device)
+        self._graph: torch.cuda.CUDAGraph | None = None
+        if device.type == "cuda":
+            self._stream, self._done = torch.cuda.Stream(), torch.cuda.Event()
+
+    def learn(self, noisy: Tensor, target: Tensor) -> None:
+        """One step."""
+        for parameter in self.net.parameters():
+            parameter.grad = None
+        with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
+            restored = self.net.denoise(noisy)
+        loss = negative_psnr(restored.float(), target)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.loss.lerp_(loss.detach(), 0.01)
+
+    def record(self, noisy: Tensor, target: Tensor) -> None:
+        """Make a CUDA graph of a step on these very tensors. The rate must be 0.
+
+        No other thread may use the device meanwhile.
+        """
+        torch.cuda.synchronize()
+        with torch.cuda.stream(self._stream):
+            for _ in range(3):  # chooses algorithms, and allocates what stays
+                self.learn(noisy, target)
+        torch.cuda.synchronize()
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, stream=self._stream):
+            self.learn(noisy, target)
+
+    def start(self, noisy: Tensor, target: Tensor) -> None:
+        """Begin a step: on a GPU with the tensors it was recorded with, beside other networks'."""
+        if self._graph is None:
+            self.learn(noisy, target)
+            return
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            self._graph.replay()
+            self._done.record()
+
+    def finish(self) -> None:
+        """Let what follows wait for the step."""
+        if self._graph is not None:
+            torch.cuda.current_stream().wait_event(self._done)
+
+
+def rate_at(progress: float, peak: float, hold: float) -> float:
+    """The learning rate at a time in [0, 1]: it rises, stays until ``hold``, and falls to 0."""
+    if progress < WARM_UP:
+        return peak * progress / WARM_UP
+    if progress < hold:
+        return peak
+    return peak * max(0.0, (1.0 - progress) / (1.0 - hold))
+
+
+# --- The run --------------------------------------------------------------------------------------
+
+
+class Run:
+    """Networks, their crops, and what is written about them."""
+
+    def __init__(
+        self, config: TrainConfig, base: Path, crops: Crops, nets: Sequence[Trained]
+    ) -> None:
+        self.config, self.crops, self.nets = config, crops, nets
+        self.folder = base / config.run
+        self.folder.mkdir(parents=True, exist_ok=True)
+        root = base / config.data.root
+        self.sets: dict[str, list[Pair]] = {
+            v.name: load_validation_set(v, root) for v in config.validation
+        }
+        self.rng = np.random.default_rng(config.seed)
+        self.began, self.steps = time.monotonic(), 0
+
+    def train(self, seconds: float, hold: float, every: float) -> None:
+        """Take steps for so long; ``every`` so many seconds scores are printed, weights written."""
+        self.crops.pool.wait_for(min(self.crops.pool.size, 1000))
+        noisy, target = self.crops.batch(self.rng)
+        if noisy.device.type == "cuda":
+            for net in self.nets:
+                with self.crops.pool.lock:
+                    net.record(noisy, target)
+        batch = self.crops.batch(self.rng)
+        started = written = time.monotonic()
+        at_peak = True
+        while (elapsed := time.monotonic() - started) < seconds:
+            for part, made in zip((noisy, target), batch, strict=True):
+                part.copy_(made)
+            rate = rate_at(elapsed / seconds, self.config.learning_rate, hold)
+            for net in self.nets:
+                net.optimiser.rate.fill_(rate)
+                net.start(noisy, target)
+            batch = self.crops.batch(self.rng)  # while the graphs run
+            for net in self.nets:
+                net.finish()
+            self.steps += 1
+            if self.steps % 16 == 0 and noisy.device.type == "cuda":
+                torch.cuda.synchronize()  # the clock that the rate follows is the device's
+            if at_peak and elapsed >= hold * seconds:
+                at_peak = False
+                self.save("-peak")
+            if time.monotonic() - written >= every:
+                written = time.monotonic()
+                self.score()
+                self.save()
+        self.score()
+        self.save()
+        milliseconds = 1000 * (time.monotonic() - started) / self.steps
+        drawn = self.steps * self.crops.config.camera_crops / self.crops.pool.made
+        self.say(
+            f"{self.steps} steps of {milliseconds:.1f} ms; simulated pairs drawn {drawn:.1f} times"
+        )
+
+    def score(self) -> None:
+        """Print each network's PSNR on the validation sets, dB."""
+        for net in self.nets:
+            scores = {k: round(validate(net.average, v)["psnr"], 2) for k, v in self.sets.items()}
+            self.say(
+                f"step {self.steps} {net.name} loss {net.loss.item():.2f} {json.dumps(scores)}"
+            )
+
+    def save(self, suffix: str = "") -> None:
+        """Write the averaged weights."""
+        for net in self.nets:
+            path = self.folder / f"{net.name}{suffix}.safetensors"
+            save_weights(net.average, path, self.steps)
+
+    def say(self, text: str) -> None:
+        """Print and log."""
+        line = f"{time.monotonic() - self.began:7.1f} s  {text}"
+        print(line, flush=True)
+        with (self.folder / "messages.log").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def main() -> None:
+    """Read the arguments and train."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", type=Path, help="settings file")
+    parser.add_argument(
+        "--net", action="append", required=True, metavar="NAME=WEIGHTS", help="once for each"
+    )
+    parser.add_argument("--seconds", type=float, required=True, help="of training, in all")
+    parser.add_argument("--hold", type=float, default=0.3, help="share of it at the full rate")
+    parser.add_argument("--every", type=float, default=100.0, help="seconds between scores")
+    parser.add_argument("--pool", type=int, default=30_000, help="simulated pairs that are kept")
+    parser.add_argument("--workers", type=int, default=14, help="processes that make them")
+    arguments = parser.parse_args()
+    config = load_config(arguments.config)
+    base = arguments.config.resolve().parent
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.benchmark = True
+    named = [item.partition("=") for item in arguments.net]
+    nets = [Trained(name, Path(path), config, device) for name, _, path in named]
+    crops = Crops.load(config, base, arguments.pool, arguments.workers, device)
+    try:
+        run = Run(config, base, crops, nets)
+        run.train(arguments.seconds, arguments.hold, arguments.every)
+    finally:
+        with suppress(RuntimeError):
+            crops.pool.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""scripts/train_on_gpu.py: on the processor here, which takes the same steps."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvips
+from safetensors.torch import load_file, save_file
+
+from invdn.config import TrainConfig
+from invdn.data.patches import dihedral
+from invdn.net.invdn import InvDN, LevelConfig
+from invdn.net.losses import negative_psnr
+from invdn.training.muon import ConvMuon
+from samples import scene
+
+torch = pytest.importorskip("torch")
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "train_on_gpu.py"
+SMALL = (LevelConfig(1, 4, 6, 6, 1, hint=2), LevelConfig(1, 6, 8, 6, 1, survey=3))
+SETTINGS = """
+run = "run"
+learning_rate = 2e-3
+[loss]
+pixel = "psnr"
+[data]
+clean = ["clean"]
+crop_px = 24
+real_crops = 1
+gaussian_crops = 1
+camera_crops = 2
+[[data.pairs]]
+folder = "pairs"
+[[validation]]
+name = "real"
+folder = "pairs"
+crop_px = 32
+"""
+
+
+@pytest.fixture(scope="module")
+def script() -> Any:
+    spec = importlib.util.spec_from_file_location("train_on_gpu", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["train_on_gpu"] = module  # its dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_crops_are_the_turned_squares_of_their_photos(script: Any) -> None:
+    rng = np.random.default_rng(0)
+    photos = [rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in ((9, 12), (7, 8))]
+    flat = torch.from_numpy(np.concatenate([p.reshape(-1, 3) for p in photos]))
+    corner = 108 + 1 * 8 + 2  # the second photo's row 1, column 2
+    turned = [
+        script.cut([flat], np.array([corner]), np.array([8]), np.array([turn]), 5)[0][0]
+        for turn in range(8)
+    ]
+    square = photos[1][1:6, 2:7]
+    wanted = {dihedral(square, turn).tobytes() for turn in range(8)}
+    made = {(t * 255).round().byte().permute(1, 2, 0).numpy().tobytes() for t in turned}
+    assert len(made) == 8
+    assert made == wanted
+
+
+def test_random_crops_of_a_pair_are_of_the_same_place(script: Any) -> None:
+    rng = np.random.default_rng(0)
+    clean = [rng.integers(0, 128, (h, w, 3), dtype=np.uint8) for h, w in ((20, 31), (16, 16))]
+    photos = script.Photos([(2 * c, c) for c in clean], torch.device("cpu"))
+    noisy, target = photos.draw(40, 16, rng)
+    assert noisy.shape == (40, 3, 16, 16)
+    assert torch.equal((noisy * 255).round(), (target * 255).round() * 2)
+    squares = {c.tobytes() for c in (target * 255).round().byte().numpy()}
+    assert len(squares) > 20
+
+
+def test_the_flat_optimiser_takes_the_steps_of_the_plain_ones(script: Any) -> None:
+    torch.manual_seed(0)
+    config = TrainConfig("run", weight_decay=0.01, ema_decay=0.5)
+    net = InvDN(SMALL)
+    plain, average = copy.deepcopy(net), copy.deepcopy(net).requires_grad_(False)
+    flat = script.FlatMuon(net, average, config)
+    flat.rate.fill_(1e-2)
+    convolutions = [p for p in plain.parameters() if p.ndim == 4]
+    rest = [p for p in plain.parameters() if p.ndim != 4]
+    optimisers = [
+        ConvMuon(convolutions, 1e-2, config.weight_decay),
+        torch.optim.AdamW(rest, lr=1e-2, weight_decay=config.weight_decay),
+    ]
+    mean = [p.detach().clone() for p in plain.parameters()]
+    for _ in range(3):
+        noisy, target = torch.rand(2, 2, 3, 16, 16)
+        for network in (net, plain):
+            network.zero_grad(set_to_none=True)
+            negative_psnr(network.denoise(noisy), target).backward()
+        flat.step()
+        torch.nn.utils.clip_grad_norm_(plain.parameters(), config.gradient_clip)
+        for optimiser in optimisers:
+            optimiser.step()
+        mean = [m.lerp(p.detach(), 0.5) for m, p in zip(mean, plain.parameters(), strict=True)]
+    for ours, theirs in zip(net.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+    for ours, theirs in zip(average.parameters(), mean, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_a_gradient_that_is_no_number_moves_nothing(script: Any) -> None:
+    net = InvDN(SMALL)
+    config = TrainConfig("run", weight_decay=0.0)
+    flat = script.FlatMuon(net, copy.deepcopy(net).requires_grad_(False), config)
+    flat.rate.fill_(1e-2)
+    before = copy.deepcopy(net.state_dict())
+    for parameter in net.parameters():
+        parameter.grad = torch.full_like(parameter, torch.nan)
+    flat.step()
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_the_rate_rises_stays_and_falls_to_nothing(script: Any) -> None:
+    rates = [script.rate_at(t, 1.0, 0.5) for t in (0.0, 0.01, 0.02, 0.49, 0.75, 1.0, 1.1)]
+    assert rates == [0.0, 0.5, 1.0, 1.0, 0.5, 0.0, 0.0]
+
+
+def test_two_networks_train_at_once(tmp_path: Path) -> None:
+    for folder, count in (("clean", 2), ("pairs/clean", 1), ("pairs/noisy", 1)):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(count):
+            path = tmp_path / folder / f"{number}.png"
+            pyvips.Image.new_from_array(scene(80, 90 + number)).write_to_file(str(path))
+    (tmp_path / "gpu.toml").write_text(SETTINGS)
+    arguments = ["--seconds", "4", "--hold", "0.5", "--pool", "12", "--workers", "1"]
+    states = {}
+    for name in ("one", "two"):
+        states[name] = {k: v.contiguous() for k, v in InvDN(SMALL).state_dict().items()}
+        save_file(states[name], tmp_path / f"{name}.safetensors")
+        arguments += ["--net", f"{name}={tmp_path / name}.safetensors"]
+    command = [sys.executable, str(SCRIPT), str(tmp_path / "gpu.toml"), *arguments]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "simulated pairs drawn" in done.stdout
+    assert (tmp_path / "run/messages.log").read_text(encoding="utf-8") == done.stdout
+    for name, before in states.items():
+        peak = load_file(tmp_path / f"run/{name}-peak.safetensors")
+        after = load_file(tmp_path / f"run/{name}.safetensors")
+        assert any(not torch.equal(after[k], before[k]) for k in before)
+        assert any(not torch.equal(after[k], peak[k]) for k in before)
+        assert all(v.isfinite().all() for v in after.values())
