@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 
@@ -30,10 +30,16 @@ def main() -> None:
     files, shares, steps = [], [], []
     for given in arguments.weights:
         name, _, share = given.rpartition(":")
-        files.append(load_file(name))
-        shares.append(float(share))
-        with safe_open(name, "pt") as file:
-            steps.append(int(file.metadata()["step"]))
+        try:
+            shares.append(float(share))
+        except ValueError:
+            parser.error(f"{given} has no share: {given}:0.5, for example")
+        try:
+            files.append(load_file(name))
+            with safe_open(name, "pt") as file:
+                steps.append(int((file.metadata() or {}).get("step", 0)))
+        except (OSError, SafetensorError) as error:
+            parser.error(f"{name} cannot be read: {error}")
     shapes = [{key: value.shape for key, value in file.items()} for file in files]
     if any(shape != shapes[0] for shape in shapes):
         parser.error("the networks differ in their sizes")

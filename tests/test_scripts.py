@@ -74,3 +74,7 @@ def test_weights_are_averaged_by_their_shares(tmp_path: Path) -> None:
     refused = run("average_weights.py", given[0], f"{other}:1", "-o", tmp_path / "x.safetensors")
     assert refused.returncode == 2
     assert "differ in their sizes" in refused.stderr
+    for wrong, complaint in ((str(other), "has no share"), ("none.safetensors:1", "be read")):
+        refused = run("average_weights.py", given[0], wrong, "-o", tmp_path / "x.safetensors")
+        assert refused.returncode == 2
+        assert complaint in refused.stderr

@@ -18,6 +18,7 @@ from invdn.net.reversible import chain_forward, chain_inverse
 Chain = Callable[[list[nn.Module], Tensor], Tensor]
 
 LEVELS = (LevelConfig(8, 8, 5, 8, 1), LevelConfig(8, 8, 7, 8, 1))
+PLAIN_FINEST = (LevelConfig(0, 0, 5, 8, 1), LevelConfig(8, 8, 7, 8, 1))
 
 
 def plain_forward(blocks: list[nn.Module], x: Tensor) -> Tensor:
@@ -125,12 +126,13 @@ def test_values_are_the_plain_chains_bit_for_bit(plain: Chain, chain: Chain) -> 
         assert torch.equal(chain(blocks, x), plain(blocks, x))
 
 
+@pytest.mark.parametrize("levels", [LEVELS, PLAIN_FINEST], ids=["blocks", "plain finest level"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_whole_network(dtype: torch.dtype) -> None:
+def test_whole_network(dtype: torch.dtype, levels: tuple[LevelConfig, ...]) -> None:
     """Forward and inverse of every level in one graph: each parameter is used twice."""
     torch.manual_seed(0)
-    net = smooth(InvDN(LEVELS)).to(dtype)
-    reversible = smooth(InvDN(LEVELS, reversible=True)).to(dtype)
+    net = smooth(InvDN(levels)).to(dtype)
+    reversible = smooth(InvDN(levels, reversible=True)).to(dtype)
     reversible.load_state_dict(net.state_dict())
     y = torch.rand(2, 3, 16, 24, dtype=dtype)
     expected = gradients(net.denoise, net, y)

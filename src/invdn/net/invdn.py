@@ -86,7 +86,7 @@ class Level(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Image or kept channels → this level's latent channels."""
         y: Tensor = self.wavelet(x)
-        if self.reversible and len(self.couplings):
+        if self.reversible:
             return chain_forward(self._chain(), y)
         for coupling in self.couplings:
             y = coupling(y)
@@ -94,7 +94,7 @@ class Level(nn.Module):
 
     def inverse(self, y: Tensor) -> Tensor:
         """This level's latent channels → image or kept channels."""
-        if self.reversible and len(self.couplings):
+        if self.reversible:
             return self.wavelet.inverse(chain_inverse(self._chain(), y))
         for coupling in reversed(self._chain()):
             y = coupling.inverse(y)
