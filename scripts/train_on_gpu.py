@@ -155,7 +155,7 @@ class Pool:
         self.loader = DataLoader(
             CameraCrops(batches),
             batch_size=None,
-            sampler=takewhile(lambda _: not self.leaving, count()),  # type: ignore[arg-type]
+            sampler=takewhile(lambda _: not self.leaving, count()),
             num_workers=workers,
             prefetch_factor=3 if workers else None,
             # A fork would copy libvips without its threads, and hang.
@@ -241,7 +241,7 @@ class Crops:
         return Crops(data, pairs, photos, Pool(batches, pool, workers, device), generator)
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """(noisy, target), each ``[N, 3, crop, crop]``: real pairs, white noise, cameras."""
+        """(noisy, target), ``[N, 3, crop, crop]``, channels last: real, white noise, cameras."""
         crop_px, parts = self.config.crop_px, []
         weights = np.array([p.weight for p in self.config.pairs])
         numbers = rng.multinomial(self.config.real_crops, weights / weights.sum())
@@ -252,8 +252,9 @@ class Crops:
             list(gaussian_pair(clean, self.generator, self.config.gaussian_max_sigma_8bit))
         )
         parts.append(self.pool.draw(self.config.camera_crops, crop_px, rng))
-        noisy, target = zip(*parts, strict=True)
-        return torch.cat(noisy), torch.cat(target)
+        noisy, target = (torch.cat(part) for part in zip(*parts, strict=True))
+        layout = torch.channels_last  # white noise is drawn in the other one
+        return noisy.contiguous(memory_format=layout), target.contiguous(memory_format=layout)
 
 
 # --- Networks -------------------------------------------------------------------------------------
