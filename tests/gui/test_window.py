@@ -1127,7 +1127,7 @@ def test_nothing_is_left_in_english(
               (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole)]  # fmt: skip
     known = (
         r"English|invdn train configs/noise\.toml|invdn|JPEG|PNG|TIFF|WebP|HEIC|RAW|EXIF|XMP|IPTC"
-        r"|PyTorch|F1|Ctrl\+\S+|halving|photo|fast|cpu|\(&\w\)|-denoised|\.png|\.jpg"
+        r"|PyTorch|F1|Ctrl\+\S+|halving|photo|best|fast|cpu|\(&\w\)|-denoised|\.png|\.jpg"
     )
     assert len(texts) > 100
     for text in texts:

@@ -291,6 +291,14 @@ class OptionsPanel(QWidget):
         self.strength_box.setAccessibleName(self.tr("Strength, in percent"))
         self._say_hint()
         self._labels["model"].setText(self.tr("Mo&del"))
+        notes = {
+            "best": self.tr("{0} (finest, up to twice the time)"),
+            "fast": self.tr("{0} (half the time)"),
+        }
+        for row in range(self.model_box.count() - 1):
+            name = str(self.model_box.itemData(row))
+            if name in notes:
+                self.model_box.setItemText(row, notes[name].format(name))
         self.model_box.setItemText(self.model_box.count() - 1, self.tr("Other file…"))
         self._labels["where"].setText(self.tr("Resu&lts"))
         for row, text in enumerate(

@@ -580,6 +580,14 @@
         <translation>0% 为原图，100% 去除看起来是噪点的部分。</translation>
     </message>
     <message>
+        <source>{0} (finest, up to twice the time)</source>
+        <translation>{0}（画质最好，用时最多两倍）</translation>
+    </message>
+    <message>
+        <source>{0} (half the time)</source>
+        <translation>{0}（用时减半）</translation>
+    </message>
+    <message>
         <source>Mo&amp;del</source>
         <translation>模型(&amp;D)</translation>
     </message>
