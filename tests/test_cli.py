@@ -194,11 +194,13 @@ def test_ensemble_options_arrive(tmp_path: Path, notes: Path) -> None:
     invoke("denoise", a, "-o", tmp_path / "1", "--samples", 16, "--ensemble", "--seed", 3)
     invoke("denoise", a, "-o", tmp_path / "2", "--ensemble")
     invoke("denoise", a, "-o", tmp_path / "3")
+    invoke("denoise", a, "-o", tmp_path / "4", "--turns", 2)
     calls = [json.loads(line) for line in notes.read_text().splitlines()]
     assert [call.get("ensemble") for call in calls] == [
         {"samples": 16, "ensemble": True, "seed": 3},
         {"samples": 1, "ensemble": True, "seed": 0},
         None,
+        {"samples": 1, "ensemble": False, "seed": 0, "turns": 2},
     ]
 
 

@@ -16,7 +16,7 @@ import pytest
 
 import invdn
 from invdn.denoiser import Denoiser, OptionError, shared_denoiser
-from invdn.ensembles import turn, turn_back
+from invdn.ensembles import TURNS, turn, turn_back
 from invdn.runtime import ModelError, ModelInfo
 
 INTEGER_TYPES = [np.uint8, np.uint16]
@@ -174,17 +174,20 @@ def test_random_latents_do_not_depend_on_the_tiles(samples: int, ensemble: bool)
     np.testing.assert_allclose(part, untiled[:100], atol=1e-6)
 
 
-def test_an_ensemble_averages_all_turned_restorations(small_denoiser: Denoiser) -> None:
+@pytest.mark.parametrize("turns", TURNS)
+def test_an_ensemble_averages_all_turned_restorations(small_denoiser: Denoiser, turns: int) -> None:
     image = random_image((40, 60, 3), np.float32)  # one tile, and no padding however it is turned
     results = [
         turn_back(
             small_denoiser(turn(image.transpose(2, 0, 1), s).transpose(1, 2, 0)).transpose(2, 0, 1),
             s,
         )
-        for s in range(8)
+        for s in TURNS[turns]
     ]
-    assert np.abs(results[1] - results[0]).max() > 0.01
-    averaged = small_denoiser(image, ensemble=True)
+    assert turns == 1 or np.abs(results[1] - results[0]).max() > 0.01
+    averaged = small_denoiser(image, turns=turns)
+    if turns == 8:
+        np.testing.assert_array_equal(averaged, small_denoiser(image, ensemble=True))
     # Each is clipped here, the mean is clipped there.
     inside = (np.min(results, 0) > 0) & (np.max(results, 0) < 1)
     assert inside.mean() > 0.5
@@ -204,6 +207,11 @@ def test_the_tiles_of_an_ensemble_do_not_show(small_denoiser: Denoiser) -> None:
     untiled = Denoiser(small_denoiser._model, tile=256)(image, ensemble=True)
     tiled = small_denoiser(image, ensemble=True)
     assert np.abs(tiled.astype(int) - untiled).max() <= 1
+
+
+def test_other_numbers_of_turns_are_refused(small_denoiser: Denoiser) -> None:
+    with pytest.raises(OptionError, match="1, 2, 4 or 8, not 3"):
+        small_denoiser(random_image((20, 30, 3), np.uint8), turns=3)
 
 
 def test_ensembles_report_every_run_and_announce_the_last() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from invdn.ensembles import SYMMETRIES, Ensemble, turn, turn_back
+from invdn.ensembles import SYMMETRIES, TURNS, Ensemble, turn, turn_back
 
 
 def test_turning_back_undoes_turning() -> None:
@@ -24,12 +24,23 @@ def test_symmetries_are_the_eight_of_a_square() -> None:
     assert turn(square, 0) is square
 
 
+@pytest.mark.parametrize("turns", TURNS)
+def test_fewer_turns_are_the_rotations(turns: int) -> None:
+    square = np.arange(9).reshape(3, 3)
+    turned = {turn(square, symmetry).tobytes() for symmetry in TURNS[turns]}
+    rotations = [np.rot90(square, k).tobytes() for k in range(4)]
+    assert len(turned) == turns
+    if turns < SYMMETRIES:
+        assert turned <= set(rotations)
+    assert TURNS[turns][0] == 0
+
+
 @pytest.mark.parametrize(
-    ("samples", "symmetries", "size"), [(1, False, 1), (16, False, 16), (1, True, 8), (3, True, 24)]
+    ("samples", "turns", "size"), [(1, 1, 1), (16, 1, 16), (1, 2, 2), (1, 8, 8), (3, 4, 12)]
 )
-def test_each_member_has_a_latent_of_its_own(samples: int, symmetries: bool, size: int) -> None:
-    members = list(Ensemble(samples, symmetries))
-    assert len(members) == len(Ensemble(samples, symmetries)) == size
+def test_each_member_has_a_latent_of_its_own(samples: int, turns: int, size: int) -> None:
+    members = list(Ensemble(samples, turns))
+    assert len(members) == len(Ensemble(samples, turns)) == size
     assert [member.draw for member in members] == list(range(size))
-    turns = [member.symmetry for member in members]
-    assert sorted(turns) == sorted((list(range(8)) if symmetries else [0]) * samples)
+    symmetries = [member.symmetry for member in members]
+    assert sorted(symmetries) == sorted(TURNS[turns] * samples)

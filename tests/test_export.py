@@ -244,7 +244,7 @@ def test_published_network_in_onnx_runtime(
     restored = load_denoiser(paper_path, device="cpu", threads=1)(image, **options)
     y = torch.from_numpy(image).permute(2, 0, 1)[None]
     with torch.no_grad():
-        expected = denoise_ensemble(net, y, Ensemble(2, True, 3)).clamp(0, 1)[0].permute(1, 2, 0)
+        expected = denoise_ensemble(net, y, Ensemble(2, 8, 3)).clamp(0, 1)[0].permute(1, 2, 0)
     np.testing.assert_allclose(restored, expected.numpy(), atol=1e-4)
     assert np.abs(restored - image).max() > 0.1
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from invdn.ensembles import Ensemble, Member, turn, turn_back
+from invdn.ensembles import SYMMETRIES, TURNS, Ensemble, Member, turn, turn_back
 from invdn.latents import normal_field
 from invdn.runtime import AT_ONCE, ModelInfo, load_model
 from invdn.tiling import Blender, Window, windows
@@ -212,17 +212,21 @@ class Denoiser:
         """The model: name, version, licence, sizes, the device and the threads it uses."""
         return self._model.info
 
-    def using(self, *, samples: int = 1, ensemble: bool = False, seed: int = 0) -> Denoiser:
+    def using(
+        self, *, samples: int = 1, ensemble: bool = False, seed: int = 0, turns: int = 1
+    ) -> Denoiser:
         """A denoiser with the same model that averages several restorations of each image.
 
         Args:
             samples: random latents, for models that have one.
             ensemble: restore all eight flips and rotations, each with ``samples`` latents.
             seed: of the random latents.
+            turns: restore so many of them: 1, 2, 4 or 8, the last the same as ``ensemble``.
 
-        Raises OptionError where there are several samples, and the model has no random latent.
+        Raises OptionError where there are several samples, and the model has no random latent;
+        and at another number of turns.
         """
-        chosen = Ensemble(samples, ensemble, seed)
+        chosen = Ensemble(samples, SYMMETRIES if ensemble else turns, seed)
         return Denoiser(self._model, tile=self._tile, ensemble=chosen)
 
     def __call__(
@@ -233,6 +237,7 @@ class Denoiser:
         samples: int = 1,
         ensemble: bool = False,
         seed: int = 0,
+        turns: int = 1,
         progress: Progress | None = None,
     ) -> NDArray[Any]:
         """Restore an image.
@@ -243,7 +248,7 @@ class Denoiser:
                 that range a little (by :data:`FLOAT_TOLERANCE`). Alpha must not be premultiplied.
             strength: 0 returns the image, 1 removes what the network believes to be noise, up
                 to 1.5 removes more. A model with a random latent knows no other than 1.
-            samples, ensemble, seed: as for :meth:`using`; by default, what that was told.
+            samples, ensemble, seed, turns: as for :meth:`using`; by default, what that was told.
             progress: called with the fraction that is done, in (0, 1], after each run of the
                 network. What it raises stops the work and reaches the caller.
 
@@ -253,11 +258,12 @@ class Denoiser:
 
         Raises:
             ValueError: an image of the wrong kind; the message says what was expected.
-            OptionError: a strength or a number of samples that this model does not know.
+            OptionError: a strength or a number of samples that this model does not know, or of
+                turns.
             ModelError: the device failed.
         """
-        if (samples, ensemble, seed) != (1, False, 0):
-            other = self.using(samples=samples, ensemble=ensemble, seed=seed)
+        if (samples, ensemble, seed, turns) != (1, False, 0, 1):
+            other = self.using(samples=samples, ensemble=ensemble, seed=seed, turns=turns)
             return other(image, strength=strength, progress=progress)
         image = np.asarray(image)
         _check_layout(image)
@@ -464,6 +470,8 @@ def _check_strength(strength: float, info: ModelInfo) -> None:
 
 
 def _check_ensemble(ensemble: Ensemble, info: ModelInfo) -> None:
+    if ensemble.turns not in TURNS:
+        raise OptionError(f"turns must be 1, 2, 4 or 8, not {ensemble.turns}")
     if ensemble.samples < 1:
         raise OptionError(f"samples must be at least 1, not {ensemble.samples}")
     if ensemble.samples > 1 and not info.latent_channels:

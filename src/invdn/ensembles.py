@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 
 SYMMETRIES = 8
 
+#: How many of the symmetries may be averaged → which: the image as it is first, then rotations.
+#: A quarter turn is worth more than a flip, which leaves rows rows.
+TURNS = {1: (0,), 2: (0, 5), 4: (0, 5, 3, 6), SYMMETRIES: tuple(range(SYMMETRIES))}
+
 
 class Member(NamedTuple):
     """One restoration of the image."""
@@ -31,17 +35,17 @@ class Ensemble:
 
     samples: int = 1
     """Random latents for each symmetry, at least 1."""
-    symmetries: bool = False
-    """All eight flips and rotations of the image, or just the image as it is."""
+    turns: int = 1
+    """Flips and rotations of the image, one of :data:`TURNS`; 1 is just the image as it is."""
     seed: int = 0
     """Of the random latents."""
 
     def __len__(self) -> int:
-        return self.samples * (SYMMETRIES if self.symmetries else 1)
+        return self.samples * self.turns
 
     def __iter__(self) -> Iterator[Member]:
-        turns = SYMMETRIES if self.symmetries else 1
-        return (Member(draw, draw % turns) for draw in range(len(self)))
+        symmetries = TURNS[self.turns]
+        return (Member(draw, symmetries[draw % self.turns]) for draw in range(len(self)))
 
 
 def turn(image: NDArray[Any], symmetry: int) -> NDArray[Any]:

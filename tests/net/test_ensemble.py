@@ -24,9 +24,9 @@ def published() -> PaperInvDN:
 @pytest.mark.parametrize(
     ("make", "ensemble"),
     [
-        (ours, Ensemble(symmetries=True)),
+        (ours, Ensemble(turns=8)),
         (published, Ensemble(samples=3, seed=5)),
-        (published, Ensemble(samples=2, symmetries=True)),
+        (published, Ensemble(samples=2, turns=8)),
     ],
 )
 @torch.no_grad()
@@ -47,7 +47,7 @@ def latents(net: InvDN | PaperInvDN, y: torch.Tensor) -> list[torch.Tensor]:
 def test_an_ensemble_of_symmetries_is_equivariant() -> None:
     """Turning the image turns the result: what a network by itself does not promise."""
     net, y = ours(), torch.rand(1, 3, 8, 12, dtype=torch.float64)
-    ensemble = Ensemble(symmetries=True)
+    ensemble = Ensemble(turns=8)
     turned = denoise_ensemble(net, y.rot90(1, (2, 3)), ensemble, strength=0.7)
     assert (turned - denoise_ensemble(net, y, ensemble, 0.7).rot90(1, (2, 3))).abs().max() < 1e-12
     assert (net.denoise(y.flip(3)) - net.denoise(y).flip(3)).abs().max() > 1e-6
