@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from invdn.config import load_config
+from invdn.config import ConfigError, load_config
 from invdn.data.pairs import load_pairs
 from invdn.net.invdn import InvDN, infer_levels
 from invdn.net.resize import resized
@@ -36,13 +36,18 @@ def main() -> None:
         "--images", type=Path, nargs="+", help="folders with noisy/ and clean/, to get narrower"
     )
     arguments = parser.parse_args()
-    config = load_config(arguments.config)
+    try:
+        config = load_config(arguments.config)
+    except ConfigError as error:
+        parser.error(str(error))
     if config.network.is_paper:
         parser.error("the published network's sizes are fixed")
     output = arguments.config.resolve().parent / config.run / CHECKPOINT
     if output.exists():
         parser.error(f"{output} exists already")
     given: Path = arguments.checkpoint
+    if not given.is_file():
+        parser.error(f"there is no checkpoint {given}")
     if given.suffix == ".safetensors":
         state = load_file(given)
     else:
@@ -54,7 +59,10 @@ def main() -> None:
         for folder in arguments.images or ()
         for pair in load_pairs(folder, crop_px=CROP_PX)
     ]
-    result = resized(net, config.network.resolved(), images)
+    try:
+        result = resized(net, config.network.resolved(), images)
+    except ValueError as error:
+        parser.error(f"{error}{'' if arguments.images else ' (--images)'}")
     weights = result.state_dict()
     output.parent.mkdir(parents=True, exist_ok=True)
     content = {"step": 0, "net": weights, "average": weights, "optimisers": {"none": {}}}

@@ -17,7 +17,8 @@ of the time. Here
 Each network begins with the weights of a run (safetensors), whose sizes it takes. The settings file
 gives the rest: data, learning rate, clipping, averaging, validation sets. In the run's folder come,
 for each network, ``NAME.safetensors`` (the averaged weights, for `invdn export`) and
-``NAME-peak.safetensors`` (those before the learning rate fell, to go on from).
+``NAME-peak.safetensors`` (those before the learning rate fell, to go on from). Ctrl-C writes the
+weights as they are; the run cannot be resumed.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import re
+import signal
+import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, takewhile
 from pathlib import Path
@@ -40,15 +43,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from invdn.config import DataConfig, TrainConfig, load_config
+from invdn.config import ConfigError, DataConfig, LossConfig, TrainConfig, load_config
 from invdn.data.batches import Batches
-from invdn.data.camera import gaussian_pair
+from invdn.data.camera import MARGIN_PX, gaussian_pair
 from invdn.data.pairs import Pair, load_pairs
 from invdn.data.patches import Pixels, find_images, read_rgb8, read_rgb8_cached
-from invdn.export import load_network
+from invdn.export import ExportError, load_network
 from invdn.net.haar import SmoothHaar
 from invdn.net.losses import negative_psnr
 from invdn.training.checkpoint import save_weights
+from invdn.training.launch import Stop, stop_on_signal
 from invdn.training.muon import NEWTON_SCHULZ
 from invdn.training.validation import load_validation_set, validate
 
@@ -137,8 +141,10 @@ def to_8bit(x: Tensor) -> Tensor:
 
 
 def prepare_worker(_: int) -> None:
-    """One thread each."""
+    """One thread each; signals to the whole process group are for the training loop."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class Pool:
@@ -152,6 +158,7 @@ class Pool:
         #: A pair may not be drawn while one of its pictures has been replaced and one not.
         self.lock = threading.Lock()
         self.leaving = False
+        self._failure: Exception | None = None
         self.loader = DataLoader(
             CameraCrops(batches),
             batch_size=None,
@@ -166,6 +173,12 @@ class Pool:
         self.thread.start()
 
     def _fill(self) -> None:
+        try:
+            self._take_all()
+        except Exception as error:  # whatever a process died of; the training thread is told
+            self._failure = error
+
+    def _take_all(self) -> None:
         slot, area = 0, self.side_px**2
         for pair in self.loader:  # to its end: only then do the processes leave
             number = min(len(pair[0]), self.size - slot)
@@ -177,11 +190,16 @@ class Pool:
                 self.made += number
             slot = (slot + number) % self.size
 
-    def wait_for(self, number: int) -> None:
+    def check(self) -> None:
+        """Raise RuntimeError where no more pairs are made."""
+        if self._failure is not None:
+            lines = [line for line in str(self._failure).splitlines() if line.strip()]
+            raise RuntimeError(f"no more simulated pairs are made: {lines[-1]}")
+
+    def wait_for(self, number: int, stop: Stop) -> None:
         """Until so many pairs have been made."""
-        while self.made < number:
-            if not self.thread.is_alive():
-                raise RuntimeError("no more simulated pairs are made: see above")
+        while self.made < number and not stop.requested:
+            self.check()
             time.sleep(0.05)
 
     def draw(self, number: int, crop_px: int, rng: np.random.Generator) -> list[Tensor]:
@@ -228,25 +246,31 @@ class Crops:
         def read(path: Path) -> Pixels:
             return read_rgb8(path) if cache is None else read_rgb8_cached(path, cache)
 
-        clean = [read(path) for folder in data.clean for path in find_images(root / folder)]
-        pairs = [
-            Photos(
-                [[pair.noisy, pair.clean] for pair in load_pairs(root / p.folder, read=read)],
-                device,
-            )
-            for p in data.pairs
-        ]
-        photos = Photos([[p] for p in clean if min(p.shape[:2]) >= data.crop_px], device)
+        def kept(where: str, photos: Iterable[Sequence[Pixels]], least_px: int) -> Photos:
+            large = [pictures for pictures in photos if min(pictures[0].shape[:2]) >= least_px]
+            if not large:
+                raise ConfigError(f"no photo in {where} is as large as {least_px}×{least_px}")
+            return Photos(large, device)
+
+        pairs = []
+        for entry in data.pairs if data.real_crops else ():
+            read_pairs = load_pairs(root / entry.folder, read=read)
+            both = ([pair.noisy, pair.clean] for pair in read_pairs)
+            pairs.append(kept(entry.folder, both, data.crop_px))
+        # Simulated crops, which are the larger ones, are taken from the same photos.
+        clean = ([read(path)] for folder in data.clean for path in find_images(root / folder))
+        photos = kept(" and ".join(data.clean), clean, side_px + MARGIN_PX)
         generator = torch.Generator(device).manual_seed(config.seed)
         return Crops(data, pairs, photos, Pool(batches, pool, workers, device), generator)
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """(noisy, target), ``[N, 3, crop, crop]``, channels last: real, white noise, cameras."""
         crop_px, parts = self.config.crop_px, []
-        weights = np.array([p.weight for p in self.config.pairs])
-        numbers = rng.multinomial(self.config.real_crops, weights / weights.sum())
-        for photos, number in zip(self.pairs, numbers, strict=True):
-            parts.append(photos.draw(int(number), crop_px, rng))
+        if self.pairs:
+            weights = np.array([p.weight for p in self.config.pairs])
+            numbers = rng.multinomial(self.config.real_crops, weights / weights.sum())
+            for photos, number in zip(self.pairs, numbers, strict=True):
+                parts.append(photos.draw(int(number), crop_px, rng))
         (clean,) = self.photos.draw(self.config.gaussian_crops, crop_px, rng)
         parts.append(
             list(gaussian_pair(clean, self.generator, self.config.gaussian_max_sigma_8bit))
@@ -390,6 +414,7 @@ class Trained:
         loss = negative_psnr(restored.float(), target)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
+        self.loss.copy_(torch.where(self.loss == 0.0, loss.detach(), self.loss))
         self.loss.lerp_(loss.detach(), 0.01)
 
     def record(self, noisy: Tensor, target: Tensor) -> None:
@@ -438,30 +463,39 @@ class Run:
     """Networks, their crops, and what is written about them."""
 
     def __init__(
-        self, config: TrainConfig, base: Path, crops: Crops, nets: Sequence[Trained]
+        self,
+        config: TrainConfig,
+        base: Path,
+        crops: Crops,
+        nets: Sequence[Trained],
+        sets: Mapping[str, Sequence[Pair]],
     ) -> None:
         self.config, self.crops, self.nets = config, crops, nets
         self.folder = base / config.run
         self.folder.mkdir(parents=True, exist_ok=True)
-        root = base / config.data.root
-        self.sets: dict[str, list[Pair]] = {
-            v.name: load_validation_set(v, root) for v in config.validation
-        }
+        self.sets = sets
         self.rng = np.random.default_rng(config.seed)
         self.began, self.steps = time.monotonic(), 0
 
-    def train(self, seconds: float, hold: float, every: float) -> None:
-        """Take steps for so long; ``every`` so many seconds scores are printed, weights written."""
-        self.crops.pool.wait_for(min(self.crops.pool.size, 1000))
+    def train(self, seconds: float, hold: float, every: float, stop: Stop) -> None:
+        """Take steps for so long; ``every`` so many seconds scores are printed, weights written.
+
+        Raises RuntimeError where no more simulated pairs are made; the weights are written.
+        """
+        pool = self.crops.pool
+        self.say(f"{len(self.nets)} networks; waiting for the first simulated pairs")
+        pool.wait_for(min(pool.size, 1000), stop)
+        if stop.requested:
+            return
         noisy, target = self.crops.batch(self.rng)
         if noisy.device.type == "cuda":
             for net in self.nets:
-                with self.crops.pool.lock:
+                with pool.lock:
                     net.record(noisy, target)
         batch = self.crops.batch(self.rng)
         started = written = time.monotonic()
         at_peak = True
-        while (elapsed := time.monotonic() - started) < seconds:
+        while (elapsed := time.monotonic() - started) < seconds and not stop.requested:
             for part, made in zip((noisy, target), batch, strict=True):
                 part.copy_(made)
             rate = rate_at(elapsed / seconds, self.config.learning_rate, hold)
@@ -481,13 +515,20 @@ class Run:
                 written = time.monotonic()
                 self.score()
                 self.save()
-        self.score()
+            if not pool.thread.is_alive():
+                break
         self.save()
-        milliseconds = 1000 * (time.monotonic() - started) / self.steps
-        drawn = self.steps * self.crops.config.camera_crops / self.crops.pool.made
+        self.score()
+        milliseconds = 1000 * (time.monotonic() - started) / max(1, self.steps)
+        drawn = self.steps * self.crops.config.camera_crops / pool.made
         self.say(
             f"{self.steps} steps of {milliseconds:.1f} ms; simulated pairs drawn {drawn:.1f} times"
         )
+        if stop.requested:
+            self.say(
+                f"stopped after {elapsed:.0f} s of {seconds:.0f}: the rate had not fallen to 0"
+            )
+        pool.check()
 
     def score(self) -> None:
         """Print each network's PSNR on the validation sets, dB."""
@@ -511,8 +552,36 @@ class Run:
             file.write(line + "\n")
 
 
-def main() -> None:
-    """Read the arguments and train."""
+def check(config: TrainConfig) -> None:
+    """Raise ConfigError where the settings ask for what is not done here."""
+    if config.loss != LossConfig(pixel="psnr") or config.optimiser != "muon":
+        raise ConfigError('only loss.pixel = "psnr" and optimiser = "muon" are known here')
+    if config.data.stages:
+        raise ConfigError("data.stages are not known here: all crops have the same size")
+    if not config.data.camera_crops or not config.data.clean:
+        raise ConfigError("data.clean and data.camera_crops are needed here")
+    if config.data.real_crops and not config.data.pairs:
+        raise ConfigError("data.real_crops needs data.pairs")
+
+
+def named_weights(items: Sequence[str], folder: Path) -> dict[str, Path]:
+    """``NAME=WEIGHTS``, checked, by name.
+
+    Raises ConfigError.
+    """
+    found: dict[str, Path] = {}
+    for item in items:
+        name, _, path = item.partition("=")
+        if not path or not re.fullmatch(r"[\w.-]+", name) or name in found:
+            raise ConfigError(f"{item!r} is not NAME=WEIGHTS with a name of its own")
+        if (folder / f"{name}.safetensors").exists():
+            raise ConfigError(f"{folder} holds {name} already: name another run, or another name")
+        found[name] = Path(path)
+    return found
+
+
+def main() -> int:
+    """Read the arguments and train. Exit status: 0 done or stopped, 1 failed, 2 wrong usage."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -526,20 +595,34 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=30_000, help="simulated pairs that are kept")
     parser.add_argument("--workers", type=int, default=14, help="processes that make them")
     arguments = parser.parse_args()
-    config = load_config(arguments.config)
-    base = arguments.config.resolve().parent
+    if arguments.seconds <= 0 or arguments.pool < 1 or arguments.workers < 0:
+        parser.error("--seconds and --pool must be positive, and --workers not negative")
+    if not WARM_UP <= arguments.hold < 1:
+        parser.error(f"--hold must be from {WARM_UP} to less than 1")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
-    named = [item.partition("=") for item in arguments.net]
-    nets = [Trained(name, Path(path), config, device) for name, _, path in named]
-    crops = Crops.load(config, base, arguments.pool, arguments.workers, device)
     try:
-        run = Run(config, base, crops, nets)
-        run.train(arguments.seconds, arguments.hold, arguments.every)
+        config = load_config(arguments.config)
+        check(config)
+        base = arguments.config.resolve().parent
+        weights = named_weights(arguments.net, base / config.run)
+        nets = [Trained(name, path, config, device) for name, path in weights.items()]
+        root = base / config.data.root
+        sets = {v.name: load_validation_set(v, root) for v in config.validation}
+        crops = Crops.load(config, base, arguments.pool, arguments.workers, device)
+    except (ConfigError, ExportError, FileNotFoundError, ValueError) as error:
+        parser.exit(2, f"{error}\n")
+    try:
+        with stop_on_signal() as stop:
+            run = Run(config, base, crops, nets, sets)
+            run.train(arguments.seconds, arguments.hold, arguments.every, stop)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
     finally:
-        with suppress(RuntimeError):
-            crops.pool.close()
+        crops.pool.close()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

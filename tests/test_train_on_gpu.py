@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ SMALL = (LevelConfig(1, 4, 6, 6, 1, hint=2), LevelConfig(1, 6, 8, 6, 1, survey=3
 SETTINGS = """
 run = "run"
 learning_rate = 2e-3
+optimiser = "muon"
 [loss]
 pixel = "psnr"
 [data]
@@ -132,35 +134,125 @@ def test_the_rate_rises_stays_and_falls_to_nothing(script: Any) -> None:
     assert rates == [0.0, 0.5, 1.0, 1.0, 0.5, 0.0, 0.0]
 
 
-def test_two_networks_train_at_once(tmp_path: Path) -> None:
-    for folder, count in (("clean", 2), ("pairs/clean", 1), ("pairs/noisy", 1)):
-        (tmp_path / folder).mkdir(parents=True)
-        for number in range(count):
-            path = tmp_path / folder / f"{number}.png"
-            pyvips.Image.new_from_array(scene(80, 90 + number)).write_to_file(str(path))
-    (tmp_path / "gpu.toml").write_text(SETTINGS)
-    arguments = ["--seconds", "4", "--hold", "0.5", "--pool", "12", "--workers", "1"]
-    states = {}
-    for name in ("one", "two"):
-        states[name] = {k: v.contiguous() for k, v in InvDN(SMALL).state_dict().items()}
-        save_file(states[name], tmp_path / f"{name}.safetensors")
-        arguments += ["--net", f"{name}={tmp_path / name}.safetensors"]
-    command = [sys.executable, str(SCRIPT), str(tmp_path / "gpu.toml"), *arguments]
-    done = subprocess.run(
+def make_photos(folder: Path) -> None:
+    """Two clean photos, and two pairs of which one is smaller than a crop."""
+    sizes = {"clean": [(80, 90), (80, 91)], "pairs/clean": [(80, 90), (20, 90)]}
+    sizes["pairs/noisy"] = sizes["pairs/clean"]
+    for name, found in sizes.items():
+        (folder / name).mkdir(parents=True)
+        for number, (height, width) in enumerate(found):
+            image = pyvips.Image.new_from_array(scene(height, width))
+            image.write_to_file(str(folder / name / f"{number}.png"))
+    (folder / "gpu.toml").write_text(SETTINGS)
+
+
+def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    """Fresh ones, in a file."""
+    state = {key: value.contiguous() for key, value in InvDN(SMALL).state_dict().items()}
+    save_file(state, folder / f"{name}.safetensors")
+    return state
+
+
+def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, str(SCRIPT), str(folder / "gpu.toml"), *map(str, arguments)]
+    return subprocess.Popen(
         command,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1"},
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "simulated pairs drawn" in done.stdout
-    assert (tmp_path / "run/messages.log").read_text(encoding="utf-8") == done.stdout
+
+
+def run(folder: Path, *arguments: object) -> tuple[int, str, str]:
+    """Exit status, output, errors."""
+    process = start(folder, *arguments)
+    output, errors = process.communicate(timeout=120)
+    return process.returncode, output, errors
+
+
+def test_two_networks_train_at_once(tmp_path: Path) -> None:
+    make_photos(tmp_path)
+    states = {name: weights(tmp_path, name) for name in ("one", "two")}
+    nets = [part for n in states for part in ("--net", f"{n}={tmp_path / n}.safetensors")]
+    arguments = [*nets, "--hold", 0.5, "--pool", 12, "--workers", 1]
+    status, output, errors = run(tmp_path, "--seconds", 4, *arguments)
+    assert (status, errors) == (0, "")
+    assert "simulated pairs drawn" in output
+    assert (tmp_path / "run/messages.log").read_text(encoding="utf-8") == output
     for name, before in states.items():
         peak = load_file(tmp_path / f"run/{name}-peak.safetensors")
         after = load_file(tmp_path / f"run/{name}.safetensors")
         assert any(not torch.equal(after[k], before[k]) for k in before)
         assert any(not torch.equal(after[k], peak[k]) for k in before)
         assert all(v.isfinite().all() for v in after.values())
+    status, _, errors = run(tmp_path, "--seconds", 4, *arguments)
+    assert status == 2
+    assert "holds one already" in errors
+
+
+def test_an_interrupt_writes_the_weights_as_they_are(tmp_path: Path) -> None:
+    make_photos(tmp_path)
+    weights(tmp_path, "one")
+    net = f"one={tmp_path / 'one.safetensors'}"
+    process = start(tmp_path, "--seconds", 600, "--net", net, "--pool", 12, "--workers", 0,
+                    "--every", 0.5)  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "loss" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert "the rate had not fallen" in output
+    assert (tmp_path / "run/one.safetensors").exists()
+
+
+WRONG = {
+    "weights that are not there": ((), "one=none.safetensors", "no checkpoint none.safetensors"),
+    "no name": ((), "none.safetensors", "is not NAME=WEIGHTS"),
+    "another loss": (('pixel = "psnr"', 'pixel = "l1"'), "one={one}", "only loss.pixel"),
+    "no pairs": (("[[data.pairs]]\nfolder", "[unknown]\nfolder"), "one={one}", "unknown key"),
+    "large crops": (("crop_px = 24", "crop_px = 64"), "one={one}", "no photo in clean is as large"),
+    "no such folder": (('["clean"]', '["white"]'), "one={one}", "white is not a folder"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, case: str) -> None:
+    make_photos(tmp_path)
+    weights(tmp_path, "one")
+    change, net, complaint = WRONG[case]
+    if change:
+        settings = tmp_path / "gpu.toml"
+        settings.write_text(settings.read_text().replace(*change))
+    net = net.format(one=tmp_path / "one.safetensors")
+    status, output, errors = run(tmp_path, "--seconds", 1, "--net", net)
+    assert (status, output) == (2, "")
+    assert complaint in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_process_that_dies_ends_the_run(tmp_path: Path) -> None:
+    make_photos(tmp_path)
+    weights(tmp_path, "one")
+    net = f"one={tmp_path / 'one.safetensors'}"
+    process = start(tmp_path, "--seconds", 600, "--net", net, "--pool", 12, "--workers", 1,
+                    "--every", 0.5)  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "loss" in line:
+            break
+    # Of whichever of its threads started them.
+    lists = Path(f"/proc/{process.pid}/task").glob("*/children")
+    children = [child for found in lists for child in found.read_text().split()]
+    makers = [c for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    if not makers:
+        process.kill()
+        pytest.skip("this system does not tell of a process's children")
+    for maker in makers:
+        os.kill(int(maker), signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "no more simulated pairs are made" in errors
+    assert (tmp_path / "run/one.safetensors").exists()

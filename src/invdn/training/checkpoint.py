@@ -165,4 +165,5 @@ def save_weights(net: nn.Module, path: Path, step: int) -> None:
     temporary = path.with_suffix(".tmp")
     tensors = {k: v.cpu().contiguous() for k, v in net.state_dict().items()}
     save_file(tensors, temporary, metadata={"step": str(step)})
+    temporary.chmod(0o644)  # it comes as one that nobody else may read
     temporary.replace(path)
