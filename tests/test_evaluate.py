@@ -26,6 +26,7 @@ from invdn.cli import app
 from invdn.data import dnd, sidd
 from invdn.data.pairs import Pair
 from invdn.data.patches import read_rgb8
+from invdn.denoiser import load_denoiser
 from invdn.evaluate import Method, dnd_submission, evaluate, resolve_methods, sidd_test
 from invdn.evaluate import sidd_validation as sidd_val
 
@@ -113,6 +114,11 @@ def test_models_by_file(small_net: Any, small_model_path: Path, tmp_path: Path) 
         results = [m.restore(pair(side=32).noisy, 1.0) for m in methods]
         assert results[0].shape == (32, 40, 3)
         again = evaluate([pair()], methods)
+        image = pair(side=32).noisy
+        (turned,) = resolve_methods([f"{small_model_path}@4"], resources, threads=1)
+        assert turned.name == "small@4"
+        expected = load_denoiser(small_model_path, device="cpu", threads=1)(image, turns=4)
+        np.testing.assert_array_equal(turned.restore(image, 1.0), expected)
     rows = again.rows()
     assert rows[0]["n"] == rows[1]["n"] == 1
     assert rows[0]["psnr"] == pytest.approx(rows[1]["psnr"], abs=0.01)  # the same network

@@ -162,7 +162,8 @@ def resolve_methods(
 
     Args:
         names: ``photo``, … ; ``tv``, ``sparse``, ``nlm``, ``wavelet``, ``bm3d``; or paths of
-            ``.onnx`` or ``.safetensors`` files, which are called by their stems.
+            ``.onnx`` or ``.safetensors`` files, which are called by their stems. ``photo@2`` is
+            the mean of two turned restorations; 1, 2, 4 and 8 are known.
         resources: Keeps what the methods need; a checkpoint is exported to a temporary ONNX file.
         threads: Of networks; None for as many as there are usable cores.
 
@@ -182,18 +183,24 @@ def resolve_methods(
 def _resolve(name: str, resources: ExitStack, threads: int | None) -> Method:
     if name in baselines.METHODS:
         return _classical(name)
-    path = Path(name)
+    from invdn.ensembles import TURNS
+
+    model, _, turns = name.rpartition("@")
+    turned = turns.isdecimal() and int(turns) in TURNS
+    model = model if turned else name
+    path = Path(model)
     if path.suffix in _CHECKPOINTS:
         path = _export(path, resources)
     from invdn.denoiser import load_denoiser
 
     # The same scores on every machine: "auto" may be a device that rounds more.
-    denoiser = load_denoiser(path if path.suffix else name, device="cpu", threads=threads)
+    denoiser = load_denoiser(path if path.suffix else model, device="cpu", threads=threads)
+    denoiser = denoiser.using(turns=int(turns)) if turned else denoiser
 
     def restore(image: npt.NDArray[Any], strength: float) -> npt.NDArray[Any]:
         return denoiser(image, strength=strength)
 
-    return Method(path.stem, restore, _STRENGTHS)
+    return Method(f"{path.stem}@{turns}" if turned else path.stem, restore, _STRENGTHS)
 
 
 def _classical(name: str) -> Method:
