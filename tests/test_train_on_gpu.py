@@ -219,18 +219,27 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, case: str) -> None:
+def test_what_is_wrong_is_said_in_one_line(
+    script: Any,
+    tmp_path: Path,
+    case: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     make_photos(tmp_path)
     weights(tmp_path, "one")
     change, net, complaint = WRONG[case]
+    settings = tmp_path / "gpu.toml"
     if change:
-        settings = tmp_path / "gpu.toml"
         settings.write_text(settings.read_text().replace(*change))
     net = net.format(one=tmp_path / "one.safetensors")
-    status, output, errors = run(tmp_path, "--seconds", 1, "--net", net)
-    assert (status, output) == (2, "")
-    assert complaint in errors
-    assert errors.count("\n") == 1
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(settings), "--seconds", "1", "--net", net])
+    with pytest.raises(SystemExit) as end:
+        script.main()
+    said = capsys.readouterr()
+    assert (end.value.code, said.out) == (2, "")
+    assert complaint in said.err
+    assert said.err.count("\n") == 1
 
 
 def test_a_process_that_dies_ends_the_run(tmp_path: Path) -> None:
