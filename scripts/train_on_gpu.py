@@ -27,7 +27,6 @@ import argparse
 import copy
 import json
 import re
-import signal
 import sys
 import threading
 import time
@@ -47,12 +46,12 @@ from invdn.config import ConfigError, DataConfig, LossConfig, TrainConfig, load_
 from invdn.data.batches import Batches
 from invdn.data.camera import MARGIN_PX, gaussian_pair
 from invdn.data.pairs import Pair, load_pairs
-from invdn.data.patches import Pixels, find_images, read_rgb8, read_rgb8_cached
+from invdn.data.patches import Pixels, find_images
 from invdn.export import ExportError, load_network
 from invdn.net.haar import SmoothHaar
 from invdn.net.losses import negative_psnr
 from invdn.training.checkpoint import save_weights
-from invdn.training.launch import Stop, stop_on_signal
+from invdn.training.launch import Stop, prepare_worker, stop_on_signal
 from invdn.training.muon import NEWTON_SCHULZ
 from invdn.training.validation import load_validation_set, validate
 
@@ -138,13 +137,6 @@ class CameraCrops(Dataset[tuple[Tensor, Tensor]]):
 def to_8bit(x: Tensor) -> Tensor:
     """``[N, 3, H, W]`` in [0, 1] → ``[N, H, W, 3]`` of 0–255."""
     return (x * 255.0).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-
-
-def prepare_worker(_: int) -> None:
-    """One thread each; signals to the whole process group are for the training loop."""
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class Pool:
@@ -237,14 +229,11 @@ class Crops:
         data = config.data
         root, cache = base / data.root, base / data.cache if data.cache else None
         side_px = data.crop_px + SHIFT_PX
-        made = replace(
-            data, crop_px=side_px, real_crops=0, gaussian_crops=0, camera_crops=AT_ONCE, stages=()
-        )
+        counts = {"real_crops": 0, "gaussian_crops": 0, "camera_crops": AT_ONCE}
+        # Without the pairs, which the processes would read for nothing.
+        made = replace(data, crop_px=side_px, pairs=(), stages=(), **counts)
         batches = Batches(made, root, config.seed, cache=cache)
         batches.fill_cache()
-
-        def read(path: Path) -> Pixels:
-            return read_rgb8(path) if cache is None else read_rgb8_cached(path, cache)
 
         def kept(where: str, photos: Iterable[Sequence[Pixels]], least_px: int) -> Photos:
             large = [pictures for pictures in photos if min(pictures[0].shape[:2]) >= least_px]
@@ -254,11 +243,13 @@ class Crops:
 
         pairs = []
         for entry in data.pairs if data.real_crops else ():
-            read_pairs = load_pairs(root / entry.folder, read=read)
+            read_pairs = load_pairs(root / entry.folder, read=batches.read)
             both = ([pair.noisy, pair.clean] for pair in read_pairs)
             pairs.append(kept(entry.folder, both, data.crop_px))
         # Simulated crops, which are the larger ones, are taken from the same photos.
-        clean = ([read(path)] for folder in data.clean for path in find_images(root / folder))
+        clean = (
+            [batches.read(path)] for folder in data.clean for path in find_images(root / folder)
+        )
         photos = kept(" and ".join(data.clean), clean, side_px + MARGIN_PX)
         generator = torch.Generator(device).manual_seed(config.seed)
         return Crops(data, pairs, photos, Pool(batches, pool, workers, device), generator)

@@ -171,6 +171,20 @@ def run(folder: Path, *arguments: object) -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
+def start_and_wait_for_a_score(folder: Path, workers: int) -> subprocess.Popen[str]:
+    """A run that would take ten minutes, after its first steps."""
+    make_photos(folder)
+    weights(folder, "one")
+    net = f"one={folder / 'one.safetensors'}"
+    pool = ("--pool", 12, "--workers", workers)
+    process = start(folder, "--seconds", 600, "--net", net, *pool, "--every", 0.5)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "loss" in line:
+            break
+    return process
+
+
 def test_two_networks_train_at_once(tmp_path: Path) -> None:
     make_photos(tmp_path)
     states = {name: weights(tmp_path, name) for name in ("one", "two")}
@@ -192,15 +206,7 @@ def test_two_networks_train_at_once(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_writes_the_weights_as_they_are(tmp_path: Path) -> None:
-    make_photos(tmp_path)
-    weights(tmp_path, "one")
-    net = f"one={tmp_path / 'one.safetensors'}"
-    process = start(tmp_path, "--seconds", 600, "--net", net, "--pool", 12, "--workers", 0,
-                    "--every", 0.5)  # fmt: skip
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "loss" in line:
-            break
+    process = start_and_wait_for_a_score(tmp_path, workers=0)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
@@ -243,15 +249,7 @@ def test_what_is_wrong_is_said_in_one_line(
 
 
 def test_a_process_that_dies_ends_the_run(tmp_path: Path) -> None:
-    make_photos(tmp_path)
-    weights(tmp_path, "one")
-    net = f"one={tmp_path / 'one.safetensors'}"
-    process = start(tmp_path, "--seconds", 600, "--net", net, "--pool", 12, "--workers", 1,
-                    "--every", 0.5)  # fmt: skip
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "loss" in line:
-            break
+    process = start_and_wait_for_a_score(tmp_path, workers=1)
     # Of whichever of its threads started them.
     lists = Path(f"/proc/{process.pid}/task").glob("*/children")
     children = [child for found in lists for child in found.read_text().split()]

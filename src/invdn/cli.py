@@ -108,7 +108,7 @@ def denoise(
     model: Annotated[
         str,
         typer.Option(
-            help="photo; fast, in half the time; best, in up to twice the time; or an .onnx file."
+            help="photo; fast, in half the time; best, in about twice the time; or an .onnx file."
         ),
     ] = "photo",
     samples: Annotated[

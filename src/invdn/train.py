@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from torch.utils.data import DataLoader
 from invdn.config import ConfigError, TrainConfig, load_config
 from invdn.data.batches import Batches
 from invdn.training.checkpoint import CHECKPOINT, WEIGHTS, State, save_weights
-from invdn.training.launch import agree, start_fabric, stop_on_signal
+from invdn.training.launch import agree, prepare_worker, start_fabric, stop_on_signal
 from invdn.training.objective import (
     Adversary,
     Network,
@@ -205,7 +204,7 @@ def _loading(
             prefetch_factor=16 if config.workers else None,
             # A fork would copy libvips without its threads, and hang.
             multiprocessing_context="spawn" if config.workers else None,
-            worker_init_fn=_prepare_worker,
+            worker_init_fn=prepare_worker,
         )
     )
     try:
@@ -217,13 +216,6 @@ def _loading(
         with suppress(RuntimeError):
             for _ in loader:
                 pass
-
-
-def _prepare_worker(_: int) -> None:
-    torch.set_num_threads(1)
-    # They may reach the whole process group; only the training loop is to act on them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _to_device(batch: Tensor, fabric: Fabric) -> Tensor:

@@ -93,7 +93,7 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         paths = [path for entry in self.config.pairs for path in self._paths(entry)]
         paths += [path for folder in self.config.clean for path in find_images(self.root / folder)]
         for number, path in enumerate(paths, 1):
-            self._read(path)
+            self.read(path)
             if number % 50 == 0 or number == len(paths):
                 log.info("photos in the cache: %d of %d", number, len(paths))
 
@@ -119,14 +119,14 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         """The photos that each stage draws from, by its settings."""
         pairs = [self._load_pairs(entry) for entry in self.config.pairs]
         paths = [p for folder in self.config.clean for p in find_images(self.root / folder)]
-        photos = [self._read(path) for path in paths]
+        photos = [self.read(path) for path in paths]
         return {stage: _Stage.of(stage, pairs, photos) for stage in self.config.all_stages}
 
     def _load_pairs(self, entry: PairFolder) -> list[Pair]:
         folder = self.root / entry.folder
         if entry.layout == "sidd":
-            return load_pair_files(find_training_frames(folder), self._read)
-        return load_pairs(folder, read=self._read)
+            return load_pair_files(find_training_frames(folder), self.read)
+        return load_pairs(folder, read=self.read)
 
     def _paths(self, entry: PairFolder) -> list[Path]:
         folder = self.root / entry.folder
@@ -134,7 +134,8 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
             return [path for pair in find_training_frames(folder) for path in pair]
         return find_images(folder / "noisy") + find_images(folder / "clean")
 
-    def _read(self, path: Path) -> Pixels:
+    def read(self, path: Path) -> Pixels:
+        """A photo, ``[H, W, 3]`` of 8 bits: mapped from the cache, if there is one."""
         return read_rgb8(path) if self.cache is None else read_rgb8_cached(path, self.cache)
 
 

@@ -292,7 +292,7 @@ class OptionsPanel(QWidget):
         self._say_hint()
         self._labels["model"].setText(self.tr("Mo&del"))
         notes = {
-            "best": self.tr("{0} (finest, up to twice the time)"),
+            "best": self.tr("{0} (larger, about twice the time)"),
             "fast": self.tr("{0} (half the time)"),
         }
         for row in range(self.model_box.count() - 1):

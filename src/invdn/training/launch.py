@@ -90,3 +90,13 @@ def stop_on_signal() -> Iterator[Stop]:
     finally:
         for s, handler in previous.items():
             signal.signal(s, handler)
+
+
+def prepare_worker(_: int) -> None:
+    """Set a process up that makes crops: one thread, and no ear for signals.
+
+    They may reach the whole process group; only the training loop is to act on them.
+    """
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

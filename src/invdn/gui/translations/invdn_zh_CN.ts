@@ -580,8 +580,8 @@
         <translation>0% 为原图，100% 去除看起来是噪点的部分。</translation>
     </message>
     <message>
-        <source>{0} (finest, up to twice the time)</source>
-        <translation>{0}（画质最好，用时最多两倍）</translation>
+        <source>{0} (larger, about twice the time)</source>
+        <translation>{0}（网络更大，用时约两倍）</translation>
     </message>
     <message>
         <source>{0} (half the time)</source>
