@@ -9,8 +9,9 @@ of the time. Here
 * photos lie in the GPU's memory; crops of real pairs and with white noise are made there, those of
   simulated cameras by many processes, into a pool from which each is drawn a few times, turned and
   shifted differently;
-* a step of each network (pass, gradient, optimiser, average) is one CUDA graph, and the networks'
-  graphs run side by side: most of their kernels are too small to fill the GPU alone;
+* passes and gradients are compiled (torch.compile), which joins most of what is done between the
+  convolutions; a step of each network with its optimiser and average is one CUDA graph, and the
+  networks' graphs run side by side: many of their kernels are too small to fill the GPU alone;
 * Muon's iteration runs for all weights as one batch of padded matrices;
 * the learning rate follows the clock: it rises, stays, and falls to 0 when the time is over.
 
@@ -289,6 +290,11 @@ class FlatMuon:
         self.flat = [_join(parameters) for parameters in self.parameters]
         self.average = [_join(parameters) for parameters in _convolutions_and_rest(average)]
         device = self.flat[0].device
+        self.gradients = [torch.zeros_like(flat) for flat in self.flat]
+        self.gradient_parts = [
+            _parts(flat, parameters)
+            for flat, parameters in zip(self.gradients, self.parameters, strict=True)
+        ]
         self.rate = torch.zeros((), device=device)
         self.steps = torch.zeros((), device=device)
         self.momentum = torch.zeros_like(self.flat[0])
@@ -304,21 +310,24 @@ class FlatMuon:
             i, j = (j, i) if rows > columns else (i, j)
             places.append((number * height + i) * width + j)
             scales.append(np.full(rows * columns, 0.2 * max(rows, columns) ** 0.5, np.float32))
+        # What only fills the flat vector up lies in a matrix of its own.
+        filling = [np.arange(_aligned(len(place)) - len(place)) for place in places]
+        beyond = len(shapes) * height * width
+        places = [np.append(p, beyond + f) for p, f in zip(places, filling, strict=True)]
+        scales = [np.append(s, 0.0 * f) for s, f in zip(scales, filling, strict=True)]
         self.places = torch.from_numpy(np.concatenate(places)).to(device)
-        self.scales = torch.from_numpy(np.concatenate(scales)).to(device)
-        self.matrices = torch.zeros(len(shapes), height, width, device=device)
+        self.scales = torch.from_numpy(np.concatenate(scales)).float().to(device)
+        self.matrices = torch.zeros(len(shapes) + 1, height, width, device=device)
 
     @torch.no_grad()
     def step(self) -> None:
         """One step with the gradients that the parameters have."""
-        gradients = [
-            torch.cat([p.grad.reshape(-1) for p in parameters if p.grad is not None])
-            for parameters in self.parameters
-        ]
-        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+        for parts, parameters in zip(self.gradient_parts, self.parameters, strict=True):
+            torch._foreach_copy_(parts, [p.grad for p in parameters if p.grad is not None])
+        norm = torch.stack([gradient.norm() for gradient in self.gradients]).norm()
         clip = (self.config.gradient_clip / (norm + 1e-6)).clamp(max=1.0)
         factor = torch.where(norm.isfinite(), clip, 0.0)
-        convolutions, rest = (torch.nan_to_num(g, 0.0, 0.0, 0.0) * factor for g in gradients)
+        convolutions, rest = (torch.nan_to_num(g, 0.0, 0.0, 0.0) * factor for g in self.gradients)
         self._muon(convolutions)
         self._adamw(rest)
         for mean, value in zip(self.average, self.flat, strict=True):
@@ -356,71 +365,139 @@ def _convolutions_and_rest(net: nn.Module) -> list[list[nn.Parameter]]:
     return [[p for p in parameters if p.ndim == 4], [p for p in parameters if p.ndim != 4]]
 
 
+def _aligned(numbers: int) -> int:
+    """So many numbers and what fills them up to 16 bytes, as compiled kernels want them."""
+    return -(-numbers // 4) * 4
+
+
+def _parts(flat: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+    """Views of a flat vector, shaped like the parameters."""
+    places = flat.split([_aligned(p.numel()) for p in parameters])
+    return [
+        place[: parameter.numel()].view(parameter.shape)
+        for place, parameter in zip(places, parameters, strict=True)
+    ]
+
+
 def _join(parameters: Sequence[nn.Parameter]) -> Tensor:
     """Make parameters parts of one vector, which is returned."""
-    flat = torch.cat([p.detach().reshape(-1) for p in parameters])
-    start = 0
-    for parameter in parameters:
-        parameter.data = flat[start : start + parameter.numel()].view(parameter.shape)
-        start += parameter.numel()
+    size = sum(_aligned(p.numel()) for p in parameters)
+    flat = torch.zeros(size, device=parameters[0].device)
+    for part, parameter in zip(_parts(flat, parameters), parameters, strict=True):
+        parameter.data = part.copy_(parameter.data)
     return flat
 
 
-def keep_images_in_float32(net: nn.Module) -> None:
-    """Exempt the wavelets from autocast: rounding the image to bf16 would be noise of its own."""
+def use_plain_wavelets(net: nn.Module) -> None:
+    """Replace the wavelets' convolutions by sums, in float32 whatever autocast says.
 
-    def exempt(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def wrapped(self: SmoothHaar, x: Tensor) -> Tensor:
+    Rounding the image to bfloat16, or to TF32 as convolutions do, would be noise of its own; and
+    sums can be compiled together with what is before and after them.
+    """
+
+    def exempt(method: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+        def wrapped(_: SmoothHaar, x: Tensor) -> Tensor:
             with torch.autocast(x.device.type, enabled=False):
-                return method(self, x.float())
+                return method(x.float())
 
         return wrapped
 
     for module in net.modules():
         if isinstance(module, SmoothHaar):
-            module.forward = types.MethodType(exempt(SmoothHaar.forward), module)  # type: ignore[method-assign]
-            module.inverse = types.MethodType(exempt(SmoothHaar.inverse), module)  # type: ignore[method-assign]
+            module.forward = types.MethodType(exempt(analysis), module)  # type: ignore[method-assign]
+            module.inverse = types.MethodType(exempt(synthesis), module)  # type: ignore[method-assign]
+
+
+def analysis(x: Tensor) -> Tensor:
+    """:meth:`SmoothHaar.forward`."""
+    a, b = 0.5 * x[..., ::2, ::2], 0.5 * x[..., ::2, 1::2]
+    c, d = 0.5 * x[..., 1::2, ::2], 0.5 * x[..., 1::2, 1::2]
+    averages = a + b + c + d
+    details = torch.cat((a - b + c - d, a + b - c - d, a - b - c + d), dim=1)
+    return torch.cat((averages, details - _foretold(averages)), dim=1)
+
+
+def synthesis(y: Tensor) -> Tensor:
+    """:meth:`SmoothHaar.inverse`."""
+    channels = y.shape[1] // 4
+    averages, details = 0.5 * y[:, :channels], 0.5 * y[:, channels:]
+    h, v, d = (details + _foretold(averages)).chunk(3, dim=1)
+    a = averages
+    pixels = torch.stack((a + h + v + d, a - h + v - d, a + h - v - d, a - h - v + d), dim=2)
+    return nn.functional.pixel_shuffle(pixels.flatten(1, 2), 2)
+
+
+def _foretold(averages: Tensor) -> Tensor:
+    """The details of a smooth signal."""
+    rows = torch.cat((averages[..., :1, :], averages, averages[..., -1:, :]), dim=2)
+    around = torch.cat((rows[..., :1], rows, rows[..., -1:]), dim=3)
+    across = (around[..., :-2] - around[..., 2:]) / 8.0
+    down = (around[..., :-2, 1:-1] - around[..., 2:, 1:-1]) / 8.0
+    both = (across[..., :-2, :] - across[..., 2:, :]) / 8.0
+    return torch.cat((across[..., 1:-1, :], down, both), dim=1)
 
 
 class Trained:
     """A network in training."""
 
-    def __init__(self, name: str, weights: Path, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        name: str,
+        weights: Path,
+        config: TrainConfig,
+        device: torch.device,
+        compiled: bool = False,
+    ) -> None:
         self.name, self.device = name, device
         self.net = load_network(weights).to(device)
         self.average = copy.deepcopy(self.net).requires_grad_(False)
-        keep_images_in_float32(self.net)
+        use_plain_wavelets(self.net)
+        self._loss = torch.compile(self.loss_of, dynamic=False) if compiled else self.loss_of
         self.optimiser = FlatMuon(self.net, self.average, config)
         self.loss = torch.zeros((), device=device)
         self._graph: torch.cuda.CUDAGraph | None = None
         if device.type == "cuda":
             self._stream, self._done = torch.cuda.Stream(), torch.cuda.Event()
 
+    def loss_of(self, noisy: Tensor, target: Tensor) -> Tensor:
+        """The negative PSNR of a batch, dB."""
+        with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
+            restored = self.net.denoise(noisy)
+        return negative_psnr(restored.float(), target)
+
     def learn(self, noisy: Tensor, target: Tensor) -> None:
         """One step."""
         for parameter in self.net.parameters():
             parameter.grad = None
-        with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
-            restored = self.net.denoise(noisy)
-        loss = negative_psnr(restored.float(), target)
+        loss = self._loss(noisy, target)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         self.loss.copy_(torch.where(self.loss == 0.0, loss.detach(), self.loss))
         self.loss.lerp_(loss.detach(), 0.01)
 
-    def record(self, noisy: Tensor, target: Tensor) -> None:
-        """Make a CUDA graph of a step on these very tensors. The rate must be 0.
-
-        No other thread may use the device meanwhile.
-        """
+    def prepare(self, noisy: Tensor, target: Tensor) -> None:
+        """Steps that compile, choose algorithms, and allocate what stays. The rate must be 0."""
         torch.cuda.synchronize()
         with torch.cuda.stream(self._stream):
-            for _ in range(3):  # chooses algorithms, and allocates what stays
+            for _ in range(3):
                 self.learn(noisy, target)
         torch.cuda.synchronize()
+
+    def record(self, noisy: Tensor, target: Tensor) -> float:
+        """Make a CUDA graph of a step on these very tensors, once prepared. The rate must be 0.
+
+        No other thread may use the device meanwhile. Returns what the step takes alone, ms.
+        """
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, stream=self._stream):
             self.learn(noisy, target)
+        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begun.record()
+        for _ in range(10):
+            self._graph.replay()
+        ended.record()
+        torch.cuda.synchronize()
+        return begun.elapsed_time(ended) / 10
 
     def start(self, noisy: Tensor, target: Tensor) -> None:
         """Begin a step: on a GPU with the tensors it was recorded with, beside other networks'."""
@@ -460,18 +537,20 @@ class Run:
         crops: Crops,
         nets: Sequence[Trained],
         sets: Mapping[str, Sequence[Pair]],
+        began: float,
     ) -> None:
         self.config, self.crops, self.nets = config, crops, nets
         self.folder = base / config.run
         self.folder.mkdir(parents=True, exist_ok=True)
         self.sets = sets
         self.rng = np.random.default_rng(config.seed)
-        self.began, self.steps = time.monotonic(), 0
+        self.began, self.steps = began, 0
 
-    def train(self, seconds: float, hold: float, every: float, stop: Stop) -> None:
-        """Take steps for so long; ``every`` so many seconds scores are printed, weights written.
+    def train(self, until: float, hold: float, every: float, stop: Stop) -> None:
+        """Take steps until then; ``every`` so many seconds scores are printed, weights written.
 
-        Raises RuntimeError where no more simulated pairs are made; the weights are written.
+        ``until``: seconds since the run began. Raises RuntimeError where no more simulated pairs
+        are made; the weights are written.
         """
         pool = self.crops.pool
         self.say(f"{len(self.nets)} networks; waiting for the first simulated pairs")
@@ -481,10 +560,13 @@ class Run:
         noisy, target = self.crops.batch(self.rng)
         if noisy.device.type == "cuda":
             for net in self.nets:
+                net.prepare(noisy, target)
                 with pool.lock:
-                    net.record(noisy, target)
+                    milliseconds = net.record(noisy, target)
+                self.say(f"{net.name} is recorded: {milliseconds:.1f} ms a step")
         batch = self.crops.batch(self.rng)
         started = written = time.monotonic()
+        seconds = max(1.0, until - (started - self.began))
         at_peak = True
         while (elapsed := time.monotonic() - started) < seconds and not stop.requested:
             for part, made in zip((noisy, target), batch, strict=True):
@@ -573,6 +655,7 @@ def named_weights(items: Sequence[str], folder: Path) -> dict[str, Path]:
 
 def main() -> int:
     """Read the arguments and train. Exit status: 0 done or stopped, 1 failed, 2 wrong usage."""
+    began = time.monotonic()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -580,11 +663,14 @@ def main() -> int:
     parser.add_argument(
         "--net", action="append", required=True, metavar="NAME=WEIGHTS", help="once for each"
     )
-    parser.add_argument("--seconds", type=float, required=True, help="of training, in all")
-    parser.add_argument("--hold", type=float, default=0.3, help="share of it at the full rate")
+    parser.add_argument(
+        "--seconds", type=float, required=True, help="in all, reading and compiling included"
+    )
+    parser.add_argument("--hold", type=float, default=0.3, help="share of them at the full rate")
     parser.add_argument("--every", type=float, default=100.0, help="seconds between scores")
     parser.add_argument("--pool", type=int, default=30_000, help="simulated pairs that are kept")
     parser.add_argument("--workers", type=int, default=14, help="processes that make them")
+    parser.add_argument("--no-compile", action="store_true", help="where Triton is missing")
     arguments = parser.parse_args()
     if arguments.seconds <= 0 or arguments.pool < 1 or arguments.workers < 0:
         parser.error("--seconds and --pool must be positive, and --workers not negative")
@@ -597,7 +683,8 @@ def main() -> int:
         check(config)
         base = arguments.config.resolve().parent
         weights = named_weights(arguments.net, base / config.run)
-        nets = [Trained(name, path, config, device) for name, path in weights.items()]
+        compiled = device.type == "cuda" and not arguments.no_compile
+        nets = [Trained(name, path, config, device, compiled) for name, path in weights.items()]
         root = base / config.data.root
         sets = {v.name: load_validation_set(v, root) for v in config.validation}
         crops = Crops.load(config, base, arguments.pool, arguments.workers, device)
@@ -605,7 +692,7 @@ def main() -> int:
         parser.exit(2, f"{error}\n")
     try:
         with stop_on_signal() as stop:
-            run = Run(config, base, crops, nets, sets)
+            run = Run(config, base, crops, nets, sets, began)
             run.train(arguments.seconds, arguments.hold, arguments.every, stop)
     except RuntimeError as error:
         print(error, file=sys.stderr)

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from invdn.config import TrainConfig
 from invdn.data.patches import dihedral
+from invdn.net.haar import SmoothHaar
 from invdn.net.invdn import InvDN, LevelConfig
 from invdn.net.losses import negative_psnr
 from invdn.training.muon import ConvMuon
@@ -26,7 +27,8 @@ from samples import scene
 torch = pytest.importorskip("torch")
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train_on_gpu.py"
-SMALL = (LevelConfig(1, 4, 6, 6, 1, hint=2), LevelConfig(1, 6, 8, 6, 1, survey=3))
+#: With sizes that are no multiples of 4.
+SMALL = (LevelConfig(1, 4, 6, 6, 1, hint=2), LevelConfig(1, 5, 7, 5, 1, survey=3))
 SETTINGS = """
 run = "run"
 learning_rate = 2e-3
@@ -114,6 +116,17 @@ def test_the_flat_optimiser_takes_the_steps_of_the_plain_ones(script: Any) -> No
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
     for ours, theirs in zip(average.parameters(), mean, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [3, 5])
+def test_the_plain_wavelets_are_those_of_the_network(script: Any, channels: int) -> None:
+    wavelet = SmoothHaar(channels)
+    x = torch.randn(2, channels, 8, 12)
+    y = script.analysis(x)
+    torch.testing.assert_close(y, wavelet(x), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(script.synthesis(y), x, rtol=1e-5, atol=1e-5)
+    y = torch.randn_like(y)
+    torch.testing.assert_close(script.synthesis(y), wavelet.inverse(y), rtol=1e-5, atol=1e-5)
 
 
 def test_a_gradient_that_is_no_number_moves_nothing(script: Any) -> None:
