@@ -389,3 +389,17 @@ def test_card_can_be_pasted(small_model_path: Path, tmp_path: Path) -> None:
     assert listed.scores == {"val/polyu, PSNR dB": 40.25}
     for field in ("version", "licence", "parameters", "macs_per_pixel", "tile", "halo", "sha256"):
         assert getattr(listed, field) == getattr(loaded, field) == getattr(own, field)
+
+
+def test_a_level_that_restores_what_it_keeps_is_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "to_onnx", REAL_TO_ONNX)
+    torch.manual_seed(0)
+    levels = (LevelConfig(1, 4, 6, 8, 1, hint=2, whole=True), LevelConfig(1, 4, 7, 8, 1, survey=3))
+    net = InvDN(levels).eval()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.03 * torch.randn_like(parameter))
+    export_network(net, tmp_path / "whole.onnx", name="whole")  # which checks it
+    assert load_model(tmp_path / "whole.onnx", device="cpu", threads=1).info.fine_halo

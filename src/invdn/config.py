@@ -115,6 +115,9 @@ class DataConfig:
     """Crops with simulated camera noise in a batch."""
     gaussian_max_sigma_8bit: float = 70.0
     """Strongest white noise, σ in grey levels of 255."""
+    gaussian_soft_chroma: float = 0.75
+    """How often the photo under white noise has its chroma made as soft as a camera's first:
+    downscaled photos have several times too much of it in the finest octave."""
     camera: CameraNoiseConfig = field(default_factory=CameraNoiseConfig)
     """The simulated cameras."""
     cache: str = ""
@@ -285,6 +288,8 @@ def _problems(config: TrainConfig) -> Iterator[str]:
     for key in ("real_crops", "gaussian_crops", "camera_crops"):
         if any(getattr(stage, key) < 0 for stage in stages):
             yield f"data.{key} must not be negative"
+    if not 0.0 <= config.data.gaussian_soft_chroma <= 1.0:
+        yield "data.gaussian_soft_chroma must be from 0 to 1"
     if config.network.is_paper and config.network.levels:
         yield "network.levels and the preset paper, whose sizes are fixed, exclude each other"
     starts = [stage.from_step for stage in config.data.stages]

@@ -206,11 +206,11 @@ def _export_two_graphs(net: InvDN) -> torch.onnx.ONNXProgram | None:
     parts, part_height, part_width = (torch.export.Dim(f"part_{name}", min=1) for name in "nhw")
     steps = TwoSteps(net)
     image = torch.rand(2, 1, 4 * net.multiple, 3 * 6 * net.multiple)
-    coarse, detail = (half[..., :-1] for half in steps.coarse(image, torch.tensor(1.0)))
+    coarse, noisy = (half[..., :-1] for half in steps.coarse(image, torch.tensor(1.0)))
     part_shape = {0: parts, 2: part_height, 3: part_width}
     return torch.onnx.export(
         steps,
-        (image, torch.tensor(1.0), coarse, detail),
+        (image, torch.tensor(1.0), coarse, noisy),
         dynamo=True,
         opset_version=OPSET,
         input_names=["image", "strength", "coarse_part", "detail_part"],
@@ -219,7 +219,7 @@ def _export_two_graphs(net: InvDN) -> torch.onnx.ONNXProgram | None:
             "image": {0: n, 2: net.multiple * height, 3: 3 * net.multiple * width},
             "strength": {},
             "coarse": part_shape,
-            "detail": part_shape,
+            "noisy": part_shape,
         },
         verbose=False,
     )
@@ -314,7 +314,8 @@ def fine_radius(net: InvDN) -> int:
     steps = TwoSteps(copy.deepcopy(net).double())
     middle = 64
     finest = net.config[0]
-    channels = finest.kept + finest.hint, 4 * IMAGE_CHANNELS - finest.kept
+    noisy = 4 * IMAGE_CHANNELS - (0 if finest.whole else finest.kept)
+    channels = finest.kept + finest.hint, noisy
     halves = [torch.zeros(1, count, 4, 2 * middle, dtype=torch.double) for count in channels]
     for half in halves:
         half[..., middle] = torch.nan

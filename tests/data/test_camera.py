@@ -160,6 +160,20 @@ def test_jpeg_changes_only_the_noisy_picture() -> None:
     assert (noisy - target).abs().mean() < 0.03
 
 
+def test_soft_chroma_spares_luma_and_is_drawn_for_some() -> None:
+    clean = torch.randint(64, 192, (60, 3, 16, 16), generator=generator()) / 255.0
+    _, target = gaussian_pair(clean, generator(), 20.0, soft_chroma_probability=0.5)
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    luma = [(x * weights).sum(1) for x in (clean, target)]
+    assert (luma[0] - luma[1]).abs().max() < 1.5 / 255.0
+    blue = [(x[:, 2] - x.mean(1)).std(dim=(1, 2)) for x in (clean, target)]
+    same = (clean == target).flatten(1).all(1)
+    assert 15 < int(same.sum()) < 45
+    assert (blue[1][~same] < 0.8 * blue[0][~same]).all()
+    noisy, _ = gaussian_pair(clean, generator(), 0.0, soft_chroma_probability=0.5)
+    assert torch.equal(noisy, target)
+
+
 def test_gaussian_noise_has_the_drawn_strength_and_sometimes_no_colour() -> None:
     clean = torch.full((400, 3, 16, 16), 0.5)
     noisy, target = gaussian_pair(clean, generator(), max_sigma_8bit=20.0)

@@ -15,8 +15,14 @@ from invdn.net.paper import PaperCoupling, PaperInvDN
 
 SMALL = (LevelConfig(2, 8, 5, 8, 1), LevelConfig(1, 8, 7, 8, 1))
 PLAIN_FINEST = (LevelConfig(0, 0, 5, 8, 1), LevelConfig(1, 8, 7, 8, 1))
+WHOLE = (
+    LevelConfig(1, 8, 5, 8, 1, hint=3, whole=True),
+    LevelConfig(0, 0, 6, 8, 1, survey=2, hint=2, whole=True),
+    LevelConfig(1, 8, 7, 8, 1),
+)
 NETWORKS = {
     "small": SMALL,
+    "whole": WHOLE,
     "plain finest level": PLAIN_FINEST,
     "photo": PHOTO,
     "best": BEST,

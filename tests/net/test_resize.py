@@ -29,6 +29,10 @@ WIDER = tuple(
 )
 
 
+#: The finest posterior comes to restore the kept channels too.
+WHOLE = (dataclasses.replace(WIDER[0], whole=True), *WIDER[1:])
+
+
 def trained(levels: tuple[LevelConfig, ...] = OLD) -> InvDN:
     """Far enough from the start that everything does something."""
     net, generator = InvDN(levels), torch.Generator().manual_seed(1)
@@ -45,6 +49,21 @@ def image() -> torch.Tensor:
 @torch.no_grad()
 def distance(a: InvDN, b: InvDN) -> float:
     return float((a.denoise(image()) - b.denoise(image())).abs().max())
+
+
+@pytest.mark.parametrize("before", [OLD, TOLD])
+def test_a_posterior_that_comes_to_restore_more_begins_near_where_it_was(
+    before: tuple[LevelConfig, ...],
+) -> None:
+    net = trained(before)
+    larger = resized(net, WHOLE, [])
+    assert larger.config == WHOLE
+    assert 0.0 < distance(net, larger) < 0.05
+    gates = larger.posteriors[0].conv_out.bias
+    assert isinstance(gates, torch.Tensor)
+    with torch.no_grad():
+        gates[: WHOLE[0].kept] = -100.0
+    assert distance(net, larger) < 1e-6
 
 
 @pytest.mark.parametrize(

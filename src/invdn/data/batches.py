@@ -107,7 +107,8 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
             parts.append(stage.real(config.real_crops, rng))
         if config.gaussian_crops:
             clean = stage.clean(config.gaussian_crops, config.crop_px, rng)
-            parts.append(gaussian_pair(clean, generator, config.gaussian_max_sigma_8bit))
+            white = (config.gaussian_max_sigma_8bit, config.gaussian_soft_chroma)
+            parts.append(gaussian_pair(clean, generator, *white))
         if config.camera_crops:
             clean = stage.clean(config.camera_crops, config.crop_px + MARGIN_PX, rng)
             parts.append(camera_pair(clean, config.crop_px, generator, config.camera))

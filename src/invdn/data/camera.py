@@ -240,11 +240,16 @@ def demosaic_hamilton_adams(raw: Tensor, masks: Tensor) -> Tensor:
     return torch.cat((chroma[:, 0:1], green, chroma[:, 1:2]), dim=1)
 
 
-def _gaussian_blur(x: Tensor, sigmas_px: Tensor) -> Tensor:
-    """Blur ``[N, C, H, W]``, each sample with its own σ in pixels, ``[N, 1, 1, 1]``, ≥ 0."""
+def _gaussian_blur(x: Tensor, sigmas_px: Tensor, most_px: float | None = None) -> Tensor:
+    """Blur ``[N, C, H, W]``, each sample with its own σ in pixels, ``[N, 1, 1, 1]``, ≥ 0.
+
+    ``most_px``: what no σ exceeds; where it is not given, a device's values are waited for.
+    """
     n, channels, height, width = x.shape
-    radius = max(1, math.ceil(2.0 * float(sigmas_px.max())))
-    offsets = torch.arange(-radius, radius + 1, dtype=x.dtype)
+    if most_px is None:
+        most_px = float(sigmas_px.max())
+    radius = max(1, math.ceil(2.0 * most_px))
+    offsets = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
     taps = torch.exp(-0.5 * (offsets / sigmas_px.view(n, 1).clamp_min(1e-3)) ** 2)
     taps = (taps / taps.sum(1, keepdim=True)).repeat_interleave(channels, 0)
     size = 2 * radius + 1
@@ -308,12 +313,13 @@ def _draw_processing(
 
 def _luma_and_chroma(rgb: Tensor) -> tuple[Tensor, Tensor]:
     """``[N, 3, H, W]`` → ``[N, 1, H, W]`` and ``[N, 2, H, W]``; :func:`_rgb` is the inverse."""
-    ycc = torch.einsum("ij,njhw->nihw", _TO_YCC, rgb)
+    ycc = torch.einsum("ij,njhw->nihw", _TO_YCC.to(rgb.device), rgb)
     return ycc[:, :1], ycc[:, 1:]
 
 
 def _rgb(luma: Tensor, chroma: Tensor) -> Tensor:
-    return torch.einsum("ij,njhw->nihw", _FROM_YCC, torch.cat((luma, chroma), dim=1))
+    ycc = torch.cat((luma, chroma), dim=1)
+    return torch.einsum("ij,njhw->nihw", _FROM_YCC.to(ycc.device), ycc)
 
 
 def _smooth_noise(noise: Tensor, p: _Processing) -> Tensor:
@@ -444,23 +450,41 @@ def _jpeg_some(
     return out
 
 
+#: σ of the blur that makes a downscaled photo's chroma as soft as a camera's, px. In the finest
+#: octave the photos that we train on have a tenth of luma's energy in chroma (median), those of
+#: cameras at full size 0.01 to 0.03: a Bayer sensor and JPEG's 4:2:0 leave no more.
+SOFT_CHROMA_RANGE_PX = (0.5, 2.5)
+
+
 def gaussian_pair(
-    clean: Tensor, generator: torch.Generator, max_sigma_8bit: float = 70.0
+    clean: Tensor,
+    generator: torch.Generator,
+    max_sigma_8bit: float = 70.0,
+    soft_chroma_probability: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """White Gaussian noise of a random strength, quantised and clipped to 8 bits.
 
     Args:
-        clean: ``[N, 3, H, W]`` sRGB in [0, 1], on the generator's device.
+        clean: ``[N, 3, H, W]`` sRGB in [0, 1], on the generator's device, 6 pixels or more a side.
         generator: Source of all randomness.
         max_sigma_8bit: σ is uniform between 0 and this, in grey levels of 255. One time in
             five all channels get the same noise.
+        soft_chroma_probability: How often the photo's chroma is first made as soft as a camera's.
 
     Returns:
-        (noisy, clean), each shaped like ``clean``.
+        (noisy, target), each shaped like ``clean``. The target is ``clean`` but for the chroma.
     """
-    n = clean.shape[0]
-    sigma = _uniform(n, 0.0, max_sigma_8bit / 255.0, generator)
-    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
-    grey = torch.rand(n, 1, 1, 1, generator=generator, device=clean.device) < 0.2
-    noise = torch.where(grey, noise[:, :1], noise)
+    n, device = clean.shape[0], clean.device
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(n, 1, 1, 1, generator=generator, device=device)
+
+    if soft_chroma_probability:
+        used = uniform(0.0, 1.0) < soft_chroma_probability
+        luma, chroma = _luma_and_chroma(clean)
+        chroma = _gaussian_blur(chroma, uniform(*SOFT_CHROMA_RANGE_PX), SOFT_CHROMA_RANGE_PX[1])
+        clean = torch.where(used, _quantise(_rgb(luma, chroma)), clean)
+    sigma = uniform(0.0, max_sigma_8bit / 255.0)
+    noise = torch.randn(clean.shape, generator=generator, device=device)
+    noise = torch.where(uniform(0.0, 1.0) < 0.2, noise[:, :1], noise)
     return _quantise(clean + sigma * noise), clean

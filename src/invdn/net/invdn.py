@@ -39,6 +39,9 @@ class LevelConfig:
     """Features about the finer levels' noise that the posterior is given; 0 at the finest."""
     hint: int = 0
     """Features of the next coarser posterior that this one is given; 0 at the coarsest."""
+    whole: bool = False
+    """Whether the posterior restores the kept channels as well, given both what they were and what
+    the coarser levels made of them. (At the coarsest it always restores all there are.)"""
 
 
 #: The default network: 0.88 M parameters, 51 k multiply-adds a pixel.
@@ -136,6 +139,8 @@ class InvDN(nn.Module):
             raise ValueError("a network needs at least one level")
         if levels[0].survey or levels[-1].hint:
             raise ValueError("there is no survey at the finest level and no hint at the coarsest")
+        if levels[-1].whole:
+            raise ValueError("whole is for levels that have a coarser one")
         if not levels[-1].blocks:
             raise ValueError("the coarsest level needs a coupling block")
         for config in levels:
@@ -152,12 +157,14 @@ class InvDN(nn.Module):
             self.levels.append(Level(channels, config, reversible))
             # The coarsest posterior restores the code together with its latent.
             last = i == len(levels) - 1
-            restored, kept = (
-                (4 * channels, 0) if last else (4 * channels - config.kept, config.kept)
-            )
+            kept = 0 if last else config.kept
+            restored = 4 * channels - (0 if config.whole else kept)
             context = kept + config.survey + config.hint
+            guessed = kept if config.whole else 0
             self.posteriors.append(
-                Posterior(restored, context, config.posterior_width, config.posterior_pairs)
+                Posterior(
+                    restored, context, config.posterior_width, config.posterior_pairs, guessed
+                )
             )
             if config.survey:
                 self.surveys[str(i)] = Survey(details, survey, config.survey)
@@ -173,13 +180,26 @@ class InvDN(nn.Module):
 
     def forward(self, y: Tensor) -> Latents:
         """Image ``[N, 3, H, W]`` → latents."""
-        details = []
+        return self._analyse(y)[0]
+
+    def _analyse(self, y: Tensor) -> tuple[Latents, list[Tensor]]:
+        """The latents, and of each level but the coarsest the kept channels."""
+        details, passed = [], []
         kept = y
         for config, level in zip(self.config, self.levels, strict=True):
             latent = level(kept)
             kept = latent[:, : config.kept]
+            passed.append(kept)
             details.append(latent[:, config.kept :])
-        return Latents(kept, tuple(details))
+        return Latents(kept, tuple(details)), passed[:-1]
+
+    def _kept_of(self, latents: Latents) -> list[Tensor]:
+        """The kept channels that latents decode to, of each level but the coarsest."""
+        kept, passed = latents.code, []
+        for i in reversed(range(1, len(self.levels))):
+            kept = self._level(i).inverse(torch.cat((kept, latents.details[i]), dim=1))
+            passed.append(kept)
+        return passed[::-1]
 
     def inverse(self, latents: Latents) -> Tensor:
         """Latents → image ``[N, 3, H, W]``."""
@@ -197,43 +217,29 @@ class InvDN(nn.Module):
 
         Returns the restored latents and the image ``[N, 3, H, W]`` that they decode to.
         """
-        if len(self.levels) == 1:
-            coarsest, _ = self._restore_coarsest(latents, None, strength)
-            return self._split(coarsest, []), self._level(0).inverse(coarsest)
-        coarser, context = self.restore_coarser(latents, strength)
-        detail, image = self.restore_finest(context, latents.details[0], strength)
-        return Latents(coarser.code, (detail, *coarser.details)), image
+        kept = self._kept_of(latents) if any(config.whole for config in self.config) else []
+        return self._restore(latents, kept, strength)
 
-    def restore_coarser(
-        self, latents: Latents, strength: float | Tensor = 1.0
+    def _restore(
+        self, latents: Latents, passed: list[Tensor], strength: float | Tensor
     ) -> tuple[Latents, Tensor]:
-        """The first step of :meth:`restore`: all levels but the finest, which is all that sees far.
-
-        Returns the restored latents of these levels, and what the finest one is given of them,
-        ``[N, C, H/2, W/2]``: its restored kept channels, then the hint for its posterior.
-        """
+        """:meth:`restore`, with the noisy kept channels of each level that restores its own."""
         surveys = self._survey(latents)
-        restored, features = self._restore_coarsest(latents, surveys[-1], strength)
-        coarsest, kept, details = restored, self._level(-1).inverse(restored), []
-        for i in reversed(range(1, len(self.levels) - 1)):
-            noisy, context = latents.details[i], _joined(kept, surveys[i], self._hint(i, features))
+        coarsest, features = self._restore_coarsest(latents, surveys[-1], strength)
+        kept, details = self._level(-1).inverse(coarsest), []
+        for i in reversed(range(len(self.levels) - 1)):
+            detail, known = latents.details[i], self.config[i].kept
+            noisy = torch.cat((passed[i], detail), dim=1) if self.config[i].whole else detail
+            context = _joined(kept, surveys[i], self._hint(i, features))
             estimate, features = self.posteriors[i](noisy, context)
-            details.append(noisy + strength * (estimate - noisy))
-            kept = self._level(i).inverse(torch.cat((kept, details[-1]), dim=1))
-        return self._split(coarsest, details), _joined(kept, self._hint(0, features))
-
-    def restore_finest(
-        self, context: Tensor, detail: Tensor, strength: float | Tensor = 1.0
-    ) -> tuple[Tensor, Tensor]:
-        """The second step of :meth:`restore`, or of any part of an image from that part of both.
-
-        ``context`` is what :meth:`restore_coarser` returns, ``detail`` the finest noisy latent.
-        Returns the restored latent and the image ``[N, 3, H, W]``.
-        """
-        estimate, _ = self.posteriors[0](detail, context)
-        restored = detail + strength * (estimate - detail)
-        kept = context[:, : self.config[0].kept]
-        return restored, self._level(0).inverse(torch.cat((kept, restored), dim=1))
+            restored = noisy + strength * (estimate - noisy)
+            if not self.config[i].whole:
+                restored = torch.cat((kept, restored), dim=1)
+            details.append(restored[:, known:])
+            kept = self._level(i).inverse(restored)
+        code = self.config[-1].kept
+        latents = Latents(coarsest[:, :code], (*details[::-1], coarsest[:, code:]))
+        return latents, kept
 
     def _restore_coarsest(
         self, latents: Latents, survey: Tensor | None, strength: float | Tensor
@@ -242,12 +248,6 @@ class InvDN(nn.Module):
         noisy = torch.cat((latents.code, latents.details[-1]), dim=1)
         estimate, features = self.posteriors[-1](noisy, survey)
         return noisy + strength * (estimate - noisy), features
-
-    def _split(self, coarsest: Tensor, details: list[Tensor]) -> Latents:
-        """Latents of the coarsest level's channels and of the other details, coarse to fine."""
-        code_channels = self.config[-1].kept
-        coarse_to_fine = [coarsest[:, code_channels:], *details]
-        return Latents(coarsest[:, :code_channels], tuple(reversed(coarse_to_fine)))
 
     def _hint(self, i: int, features: Tensor) -> Tensor | None:
         """What the posterior of a level is told by the next coarser one's features."""
@@ -270,7 +270,8 @@ class InvDN(nn.Module):
 
     def denoise(self, y: Tensor, strength: float | Tensor = 1.0) -> Tensor:
         """Noisy image ``[N, 3, H, W]`` → restored image, same shape, not clamped."""
-        return self.restore(self.forward(y), strength)[1]
+        latents, kept = self._analyse(y)
+        return self._restore(latents, kept, strength)[1]
 
     def log_det(self, y: Tensor) -> Tensor:
         """log |det ∂forward/∂y| for each sample, ``[N]``."""
@@ -325,21 +326,27 @@ def infer_levels(state_dict: Mapping[str, Tensor]) -> tuple[LevelConfig, ...]:
     number = count("posteriors.")
     try:
         for i in range(number):
-            coupling, width = f"levels.{i}.couplings.", 0
+            posterior, coupling, width = f"posteriors.{i}.", f"levels.{i}.couplings.", 0
+            survey = outputs(f"surveys.{i}.conv.weight")
+            hint = outputs(f"hints.{i}.conv.weight") // 4
+            posterior_width, seen = state_dict[f"{posterior}conv_in.weight"].shape[:2]
+            restored = state_dict[f"{posterior}conv_out.weight"].shape[0] // 2
+            whole = i < number - 1 and restored == 4 * channels
             if blocks := count(coupling):
                 width, changed = state_dict[f"{coupling}0.f.0.weight"].shape[:2]
+                kept = 4 * channels - changed
             else:
-                changed = state_dict[f"posteriors.{i}.conv_out.weight"].shape[0] // 2
-            kept = 4 * channels - changed
+                kept = seen - survey - hint - restored
             levels.append(
                 LevelConfig(
                     blocks=blocks,
                     coupling_width=width,
                     kept=kept,
-                    posterior_width=state_dict[f"posteriors.{i}.conv_in.weight"].shape[0],
-                    posterior_pairs=count(f"posteriors.{i}.pairs."),
-                    survey=outputs(f"surveys.{i}.conv.weight"),
-                    hint=outputs(f"hints.{i}.conv.weight") // 4,
+                    posterior_width=posterior_width,
+                    posterior_pairs=count(f"{posterior}pairs."),
+                    survey=survey,
+                    hint=hint,
+                    whole=whole,
                 )
             )
             channels = kept

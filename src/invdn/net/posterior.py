@@ -9,6 +9,8 @@ from invdn.net.coupling import scale_last_layer
 
 #: Bias of the gate's logit at the start: σ(2) = 0.88, so that training begins by keeping.
 GATE_LOGIT_AT_START = 2.0
+#: The same where there is a guess: σ(−4) = 0.02, so that training begins by believing it.
+GUESSED_GATE_LOGIT_AT_START = -4.0
 
 
 class ResidualPair(nn.Module):
@@ -36,6 +38,18 @@ def gated(z: Tensor, gate_and_bias: Tensor) -> Tensor:
     return z * torch.sigmoid(a) + b
 
 
+def gated_from(guess: Tensor, z: Tensor, gate_and_bias: Tensor) -> Tensor:
+    """:func:`gated`, where for the first channels there is a guess already.
+
+    ``guess + (z − guess) · σ(a) + b`` there; ``guess`` is ``[N, G, H, W]`` with G ≤ C.
+    """
+    a, b = gate_and_bias.chunk(2, dim=1)
+    known = guess.shape[1]
+    first = guess + (z[:, :known] - guess) * torch.sigmoid(a[:, :known]) + b[:, :known]
+    rest = z[:, known:] * torch.sigmoid(a[:, known:]) + b[:, known:]
+    return torch.cat((first, rest), dim=1)
+
+
 class Posterior(nn.Module):
     """``ẑ = z · σ(a) + b`` with ``a, b`` computed from ``z`` and a context.
 
@@ -44,24 +58,34 @@ class Posterior(nn.Module):
 
     The gate σ(a) shrinks what is mostly noise, as a Wiener filter would; ``b`` restores what
     the context foretells. The gate is worth 0.6 to 1 dB over ``z + b``.
+
+    Of the first ``guessed`` channels the context begins with a guess; there the gate chooses
+    between that and ``z``, see :func:`gated_from`.
     """
 
-    def __init__(self, channels: int, context: int, width: int, pairs: int) -> None:
+    def __init__(
+        self, channels: int, context: int, width: int, pairs: int, guessed: int = 0
+    ) -> None:
         super().__init__()
         self.channels = channels
+        self.guessed = guessed
         self.conv_in = nn.Conv2d(channels + context, width, 3, padding=1)
         self.pairs = nn.Sequential(*(ResidualPair(width) for _ in range(pairs)))
         self.conv_out = nn.Conv2d(width, 2 * channels, 3, padding=1)
         scale_last_layer(self.conv_out, ResidualPair.LAST_LAYER_SCALE)
         assert self.conv_out.bias is not None
         with torch.no_grad():
-            self.conv_out.bias[:channels].fill_(GATE_LOGIT_AT_START)
+            self.conv_out.bias[:guessed].fill_(GUESSED_GATE_LOGIT_AT_START)
+            self.conv_out.bias[guessed:channels].fill_(GATE_LOGIT_AT_START)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The estimate of the clean latent, and the features ``[N, width, H, W]`` behind it."""
         x = z if context is None else torch.cat((context, z), dim=1)
         features: Tensor = self.pairs(self.conv_in(x))
-        return gated(z, self.conv_out(features)), features
+        gate_and_bias: Tensor = self.conv_out(features)
+        if context is None or not self.guessed:
+            return gated(z, gate_and_bias), features
+        return gated_from(context[:, : self.guessed], z, gate_and_bias), features
 
 
 class Survey(nn.Module):

@@ -21,8 +21,9 @@ def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor])
     stay whose energy on the images, times that of the weights that use them, is largest, and of the
     pairs the first. What is new comes last and is not used yet: new pairs, and the weights that
     take new features, surveys and hints into old ones, begin at 0. So a network that only grows
-    computes what ``net`` does, and a narrower one nearly. A level may also lose its couplings; then
-    it computes something else until it has been trained again.
+    computes what ``net`` does, and a narrower one nearly; and nearly so where a posterior comes to
+    restore the kept channels too, which it first moves by 2% towards what they were. A level may
+    also lose its couplings; then it computes something else until it has been trained again.
 
     Source of the growth: T. Chen et al., *Net2Net*, ICLR 2016; of the choice of features, in
     spirit: P. Molchanov et al., *Pruning Convolutional Neural Networks*, ICLR 2017.
@@ -50,14 +51,16 @@ def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor])
         assert isinstance(target, Posterior)
         kept = features[i]
         context = 0 if i == len(levels) - 1 else new.kept
-        _take_inputs(target.conv_in, source.conv_in, kept.stream, _inputs(context, old, new))
+        # Kept channels that the new posterior sees and restores as well, before the others.
+        more = new.kept if new.whole and not old.whole else 0
+        _take_inputs(target.conv_in, source.conv_in, kept.stream, _inputs(context, more, old, new))
         pairs = zip(_pairs(target), _pairs(source), kept.hidden, strict=False)
         for pair, other, hidden in pairs:
             _take(pair.conv1, other.conv1, hidden, kept.stream)
             _take(pair.conv2, other.conv2, kept.stream, hidden)
         for pair in _pairs(target)[old.posterior_pairs :]:
             scale_last_layer(pair.conv2, 0.0)
-        _take(target.conv_out, source.conv_out, _all(source.conv_out.out_channels), kept.stream)
+        _take_outputs(target.conv_out, source.conv_out, kept.stream, more)
     for name, survey in result.surveys.items():
         if name in net.surveys:
             conv = _conv(net.surveys[name])
@@ -88,18 +91,22 @@ def _check(old: Sequence[LevelConfig], new: Sequence[LevelConfig]) -> None:
             raise ValueError("kept channels must stay as they are, and couplings stay or go")
         if 0 < b.survey < a.survey or 0 < b.hint < a.hint:
             raise ValueError("a survey or hint can come, grow or go, not get narrower")
+        if a.whole and not b.whole:
+            raise ValueError("a posterior cannot stop restoring the kept channels")
 
 
-def _inputs(context: int, old: LevelConfig, new: LevelConfig) -> list[tuple[int, slice | None]]:
+def _inputs(
+    context: int, more: int, old: LevelConfig, new: LevelConfig
+) -> list[tuple[int, slice | None]]:
     """Parts of the first convolution's inputs, in order: where each begins in the new, and where
-    it was in the old."""
+    it was in the old. ``more``: new ones among the noisy channels, of which they are the first."""
     parts: list[tuple[int, slice | None]] = []
     at_new = at_old = 0
     for width_new, width_old in ((context,) * 2, (new.survey, old.survey), (new.hint, old.hint)):
         there = slice(at_old, at_old + width_old) if width_old and width_new else None
         parts.append((at_new, there))
         at_new, at_old = at_new + width_new, at_old + width_old
-    return [*parts, (at_new, slice(at_old, None))]
+    return [*parts, (at_new + more, slice(at_old, None))]
 
 
 def _take_inputs(
@@ -124,6 +131,21 @@ def _take(target: nn.Conv2d, source: nn.Conv2d, outputs: Tensor, inputs: Tensor)
     target.bias[:kept] = source.bias[outputs]
     target.weight[:kept] = 0.0
     target.weight[:kept, : len(inputs)] = source.weight[outputs][:, inputs]
+
+
+def _take_outputs(target: nn.Conv2d, source: nn.Conv2d, inputs: Tensor, more: int) -> None:
+    """Copy a last convolution's weights, where gates and biases of ``more`` channels come first.
+
+    The new ones begin with weights of 0.
+    """
+    assert target.bias is not None
+    assert source.bias is not None
+    old = _all(source.out_channels)
+    new = old + more * (1 + old // (source.out_channels // 2))
+    weight = torch.zeros_like(target.weight)
+    weight[new, : len(inputs)] = source.weight[:, inputs]
+    target.weight.copy_(weight)
+    target.bias[new] = source.bias
 
 
 def _all(count: int) -> Tensor:

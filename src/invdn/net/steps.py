@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from invdn.net.coupling import Coupling, CouplingSubnet
 from invdn.net.haar import Haar, SmoothHaar
 from invdn.net.invdn import InvDN, Level
-from invdn.net.posterior import Posterior, gated
+from invdn.net.posterior import Posterior, gated, gated_from
 
 
 class TwoSteps(nn.Module):
@@ -49,9 +49,13 @@ class TwoSteps(nn.Module):
         )
 
     def coarse(self, image: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
-        """All that the finest level takes from the coarser ones, and its own noisy latent."""
+        """All that the finest level takes from the coarser ones, and what it restores itself.
+
+        That is its noisy latent, and where its posterior is ``whole``, the kept channels before it.
+        """
         kept = image
         details: list[Tensor] = []
+        noisy: list[Tensor] = []
         surveys: list[Tensor | None] = [None]
         for i, level in enumerate(self.levels):
             if i:
@@ -59,48 +63,62 @@ class TwoSteps(nn.Module):
                 surveys.append(self.surveys[str(i)](details[-1], surveys[-1]) if there else None)
             kept, detail = level(kept)
             details.append(detail)
+            whole = self.config[i].whole
+            noisy.append(torch.cat((kept, detail), dim=1) if whole else detail)
         last = len(self.levels) - 1
         # The coarsest posterior restores the code together with its latent.
-        noisy = torch.cat((kept, details[last]), dim=1)
-        estimate, features = self.posteriors[last](noisy, surveys[last])
-        restored = noisy + strength * (estimate - noisy)
+        everything = torch.cat((kept, details[last]), dim=1)
+        estimate, features = self.posteriors[last](everything, surveys[last])
+        restored = everything + strength * (estimate - everything)
         code = self.config[last].kept
         kept = self._level(last).inverse(restored[:, :code], restored[:, code:])
         for i in range(last - 1, 0, -1):
-            parts = [kept, surveys[i], self._hint(i, features), details[i]]
+            parts = [kept, surveys[i], self._hint(i, features), noisy[i]]
             seen = torch.cat([part for part in parts if part is not None], dim=1)
-            estimate, features = _restore(self.posteriors[i], seen, details[i])
-            kept = self._level(i).inverse(kept, details[i] + strength * (estimate - details[i]))
+            posterior = self._posterior(i)
+            features = posterior.pairs(posterior.conv_in(seen))
+            gate_and_bias = posterior.conv_out(features)
+            kept = self._level(i).inverse(
+                *self._restored(i, kept, noisy[i], gate_and_bias, strength)
+            )
         hint = self._hint(0, features)
         context = kept if hint is None else torch.cat((kept, hint), dim=1)
-        return context, details[0]
+        return context, noisy[0]
 
-    def fine(self, coarse: Tensor, detail: Tensor, strength: Tensor) -> Tensor:
+    def fine(self, coarse: Tensor, noisy: Tensor, strength: Tensor) -> Tensor:
         """The restored image, or any part of it from the same part of both."""
-        estimate = self.posteriors[0](coarse, detail)
+        gate_and_bias = self.posteriors[0](coarse, noisy)
         kept = coarse[:, : self.config[0].kept]
-        return self._level(0).inverse(kept, detail + strength * (estimate - detail))
+        return self._level(0).inverse(*self._restored(0, kept, noisy, gate_and_bias, strength))
+
+    def _restored(
+        self, i: int, kept: Tensor, noisy: Tensor, gate_and_bias: Tensor, strength: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Kept channels and detail of a level; ``kept``: as the coarser ones restored them."""
+        if not self.config[i].whole:
+            return kept, noisy + strength * (gated(noisy, gate_and_bias) - noisy)
+        estimate = gated_from(kept, noisy, gate_and_bias)
+        restored = noisy + strength * (estimate - noisy)
+        return restored[:, : self.config[i].kept], restored[:, self.config[i].kept :]
 
     def forward(
-        self, image: Tensor, strength: Tensor, coarse: Tensor, detail: Tensor
+        self, image: Tensor, strength: Tensor, coarse: Tensor, noisy: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Both steps, which have nothing to do with each other here."""
-        return (*self.coarse(image, strength), self.fine(coarse, detail, strength))
+        return (*self.coarse(image, strength), self.fine(coarse, noisy, strength))
 
     def _level(self, i: int) -> _PairLevel:
         level = self.levels[i]
         assert isinstance(level, _PairLevel)
         return level
 
+    def _posterior(self, i: int) -> Posterior:
+        posterior = self.posteriors[i]
+        assert isinstance(posterior, Posterior)
+        return posterior
+
     def _hint(self, i: int, features: Tensor) -> Tensor | None:
         return self.hints[str(i)](features) if str(i) in self.hints else None
-
-
-def _restore(posterior: nn.Module, seen: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """As :class:`invdn.net.posterior.Posterior`, with context and ``z`` joined already."""
-    assert isinstance(posterior, Posterior)
-    features: Tensor = posterior.pairs(posterior.conv_in(seen))
-    return gated(z, posterior.conv_out(features)), features
 
 
 class _TwoInputs(nn.Module):
@@ -121,9 +139,10 @@ class _TwoInputs(nn.Module):
         self.bias = nn.Parameter(conv.bias.detach().clone())
 
     def forward(self, context: Tensor, z: Tensor) -> Tensor:
-        """The estimate of the clean ``z``."""
+        """Gate and bias of ``z``."""
         x = F.conv2d(context, self.context, self.bias, padding=1) + F.conv2d(z, self.z, padding=1)
-        return gated(z, self.conv_out(self.pairs(x)))
+        gate_and_bias: Tensor = self.conv_out(self.pairs(x))
+        return gate_and_bias
 
 
 class _PairLevel(nn.Module):
