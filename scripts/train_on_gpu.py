@@ -9,9 +9,9 @@ of the time. Here
 * photos lie in the GPU's memory; crops of real pairs and with white noise are made there, those of
   simulated cameras by many processes, into a pool from which each is drawn a few times, turned and
   shifted differently;
-* passes and gradients are compiled (torch.compile), which joins most of what is done between the
-  convolutions; a step of each network with its optimiser and average is one CUDA graph, and the
-  networks' graphs run side by side: many of their kernels are too small to fill the GPU alone;
+* a step of each network (pass, gradient, optimiser, average) is one CUDA graph, and the networks'
+  graphs run side by side: most of their kernels are too small to fill the GPU alone; with --compile
+  most of what is done between the convolutions is joined first (torch.compile, needs Triton);
 * Muon's iteration runs for all weights as one batch of padded matrices;
 * the learning rate follows the clock: it rises, stays, and falls to 0 when the time is over.
 
@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import re
 import sys
 import threading
@@ -160,7 +161,7 @@ class Pool:
             prefetch_factor=3 if workers else None,
             # A fork would copy libvips without its threads, and hang.
             multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=prepare_worker,
+            worker_init_fn=_prepare_maker,
         )
         self.thread = threading.Thread(target=self._fill)
         self.thread.start()
@@ -208,6 +209,13 @@ class Pool:
         """Let the processes leave."""
         self.leaving = True
         self.thread.join()
+
+
+def _prepare_maker(number: int) -> None:
+    """A process that makes pairs: whatever launches the steps, or compiles them, goes first."""
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(10)
+    prepare_worker(number)
 
 
 @dataclass
@@ -387,24 +395,26 @@ def _join(parameters: Sequence[nn.Parameter]) -> Tensor:
     return flat
 
 
-def use_plain_wavelets(net: nn.Module) -> None:
-    """Replace the wavelets' convolutions by sums, in float32 whatever autocast says.
+def keep_images_in_float32(net: nn.Module, sums: bool) -> None:
+    """Exempt the wavelets from autocast: rounding the image to bf16 would be noise of its own.
 
-    Rounding the image to bfloat16, or to TF32 as convolutions do, would be noise of its own; and
-    sums can be compiled together with what is before and after them.
+    ``sums``: compute them without convolutions, as what can be compiled together with the rest.
     """
 
-    def exempt(method: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
-        def wrapped(_: SmoothHaar, x: Tensor) -> Tensor:
+    def exempt(method: Callable[[SmoothHaar, Tensor], Tensor]) -> Callable[..., Tensor]:
+        def wrapped(self: SmoothHaar, x: Tensor) -> Tensor:
             with torch.autocast(x.device.type, enabled=False):
-                return method(x.float())
+                return method(self, x.float())
 
         return wrapped
 
+    forward, inverse = SmoothHaar.forward, SmoothHaar.inverse
+    if sums:
+        forward, inverse = (lambda _, x: analysis(x)), (lambda _, y: synthesis(y))
     for module in net.modules():
         if isinstance(module, SmoothHaar):
-            module.forward = types.MethodType(exempt(analysis), module)  # type: ignore[method-assign]
-            module.inverse = types.MethodType(exempt(synthesis), module)  # type: ignore[method-assign]
+            module.forward = types.MethodType(exempt(forward), module)  # type: ignore[method-assign]
+            module.inverse = types.MethodType(exempt(inverse), module)  # type: ignore[method-assign]
 
 
 def analysis(x: Tensor) -> Tensor:
@@ -450,7 +460,7 @@ class Trained:
         self.name, self.device = name, device
         self.net = load_network(weights).to(device)
         self.average = copy.deepcopy(self.net).requires_grad_(False)
-        use_plain_wavelets(self.net)
+        keep_images_in_float32(self.net, sums=compiled)
         self._loss = torch.compile(self.loss_of, dynamic=False) if compiled else self.loss_of
         self.optimiser = FlatMuon(self.net, self.average, config)
         self.loss = torch.zeros((), device=device)
@@ -669,7 +679,11 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=100.0, help="seconds between scores")
     parser.add_argument("--pool", type=int, default=30_000, help="simulated pairs that are kept")
     parser.add_argument("--workers", type=int, default=14, help="processes that make them")
-    parser.add_argument("--no-compile", action="store_true", help="where Triton is missing")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile first, a minute or more a network; steps are then a quarter faster",
+    )
     arguments = parser.parse_args()
     if arguments.seconds <= 0 or arguments.pool < 1 or arguments.workers < 0:
         parser.error("--seconds and --pool must be positive, and --workers not negative")
@@ -682,7 +696,7 @@ def main() -> int:
         check(config)
         base = arguments.config.resolve().parent
         weights = named_weights(arguments.net, base / config.run)
-        compiled = device.type == "cuda" and not arguments.no_compile
+        compiled = arguments.compile and device.type == "cuda"
         nets = [Trained(name, path, config, device, compiled) for name, path in weights.items()]
         root = base / config.data.root
         sets = {v.name: load_validation_set(v, root) for v in config.validation}
