@@ -408,17 +408,22 @@ def keep_images_in_float32(net: nn.Module, sums: bool) -> None:
 
         return wrapped
 
-    forward, inverse = SmoothHaar.forward, SmoothHaar.inverse
-    if sums:
-        forward, inverse = (lambda _, x: analysis(x)), (lambda _, y: synthesis(y))
+    def forward(self: SmoothHaar, x: Tensor) -> Tensor:
+        return analysis(x, getattr(self, "colours", None)) if sums else SmoothHaar.forward(self, x)
+
+    def inverse(self: SmoothHaar, y: Tensor) -> Tensor:
+        return synthesis(y, getattr(self, "colours", None)) if sums else SmoothHaar.inverse(self, y)
+
     for module in net.modules():
         if isinstance(module, SmoothHaar):
             module.forward = types.MethodType(exempt(forward), module)  # type: ignore[method-assign]
             module.inverse = types.MethodType(exempt(inverse), module)  # type: ignore[method-assign]
 
 
-def analysis(x: Tensor) -> Tensor:
-    """:meth:`SmoothHaar.forward`."""
+def analysis(x: Tensor, colours: Tensor | None = None) -> Tensor:
+    """:meth:`SmoothHaar.forward`; ``colours``, ``[3, 3]``, are its opponent ones."""
+    if colours is not None:
+        x = torch.einsum("ij,njhw->nihw", colours, x)
     a, b = 0.5 * x[..., ::2, ::2], 0.5 * x[..., ::2, 1::2]
     c, d = 0.5 * x[..., 1::2, ::2], 0.5 * x[..., 1::2, 1::2]
     averages = a + b + c + d
@@ -426,14 +431,15 @@ def analysis(x: Tensor) -> Tensor:
     return torch.cat((averages, details - _foretold(averages)), dim=1)
 
 
-def synthesis(y: Tensor) -> Tensor:
-    """:meth:`SmoothHaar.inverse`."""
+def synthesis(y: Tensor, colours: Tensor | None = None) -> Tensor:
+    """:meth:`SmoothHaar.inverse`; ``colours`` as above."""
     channels = y.shape[1] // 4
     averages, details = 0.5 * y[:, :channels], 0.5 * y[:, channels:]
     h, v, d = (details + _foretold(averages)).chunk(3, dim=1)
     a = averages
     pixels = torch.stack((a + h + v + d, a - h + v - d, a + h - v - d, a - h - v + d), dim=2)
-    return nn.functional.pixel_shuffle(pixels.flatten(1, 2), 2)
+    x = nn.functional.pixel_shuffle(pixels.flatten(1, 2), 2)
+    return x if colours is None else torch.einsum("ij,nihw->njhw", colours, x)
 
 
 def _foretold(averages: Tensor) -> Tensor:

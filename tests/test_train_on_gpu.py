@@ -118,15 +118,19 @@ def test_the_flat_optimiser_takes_the_steps_of_the_plain_ones(script: Any) -> No
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("channels", [3, 5])
-def test_the_plain_wavelets_are_those_of_the_network(script: Any, channels: int) -> None:
-    wavelet = SmoothHaar(channels)
+@pytest.mark.parametrize(("channels", "opponent"), [(3, False), (3, True), (5, False)])
+def test_the_wavelets_as_sums_are_those_of_the_network(
+    script: Any, channels: int, opponent: bool
+) -> None:
+    wavelet = SmoothHaar(channels, opponent)
+    sums = copy.deepcopy(wavelet)
+    script.keep_images_in_float32(sums, sums=True)
     x = torch.randn(2, channels, 8, 12)
-    y = script.analysis(x)
-    torch.testing.assert_close(y, wavelet(x), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(script.synthesis(y), x, rtol=1e-5, atol=1e-5)
+    y = wavelet(x)
+    torch.testing.assert_close(sums(x), y, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(sums.inverse(y), x, rtol=1e-5, atol=1e-5)
     y = torch.randn_like(y)
-    torch.testing.assert_close(script.synthesis(y), wavelet.inverse(y), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(sums.inverse(y), wavelet.inverse(y), rtol=1e-5, atol=1e-5)
 
 
 def test_a_gradient_that_is_no_number_moves_nothing(script: Any) -> None:
