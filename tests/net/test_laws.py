@@ -182,14 +182,16 @@ def test_strength_zero_is_the_identity(
         assert (net.denoise(y, 1.0) - y).abs().max() > 0.01
 
 
-def test_restored_latents_decode_to_the_restored_image() -> None:
+@pytest.mark.parametrize("levels", [SMALL, WHOLE], ids=["small", "whole"])
+def test_restored_latents_decode_to_the_restored_image(levels: tuple[LevelConfig, ...]) -> None:
     torch.manual_seed(0)
-    net = shaken(InvDN(SMALL)).double()
+    net = shaken(InvDN(levels)).double()
     y = torch.rand(2, 3, 8, 16, dtype=torch.float64)
     for strength in (0.3, 1.0, 1.4):
         latents, image = net.restore(net(y), strength)
-        assert (net.inverse(latents) - image).abs().max() < 1e-11
-        assert (net(image).code - latents.code).abs().max() < 1e-11
+        assert (image - net.denoise(y, strength)).abs().max() < 1e-11 + rounded(net)
+        assert (net.inverse(latents) - image).abs().max() < 1e-11 + rounded(net)
+        assert (net(image).code - latents.code).abs().max() < 1e-11 + rounded(net)
 
 
 def test_latents_have_the_documented_shapes() -> None:

@@ -222,13 +222,19 @@ class InvDN(nn.Module):
 
         Returns the restored latents and the image ``[N, 3, H, W]`` that they decode to.
         """
-        kept = self._kept_of(latents) if any(config.whole for config in self.config) else []
-        return self._restore(latents, kept, strength)
+        if not any(config.whole for config in self.config):
+            return self._restore(latents, [], strength)
+        _, image = self._restore(latents, self._kept_of(latents), strength)
+        # Restored kept channels are other ones than the coarser levels' restored latents decode to.
+        return self.forward(image), image
 
     def _restore(
         self, latents: Latents, passed: list[Tensor], strength: float | Tensor
     ) -> tuple[Latents, Tensor]:
-        """:meth:`restore`, with the noisy kept channels of each level that restores its own."""
+        """Each level's restored latents, and the image.
+
+        ``passed``: the noisy kept channels of each level but the coarsest, if any restores its own.
+        """
         surveys = self._survey(latents)
         coarsest, features = self._restore_coarsest(latents, surveys[-1], strength)
         kept, details = self._level(-1).inverse(coarsest), []
