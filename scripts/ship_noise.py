@@ -2,8 +2,9 @@
 
     python scripts/ship_noise.py runs/photo/weights.safetensors --root ../data
 
-Writes ``src/invdn/weights/noise.safetensors``, which is what ``invdn noise`` uses. To be run again
-whenever the denoiser's weights change: the head lives in their latents.
+Writes ``src/invdn/weights/noise.safetensors``, which is what ``invdn noise`` uses. The file holds
+the denoiser's weights too, as the head lives in their latents: so it need not be made anew with
+each version of them, and should be where AKLD (``invdn evaluate --noise``) gains by it.
 """
 
 from __future__ import annotations
