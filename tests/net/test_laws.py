@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,13 +17,15 @@ from invdn.net.paper import PaperCoupling, PaperInvDN
 SMALL = (LevelConfig(2, 8, 5, 8, 1), LevelConfig(1, 8, 7, 8, 1))
 PLAIN_FINEST = (LevelConfig(0, 0, 5, 8, 1), LevelConfig(1, 8, 7, 8, 1))
 WHOLE = (
-    LevelConfig(1, 8, 5, 8, 1, hint=3, whole=True, opponent=True),
+    LevelConfig(1, 8, 5, 8, 1, hint=3, whole=True),
     LevelConfig(0, 0, 6, 8, 1, survey=2, hint=2, whole=True),
     LevelConfig(1, 8, 7, 8, 1),
 )
+OPPONENT_WHOLE = (replace(WHOLE[0], opponent=True), *WHOLE[1:])
 NETWORKS = {
     "small": SMALL,
     "whole": WHOLE,
+    "opponent colours": OPPONENT_WHOLE,
     "plain finest level": PLAIN_FINEST,
     "photo": PHOTO,
     "best": BEST,
@@ -182,7 +185,9 @@ def test_strength_zero_is_the_identity(
         assert (net.denoise(y, 1.0) - y).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("levels", [SMALL, WHOLE], ids=["small", "whole"])
+@pytest.mark.parametrize(
+    "levels", [SMALL, WHOLE, OPPONENT_WHOLE], ids=["small", "whole", "opponent"]
+)
 def test_restored_latents_decode_to_the_restored_image(levels: tuple[LevelConfig, ...]) -> None:
     torch.manual_seed(0)
     net = shaken(InvDN(levels)).double()
