@@ -474,17 +474,14 @@ def gaussian_pair(
     Returns:
         (noisy, target), each shaped like ``clean``. The target is ``clean`` but for the chroma.
     """
-    n, device = clean.shape[0], clean.device
-
-    def uniform(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(n, 1, 1, 1, generator=generator, device=device)
-
+    n = clean.shape[0]
     if soft_chroma_probability:
-        used = uniform(0.0, 1.0) < soft_chroma_probability
+        used = _uniform(n, 0.0, 1.0, generator) < soft_chroma_probability
         luma, chroma = _luma_and_chroma(clean)
-        chroma = _gaussian_blur(chroma, uniform(*SOFT_CHROMA_RANGE_PX), SOFT_CHROMA_RANGE_PX[1])
+        sigmas_px = _uniform(n, *SOFT_CHROMA_RANGE_PX, generator)
+        chroma = _gaussian_blur(chroma, sigmas_px, SOFT_CHROMA_RANGE_PX[1])
         clean = torch.where(used, _quantise(_rgb(luma, chroma)), clean)
-    sigma = uniform(0.0, max_sigma_8bit / 255.0)
-    noise = torch.randn(clean.shape, generator=generator, device=device)
-    noise = torch.where(uniform(0.0, 1.0) < 0.2, noise[:, :1], noise)
+    sigma = _uniform(n, 0.0, max_sigma_8bit / 255.0, generator)
+    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+    noise = torch.where(_uniform(n, 0.0, 1.0, generator) < 0.2, noise[:, :1], noise)
     return _quantise(clean + sigma * noise), clean

@@ -20,8 +20,8 @@ _SIGNS = (
 )
 
 
-#: Rows: luma, red less blue, and green less what the two have in the middle; orthonormal. The
-#: first columns of the 3-point discrete cosine transform, as BM3D's colour space "opp" has them.
+#: Rows: luma, red less blue, and the mean of the two less green; orthonormal. The 3-point discrete
+#: cosine transform, and up to factors BM3D's colour space "opp".
 OPPONENT = (
     (1.0 / math.sqrt(3.0), 1.0 / math.sqrt(3.0), 1.0 / math.sqrt(3.0)),
     (1.0 / math.sqrt(2.0), 0.0, -1.0 / math.sqrt(2.0)),
