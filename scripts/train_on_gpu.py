@@ -307,7 +307,8 @@ class FlatMuon:
         self.momentum = torch.zeros_like(self.flat[0])
         self.mean, self.square = (torch.zeros_like(self.flat[1]) for _ in range(2))
 
-        # Where each weight lies in a batch of matrices that are no higher than wide.
+        # Where each weight lies in a batch of matrices that are no higher than wide. In which order
+        # their columns are makes no difference to Muon.
         shapes = [(p.shape[0], p[0].numel()) for p in self.parameters[0]]
         height = max(min(shape) for shape in shapes)
         width = max(max(shape) for shape in shapes)
@@ -378,12 +379,23 @@ def _aligned(numbers: int) -> int:
 
 
 def _parts(flat: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-    """Views of a flat vector, shaped like the parameters."""
+    """Views of a flat vector, shaped like the parameters.
+
+    Convolutions' weights lie there as the activations do, channels last; they would be brought
+    into that order with every step.
+    """
     places = flat.split([_aligned(p.numel()) for p in parameters])
     return [
-        place[: parameter.numel()].view(parameter.shape)
+        _view(place[: parameter.numel()], parameter.shape)
         for place, parameter in zip(places, parameters, strict=True)
     ]
+
+
+def _view(part: Tensor, shape: torch.Size) -> Tensor:
+    if len(shape) != 4:
+        return part.view(shape)
+    outputs, inputs, height, width = shape
+    return part.view(outputs, height, width, inputs).permute(0, 3, 1, 2)
 
 
 def _join(parameters: Sequence[nn.Parameter]) -> Tensor:
@@ -408,22 +420,17 @@ def keep_images_in_float32(net: nn.Module, sums: bool) -> None:
 
         return wrapped
 
-    def forward(self: SmoothHaar, x: Tensor) -> Tensor:
-        return analysis(x, getattr(self, "colours", None)) if sums else SmoothHaar.forward(self, x)
-
-    def inverse(self: SmoothHaar, y: Tensor) -> Tensor:
-        return synthesis(y, getattr(self, "colours", None)) if sums else SmoothHaar.inverse(self, y)
-
+    forward, inverse = SmoothHaar.forward, SmoothHaar.inverse
+    if sums:
+        forward, inverse = (lambda _, x: analysis(x)), (lambda _, y: synthesis(y))
     for module in net.modules():
         if isinstance(module, SmoothHaar):
             module.forward = types.MethodType(exempt(forward), module)  # type: ignore[method-assign]
             module.inverse = types.MethodType(exempt(inverse), module)  # type: ignore[method-assign]
 
 
-def analysis(x: Tensor, colours: Tensor | None = None) -> Tensor:
-    """:meth:`SmoothHaar.forward`; ``colours``, ``[3, 3]``, are its opponent ones."""
-    if colours is not None:
-        x = torch.einsum("ij,njhw->nihw", colours, x)
+def analysis(x: Tensor) -> Tensor:
+    """:meth:`SmoothHaar.forward`."""
     a, b = 0.5 * x[..., ::2, ::2], 0.5 * x[..., ::2, 1::2]
     c, d = 0.5 * x[..., 1::2, ::2], 0.5 * x[..., 1::2, 1::2]
     averages = a + b + c + d
@@ -431,15 +438,14 @@ def analysis(x: Tensor, colours: Tensor | None = None) -> Tensor:
     return torch.cat((averages, details - _foretold(averages)), dim=1)
 
 
-def synthesis(y: Tensor, colours: Tensor | None = None) -> Tensor:
-    """:meth:`SmoothHaar.inverse`; ``colours`` as above."""
+def synthesis(y: Tensor) -> Tensor:
+    """:meth:`SmoothHaar.inverse`."""
     channels = y.shape[1] // 4
     averages, details = 0.5 * y[:, :channels], 0.5 * y[:, channels:]
     h, v, d = (details + _foretold(averages)).chunk(3, dim=1)
     a = averages
     pixels = torch.stack((a + h + v + d, a - h + v - d, a + h - v - d, a - h - v + d), dim=2)
-    x = nn.functional.pixel_shuffle(pixels.flatten(1, 2), 2)
-    return x if colours is None else torch.einsum("ij,nihw->njhw", colours, x)
+    return nn.functional.pixel_shuffle(pixels.flatten(1, 2), 2)
 
 
 def _foretold(averages: Tensor) -> Tensor:

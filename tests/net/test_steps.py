@@ -13,7 +13,7 @@ NETWORKS = {
     "couplings": (LevelConfig(2, 8, 5, 8, 1), COARSEST),
     "plain finest level": (LevelConfig(0, 0, 6, 8, 1), COARSEST),
     "kept channels restored twice": (
-        LevelConfig(1, 8, 6, 8, 1, hint=3, whole=True, opponent=True),
+        LevelConfig(1, 8, 6, 8, 1, hint=3, whole=True),
         LevelConfig(1, 8, 7, 8, 2, survey=4, hint=2, whole=True),
         LevelConfig(1, 8, 9, 8, 1, survey=5),
     ),

@@ -20,15 +20,6 @@ _SIGNS = (
 )
 
 
-#: Rows: luma, red less blue, and the mean of the two less green; orthonormal. The 3-point discrete
-#: cosine transform, and up to factors BM3D's colour space "opp".
-OPPONENT = (
-    (1.0 / math.sqrt(3.0), 1.0 / math.sqrt(3.0), 1.0 / math.sqrt(3.0)),
-    (1.0 / math.sqrt(2.0), 0.0, -1.0 / math.sqrt(2.0)),
-    (1.0 / math.sqrt(6.0), -2.0 / math.sqrt(6.0), 1.0 / math.sqrt(6.0)),
-)
-
-
 class Haar(nn.Module):
     """Haar transform of every channel; the averages of all channels come first.
 
@@ -40,22 +31,18 @@ class Haar(nn.Module):
     noise stays white with the same variance, and the log-determinant is 0. With ``divisor=4``
     (the published InvDN) the first C channels are plain averages, in the image's own range.
 
-    With ``opponent`` each three channels, red, green and blue, become luma and two differences
-    of colours first (:data:`OPPONENT`), which changes nothing of that.
-
     Source: A. Haar, *Zur Theorie der orthogonalen Funktionensysteme*, Math. Ann. 69 (1910).
     """
 
-    def __init__(self, channels: int, divisor: float = 2.0, opponent: bool = False) -> None:
+    def __init__(self, channels: int, divisor: float = 2.0) -> None:
         super().__init__()
         self.channels = channels
         self.divisor = divisor
         signs = torch.tensor(_SIGNS)
-        mixing = torch.eye(channels)
-        if opponent:
-            mixing = torch.kron(torch.eye(channels // 3), torch.tensor(OPPONENT))
         # A dense [4C, C, 2, 2] kernel: as a grouped convolution it would be bound by memory.
-        kernel = torch.einsum("bij,oc->bocij", signs, mixing)
+        kernel = torch.zeros(4, channels, channels, 2, 2)
+        for c in range(channels):
+            kernel[:, c, c] = signs
         kernel = kernel.reshape(4 * channels, channels, 2, 2)
         self.analysis: Tensor
         self.synthesis: Tensor
@@ -85,20 +72,17 @@ class SmoothHaar(nn.Module):
     linear and quadratic signals are 0, and an inverse without details is a smooth
     interpolation, where Haar's shows its 2×2 squares. The averages are Haar's, and the
     log-determinant is 0; the transform is orthonormal no longer (white noise's variance grows by
-    3% in the details). ``opponent`` is as there.
+    3% in the details).
 
     Source: A. Cohen, I. Daubechies and J.-C. Feauveau, *Biorthogonal bases of compactly
     supported wavelets*, Comm. Pure Appl. Math. 45 (1992); by lifting as in W. Sweldens, *The
     lifting scheme*, Appl. Comput. Harmon. Anal. 3 (1996).
     """
 
-    def __init__(self, channels: int, opponent: bool = False) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
-        self.haar = Haar(channels, opponent=opponent)
-        if opponent:
-            # Only so that weights tell which wavelet they belong to.
-            self.register_buffer("colours", torch.tensor(OPPONENT))
+        self.haar = Haar(channels)
         slope = torch.tensor([1.0, 0.0, -1.0]) / 8.0
         here = torch.tensor([0.0, 1.0, 0.0])
         taps = (torch.outer(here, slope), torch.outer(slope, here), torch.outer(slope, slope))

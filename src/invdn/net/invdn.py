@@ -42,9 +42,6 @@ class LevelConfig:
     whole: bool = False
     """Whether the posterior restores the kept channels as well, given both what they were and what
     the coarser levels made of them. (At the coarsest it always restores all there are.)"""
-    opponent: bool = False
-    """For the finest level: whether its wavelet makes luma and two differences of colours of red,
-    green and blue first, so that a gate can let an edge pass and stop the colour noise on it."""
 
 
 #: The default network: 0.89 M parameters, 53 k multiply-adds a pixel.
@@ -84,7 +81,7 @@ class Level(nn.Module):
     def __init__(self, channels: int, config: LevelConfig, reversible: bool = False) -> None:
         super().__init__()
         self.reversible = reversible
-        self.wavelet = SmoothHaar(channels, config.opponent)
+        self.wavelet = SmoothHaar(channels)
         self.couplings = nn.ModuleList(
             Coupling(4 * channels, config.kept, config.coupling_width) for _ in range(config.blocks)
         )
@@ -142,8 +139,6 @@ class InvDN(nn.Module):
             raise ValueError("a network needs at least one level")
         if levels[0].survey or levels[-1].hint:
             raise ValueError("there is no survey at the finest level and no hint at the coarsest")
-        if any(config.opponent for config in levels[1:]):
-            raise ValueError("opponent is for the finest level, which sees the colours")
         if levels[-1].whole:
             raise ValueError("whole is for levels that have a coarser one")
         if not levels[-1].blocks:
@@ -358,7 +353,6 @@ def infer_levels(state_dict: Mapping[str, Tensor]) -> tuple[LevelConfig, ...]:
                     survey=survey,
                     hint=hint,
                     whole=whole,
-                    opponent=f"levels.{i}.wavelet.colours" in state_dict,
                 )
             )
             channels = kept

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from invdn.net.coupling import Coupling, scale_last_layer
-from invdn.net.haar import OPPONENT
+from invdn.net.coupling import scale_last_layer
 from invdn.net.invdn import InvDN, LevelConfig
 from invdn.net.posterior import Posterior, ResidualPair
 
@@ -24,8 +23,7 @@ def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor])
     take new features, surveys and hints into old ones, begin at 0. So a network that only grows
     computes what ``net`` does, and a narrower one nearly; and nearly so where a posterior comes to
     restore the kept channels too, which it first moves by 2% towards what they were. A level may
-    also lose its couplings, and the network come to work in opponent colours; then it computes
-    something else until it has been trained again.
+    also lose its couplings; then it computes something else until it has been trained again.
 
     Source of the growth: T. Chen et al., *Net2Net*, ICLR 2016; of the choice of features, in
     spirit: P. Molchanov et al., *Pruning Convolutional Neural Networks*, ICLR 2017.
@@ -42,8 +40,6 @@ def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor])
     """
     levels = tuple(levels)
     _check(net.config, levels)
-    if levels[0].opponent and not net.config[0].opponent:
-        net = in_opponent_colours(net)
     features = _features(net, levels, images)
     result = InvDN(levels)
     for level, trained in zip(result.levels, net.levels, strict=True):
@@ -76,76 +72,6 @@ def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor])
     return result
 
 
-@torch.no_grad()
-def in_opponent_colours(net: InvDN) -> InvDN:
-    """The same network, but for gates and scales, with its channels in opponent colours.
-
-    Each three channels of an image and of its latents are turned as the wavelet turns the colours,
-    and so are the weights that read or write them. What multiplies channels one by one, the gates
-    and the couplings' scales, cannot be turned: each gets the logit that the three had on average,
-    weighted as they are in it.
-
-    Raises ValueError where some channels do not come in threes.
-    """
-    if any(config.kept % 3 for config in net.config):
-        raise ValueError("channels that are kept must come in threes to get opponent colours")
-    finest = replace(net.config[0], opponent=True)
-    result = InvDN((finest, *net.config[1:]))
-    result.load_state_dict(net.state_dict(), strict=False)
-    surveyed = 0
-    for i, (level, config) in enumerate(zip(result.levels, net.config, strict=True)):
-        couplings = [m for m in level.modules() if isinstance(m, Coupling)]
-        for coupling in couplings:
-            (f_in, f_out), (gh_in, gh_out) = _convolutions(coupling.f), _convolutions(coupling.gh)
-            _turn_inputs(f_in, slice(None))
-            _turn_outputs(f_out, slice(None))
-            _turn_inputs(gh_in, slice(None))
-            _turn_gates_and_shifts(gh_out, gates_first=False)
-        posterior = result.posteriors[i]
-        assert isinstance(posterior, Posterior)
-        known = 0 if i == len(net.config) - 1 else config.kept
-        _turn_inputs(posterior.conv_in, slice(known))
-        _turn_inputs(posterior.conv_in, slice(-posterior.channels, None))
-        _turn_gates_and_shifts(posterior.conv_out, gates_first=True)
-        if str(i) in result.surveys:
-            _turn_inputs(_conv(result.surveys[str(i)]), slice(surveyed))
-        surveyed = posterior.channels - (known if config.whole else 0)
-    return result
-
-
-def _convolutions(module: nn.Module) -> list[nn.Conv2d]:
-    return [m for m in module.modules() if isinstance(m, nn.Conv2d)]
-
-
-def _turn_inputs(conv: nn.Conv2d, channels: slice) -> None:
-    """For inputs, of which these are in opponent colours from now on."""
-    weight = conv.weight[:, channels]
-    triples = weight.reshape(len(weight), -1, 3, *weight.shape[2:])
-    turned = torch.einsum("ij,onjhw->onihw", _matrix(), triples)
-    conv.weight[:, channels] = turned.flatten(1, 2)
-
-
-def _turn_outputs(conv: nn.Conv2d, channels: slice, matrix: Tensor | None = None) -> None:
-    """Give these outputs in opponent colours."""
-    assert conv.bias is not None
-    for parameter in (conv.weight, conv.bias):
-        values = parameter[channels].reshape(-1, 3, *parameter.shape[1:])
-        turned = torch.einsum("ij,nj...->ni...", _matrix() if matrix is None else matrix, values)
-        parameter[channels] = turned.flatten(0, 1)
-
-
-def _turn_gates_and_shifts(conv: nn.Conv2d, *, gates_first: bool) -> None:
-    half = conv.out_channels // 2
-    first, second = slice(half), slice(half, None)
-    gates, shifts = (first, second) if gates_first else (second, first)
-    _turn_outputs(conv, shifts)
-    _turn_outputs(conv, gates, _matrix().square())
-
-
-def _matrix() -> Tensor:
-    return torch.tensor(OPPONENT)
-
-
 @dataclass
 class _Kept:
     """Which features of a posterior stay; new ones come after them."""
@@ -165,8 +91,8 @@ def _check(old: Sequence[LevelConfig], new: Sequence[LevelConfig]) -> None:
             raise ValueError("kept channels must stay as they are, and couplings stay or go")
         if 0 < b.survey < a.survey or 0 < b.hint < a.hint:
             raise ValueError("a survey or hint can come, grow or go, not get narrower")
-        if (a.whole and not b.whole) or (a.opponent and not b.opponent):
-            raise ValueError("whole and opponent can come, not go")
+        if a.whole and not b.whole:
+            raise ValueError("whole can come, not go")
 
 
 def _inputs(
