@@ -16,7 +16,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+
+from invdn.training.checkpoint import write_tensors
 
 
 def main() -> None:
@@ -50,8 +52,7 @@ def main() -> None:
         )
         for key in files[0]
     }
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    save_file(mean, arguments.output, metadata={"step": str(max(steps))})
+    write_tensors(mean, arguments.output, {"step": str(max(steps))})
     print(f"{arguments.output}: the mean of {len(files)}")
 
 

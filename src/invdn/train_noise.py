@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from invdn.config import ConfigError, PairFolder, build, read_toml
@@ -35,6 +34,7 @@ from invdn.net.noise_head import (
     knot,
     scales,
 )
+from invdn.training.checkpoint import write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -344,9 +344,5 @@ def _store_levels(model: NoiseModel, pool: _Pool) -> None:
 
 def save_noise_model(model: NoiseModel, path: Path, config: NoiseTrainConfig) -> None:
     """Write transform and head as safetensors, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v.cpu().contiguous() for k, v in model.state_dict().items()}
     metadata = {"steps": str(config.steps), "pairs": json.dumps([p.folder for p in config.pairs])}
-    save_file(tensors, temporary, metadata=metadata)
-    temporary.replace(path)
+    write_tensors(model.state_dict(), path, metadata)

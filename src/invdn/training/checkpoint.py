@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from invdn.training.objective import Adversary, Network, Restoration, draw_z
@@ -162,8 +162,14 @@ def _load_optimiser(
 
 def save_weights(net: nn.Module, path: Path, step: int) -> None:
     """Write a network's weights as safetensors, whole or not at all."""
+    write_tensors(net.state_dict(), path, {"step": str(step)})
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+    """Write safetensors, whole or not at all; the folder is made if it is not there."""
+    # Not by save_file: nobody else may read what that writes, whatever the system is told.
+    content = save({k: v.cpu().contiguous() for k, v in tensors.items()}, dict(metadata))
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    tensors = {k: v.cpu().contiguous() for k, v in net.state_dict().items()}
-    save_file(tensors, temporary, metadata={"step": str(step)})
-    temporary.chmod(0o644)  # it comes as one that nobody else may read
+    temporary.write_bytes(content)
     temporary.replace(path)
