@@ -204,6 +204,13 @@ def test_ensemble_options_arrive(tmp_path: Path, notes: Path) -> None:
     ]
 
 
+def test_the_ensemble_is_all_turns(tmp_path: Path, notes: Path) -> None:
+    a = photo(tmp_path / "a.png")
+    result = invoke("denoise", a, "-o", tmp_path / "out", "--ensemble", "--turns", 2)
+    assert (result.exit_code, notes.exists()) == (2, False)
+    assert result.stderr == "invdn: --ensemble is --turns 8: give one of them\n"
+
+
 @pytest.mark.usefixtures("notes")
 @pytest.mark.parametrize("options", [["--samples", 99], ["--strength", 1.25]])
 def test_options_that_a_model_does_not_know_have_status_2(

@@ -27,7 +27,14 @@ from invdn.data import dnd, sidd
 from invdn.data.pairs import Pair
 from invdn.data.patches import read_rgb8
 from invdn.denoiser import load_denoiser
-from invdn.evaluate import Method, dnd_submission, evaluate, resolve_methods, sidd_test
+from invdn.evaluate import (
+    Method,
+    default_methods,
+    dnd_submission,
+    evaluate,
+    resolve_methods,
+    sidd_test,
+)
 from invdn.evaluate import sidd_validation as sidd_val
 
 RNG = np.random.default_rng(5)
@@ -169,6 +176,22 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         assert result.exit_code == 2
         assert said in result.stderr
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_is_not_installed_is_said_before_the_work(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("matplotlib", "skimage"):
+        monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(
+        "invdn.evaluate.resolve_methods", lambda *_, **__: pytest.fail("work has begun")
+    )
+    result = invoke("--data", folder, "--methods", "photo", "--report", tmp_path / "a.html")
+    assert result.exit_code == 2
+    assert result.stderr == "invdn: --report needs matplotlib: pip install 'invdn[eval]'\n"
+    defaults = default_methods()
+    assert "tv" not in defaults
+    assert {"photo", "wavelet"} <= set(defaults)
 
 
 def test_a_file_that_cannot_be_written_costs_that_file_only(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,18 @@ def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
     assert text
     assert "\n" not in text
     return text
+
+
+def test_onnx_runtime_leaves_and_reports_nothing(small_model_path: Path, tmp_path: Path) -> None:
+    places = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "USERPROFILE", "LOCALAPPDATA", "TEMP")
+    others = {k: v for k, v in os.environ.items() if k not in runtime._NO_TELEMETRY}
+    code = "import sys, invdn; invdn.load(sys.argv[1], device='cpu')"
+    subprocess.run(
+        [sys.executable, "-c", code, small_model_path],
+        env={**others, **dict.fromkeys(places, str(tmp_path))},
+        check=True,
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_model_by_name(directory: Path) -> None:

@@ -102,7 +102,8 @@ def denoise(
             min=0.0,
             max=1.5,
             callback=_check_finite,
-            help="How much noise to remove: 0 none, 1 what the network believes to be noise.",
+            help="How much noise to remove: 0 none, 1 what the network believes to be noise. Up to"
+            " 1.5 for faint noise; strong noise then shows again, inverted.",
         ),
     ] = 1.0,
     model: Annotated[
@@ -129,7 +130,9 @@ def denoise(
     seed: Annotated[int, typer.Option(help="Of the random latents.")] = 0,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, max=1024, help="Processor threads; as many as cores by default."),
+        typer.Option(
+            min=1, max=1024, help="Processor threads in all; as many as cores by default."
+        ),
     ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda", "openvino"],
@@ -197,6 +200,8 @@ def denoise(
         from invdn.process import Process
 
         # It loads the model while this process still imports what it needs to look for photos.
+        if ensemble and turns not in ("1", "8"):
+            _fail("--ensemble is --turns 8: give one of them")
         averaged: dict[str, int] = {"samples": samples, "ensemble": ensemble, "seed": seed}
         averaged |= {} if turns == "1" else {"turns": int(turns)}
         averaged = {} if averaged == {"samples": 1, "ensemble": False, "seed": 0} else averaged
@@ -432,7 +437,7 @@ def evaluate(
         typer.Option(
             metavar="A,B,…",
             help="Models' names or files (.onnx, .safetensors), and tv, sparse, nlm, wavelet, bm3d;"
-            " the shipped models, tv, nlm and wavelet by default.",
+            " by default the shipped models, and, with invdn[eval], tv, nlm and wavelet.",
         ),
     ] = None,
     protocol: Annotated[
@@ -484,6 +489,11 @@ def evaluate(
     with _expected_errors():
         with _extra("evaluate", "eval"):
             from invdn import evaluate as measuring
+        if report is not None:
+            with _extra("--report", "eval"):  # better known before the work than after it
+                import matplotlib  # noqa: F401
+
+                from invdn.report import html_report
 
         outputs = [path for path in (report, json_file, csv_file) if path is not None]
         _check_outputs(outputs, overwrite)
@@ -557,9 +567,6 @@ def evaluate(
         if csv_file is not None:
             texts[csv_file] = evaluation.as_csv
         if report is not None:
-            with _extra("--report", "eval"):
-                from invdn.report import html_report
-
             texts[report] = partial(html_report, evaluation)
         _write_texts(texts, overwrite)
 

@@ -203,10 +203,16 @@ def _resolve(name: str, resources: ExitStack, threads: int | None) -> Method:
     return Method(f"{path.stem}@{turns}" if turned else path.stem, restore, _STRENGTHS)
 
 
+def _missing_package(name: str) -> str:
+    """The package that a classical method needs and that is not installed, or nothing."""
+    needs = {"sparse": "sklearn", "bm3d": "bm3d", "wavelet": "pywt"}
+    package = needs.get(name, "skimage")
+    return "" if importlib.util.find_spec(package) else package
+
+
 def _classical(name: str) -> Method:
-    needs = {"sparse": ("sklearn", "eval"), "bm3d": ("bm3d", "bm3d"), "wavelet": ("pywt", "eval")}
-    package, extra = needs.get(name, ("skimage", "eval"))
-    if importlib.util.find_spec(package) is None:
+    if package := _missing_package(name):
+        extra = "bm3d" if name == "bm3d" else "eval"
         raise UsageError(f"{name} needs {package}: pip install 'invdn[{extra}]'")
 
     def restore(image: npt.NDArray[Any], strength: float) -> npt.NDArray[Any]:
@@ -484,7 +490,11 @@ def _refuse(path: Path, overwrite: bool) -> None:
 
 
 def default_methods() -> tuple[str, ...]:
-    """The shipped models, and the classical methods that take seconds rather than minutes."""
+    """The shipped models, and the classical methods that take seconds rather than minutes.
+
+    Classical ones only where their packages are installed.
+    """
     from invdn.runtime import shipped_models
 
-    return (*shipped_models(), "tv", "nlm", "wavelet")
+    classical = [n for n in ("tv", "nlm", "wavelet") if not _missing_package(n)]
+    return (*shipped_models(), *classical)

@@ -518,7 +518,15 @@ def _info(
         raise ModelError(f"{path} has a malformed description: {error}") from None
 
 
+#: Read when ONNX Runtime is loaded. Without them it writes an identifier of this computer into the
+#: home folder and reports to its makers, whatever `disable_telemetry_events` says afterwards. The
+#: first is that of 1.32, the second what later versions call it.
+_NO_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")
+
+
 def _import_onnxruntime() -> ModuleType:
+    for name in _NO_TELEMETRY:
+        os.environ.setdefault(name, "1")
     try:
         import onnxruntime
     except ImportError as error:
