@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from invdn import images
 from invdn.batch import Job, Result, UsageError, find, place, plan, run
+from invdn.images import writing
 from invdn.runtime import ModelError
 
 Progress = Callable[[float], None] | None
@@ -261,6 +263,22 @@ def test_any_error_in_a_photo_is_its_reason(tmp_path: Path, error: Exception, re
     first, second = run(jobs, fails_once)
     assert (first.status, second.status) == ("failed", "done")
     assert str(first.reason).startswith(reason)
+    assert (first.no_room, second.no_room) == (isinstance(error, OSError), False)
+
+
+def test_a_full_disk_is_told_from_other_failures_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = plan(named(tmp_path, "a.png"), tmp_path / "out").jobs
+    for number, no_room in ((errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EIO, False)):
+
+        def fails(*_: object, number: int = number) -> None:
+            raise OSError(number, "no")
+
+        monkeypatch.setattr(writing, "encode", fails)
+        (result,) = do([job])
+        assert (result.status, result.no_room) == ("failed", no_room)
+        assert "cannot write" in str(result.reason)
 
 
 def test_what_is_there_is_skipped_so_that_a_batch_can_go_on(tmp_path: Path) -> None:

@@ -9,15 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import invdn
-from invdn import images, manifest, process
+from invdn import batch, images, manifest, process, workers
 from invdn.cli import app
 from invdn.runtime import DEVICES
 
@@ -202,6 +203,24 @@ def test_ensemble_options_arrive(tmp_path: Path, notes: Path) -> None:
         None,
         {"samples": 1, "ensemble": False, "seed": 0, "turns": 2},
     ]
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_full_disk_ends_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = [photo(tmp_path / f"{name}.png") for name in "abcd"]
+    begun = []
+
+    def run(jobs: Sequence[batch.Job], *_: object, **__: object) -> Iterator[batch.Result]:
+        for job in jobs:
+            begun.append(job.input.name)
+            full = job.input.name == "b.png"
+            status: Literal["failed", "done"] = "failed" if full else "done"
+            yield batch.Result(job.input, job.output, status, "no space", no_room=full)
+
+    monkeypatch.setattr(workers, "run", run)
+    result = invoke("denoise", *photos, "-o", tmp_path / "out")
+    assert (result.exit_code, begun) == (1, ["a.png", "b.png"])
+    assert "2 of 4 photos are left: the same command again does them" in result.stderr
 
 
 def test_the_ensemble_is_all_turns(tmp_path: Path, notes: Path) -> None:

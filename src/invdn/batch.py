@@ -15,6 +15,7 @@ not even a crash of a decoder ends the batch.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import glob
 import os
 import re
@@ -72,6 +73,8 @@ class Result:
     """In grey levels of 255, where it was measured."""
     left_as_is: bool = False
     """Whether the photo was found clean and copied."""
+    no_room: bool = False
+    """Whether it failed because the disk is full, so that the next one would as well."""
 
     @property
     def megapixels(self) -> float:
@@ -426,7 +429,8 @@ def run_one(
     except images.ExistsError as error:
         result = replace(result, status="skipped", reason=str(error))
     except Exception as error:  # one photo must not cost the others theirs
-        result = replace(result, status="failed", reason=reason_of(error))
+        no_room = _is_of_a_full_disk(error)
+        result = replace(result, status="failed", reason=reason_of(error), no_room=no_room)
     return replace(result, seconds=time.monotonic() - start)
 
 
@@ -461,6 +465,14 @@ def due(
     if state == "current":
         return Result(job.input, job.output, "skipped", "done already, and nothing has changed")
     return replace(settings, overwrite=True) if state == "ours" else settings
+
+
+def _is_of_a_full_disk(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
 
 
 def reason_of(error: Exception) -> str:

@@ -199,9 +199,9 @@ def denoise(
     with _expected_errors():
         from invdn.process import Process
 
-        # It loads the model while this process still imports what it needs to look for photos.
         if ensemble and turns not in ("1", "8"):
             _fail("--ensemble is --turns 8: give one of them")
+        # It loads the model while this process still imports what it needs to look for photos.
         averaged: dict[str, int] = {"samples": samples, "ensemble": ensemble, "seed": seed}
         averaged |= {} if turns == "1" else {"turns": int(turns)}
         averaged = {} if averaged == {"samples": 1, "ensemble": False, "seed": 0} else averaged
@@ -235,6 +235,9 @@ def denoise(
                     for result in running:
                         results.append(result)
                         _report_result(result, as_json)
+                        if result.no_room:
+                            _say_remainder(plan, results)
+                            break
         if not as_json:
             print(_summary(results, time.monotonic() - start))
         if plan.unreadable or any(result.status == "failed" for result in results):
@@ -818,9 +821,13 @@ def _remainder_said(plan: Plan, results: Sequence[Result]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        left = len(plan.jobs) + len(plan.refused) - len(results)
-        _say(f"{left} of {len(plan.jobs)} photos are left: the same command again does them")
+        _say_remainder(plan, results)
         raise
+
+
+def _say_remainder(plan: Plan, results: Sequence[Result]) -> None:
+    if left := len(plan.jobs) + len(plan.refused) - len(results):
+        _say(f"{left} of {len(plan.jobs)} photos are left: the same command again does them")
 
 
 @contextmanager
