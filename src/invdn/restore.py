@@ -6,9 +6,10 @@ outcome = restore_file(path, output, denoiser)           # from file to file, of
 
 from __future__ import annotations
 
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,10 +24,12 @@ from invdn.images import OpenPhoto, Photo, Pixels, colour, fit, writing
 from invdn.images.reading import opened
 from invdn.images.tiffpages import PageWriter
 from invdn.images.vips import vips
-from invdn.noise_level import CLEAN_BELOW_8BIT, noise_8bit
 
 STREAMED_ABOVE_BYTES = 1 << 28
 """Pictures whose pixels take more than this (90 megapixels of 8-bit RGB) are worked on in bands."""
+
+CLEAN_BELOW_8BIT = 1.25
+"""A photo of which the network would take away less than this, in grey levels of 255, is clean."""
 
 PREVIEW_SIDE_PX = 512
 PREVIEW_SUFFIX = ".preview.png"
@@ -61,7 +64,7 @@ class Settings:
     quality: int | None = None
     """1–100, as in `invdn.images.write`."""
     auto: bool = False
-    """Leave photos as they are that are clean already, see `invdn.noise_level`."""
+    """Leave photos as they are that are clean already, see `CLEAN_BELOW_8BIT`."""
     preview: bool = False
     """Write only a crop, before and after side by side, as an sRGB PNG of 8 bits."""
     metadata: bool = True
@@ -80,7 +83,7 @@ class Outcome:
     height: int
     notices: tuple[str, ...]
     noise: float | None = None
-    """Measured for `auto`, in grey levels of 255."""
+    """What `auto` found that the network would take away, root mean square, grey levels of 255."""
     left_as_is: bool = False
     """Whether the photo was found clean and copied."""
 
@@ -234,7 +237,7 @@ def restore_file(
         photo = found.photo
         outcome = Outcome(photo.width, photo.height, photo.notices)
         if settings.auto:
-            noise = _noise(source, photo, settings, hooks)
+            noise = _noise(source, photo, denoiser, settings, hooks)
             outcome = replace(outcome, noise=noise)
             if noise < CLEAN_BELOW_8BIT:
                 left = _leave_as_is(source, photo, output, settings, hooks)
@@ -432,20 +435,45 @@ class _BarePixels:
 # --- clean already -------------------------------------------------------------------------------
 
 
-def _noise(source: Path, photo: Photo, settings: Settings, hooks: Hooks) -> float:
-    """The noise of the noisiest page, in grey levels of 255; a pass over the file of its own."""
+def _noise(
+    source: Path, photo: Photo, denoiser: Denoises, settings: Settings, hooks: Hooks
+) -> float:
+    """What the network takes for noise in the noisiest page; a pass over the file of its own."""
     measured = []
     for page in range(photo.pages):
-        hooks.step(_seconds_to_read(source) + _seconds_for(photo))
+        hooks.step(_seconds_to_read(source) + _seconds_for(photo) + _SECONDS_A_TILE)
         with opened(source, page=page, max_pixels=settings.max_pixels) as found:
-            measured.append(noise_8bit(_bands(found)))
+            measured.append(_noise_8bit(found, denoiser))
     return max(measured)
 
 
-def _bands(found: OpenPhoto) -> Iterator[Pixels]:
-    read, columns = _reader(found), slice(0, found.photo.width)
-    for start in range(0, found.photo.height, _BAND_ROWS):
-        yield read(slice(start, min(start + _BAND_ROWS, found.photo.height)), columns)
+def _noise_8bit(found: OpenPhoto, denoiser: Denoises) -> float:
+    """The root mean square of what the network would take away, in grey levels of 255."""
+    photo, read = found.photo, _reader(found)
+    squares = values = 0.0
+    for rows in _samples(photo.height):
+        for columns in _samples(photo.width):
+            before = replace(photo, pixels=np.ascontiguousarray(read(rows, columns)))
+            after = restore_photo(before, denoiser)
+            removed = _levels_8bit(before) - _levels_8bit(after)
+            squares += float((removed**2).sum(dtype=np.float64))
+            values += removed.size
+    return math.sqrt(squares / values)
+
+
+def _samples(size: int) -> list[slice]:
+    """Along one axis all there is, or three parts of it, evenly spread."""
+    if size <= 3 * _SAMPLE_PX:
+        return [slice(0, size)]
+    starts = [(2 * i + 1) * size // 6 - _SAMPLE_PX // 2 for i in range(3)]
+    return [slice(start, start + _SAMPLE_PX) for start in starts]
+
+
+def _levels_8bit(photo: Photo) -> NDArray[np.float32]:
+    """A photo's values without alpha, in grey levels of 255."""
+    pixels = photo.pixels[..., :-1] if photo.has_alpha else photo.pixels
+    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    return pixels.astype(np.float32) * np.float32(255.0 / top)
 
 
 def _leave_as_is(
@@ -513,7 +541,7 @@ def _for_screens(pixels: Pixels, photo: Photo) -> Pixels:
 # never ends.
 
 _SECONDS_A_TILE = 900.0
-_BAND_ROWS = 512
+_SAMPLE_PX = 256
 _PIECE_BYTES = 1 << 25
 _MAX_PIECES = 64  # all are open at once, and some systems allow 256 files
 _MARGIN_PX = 64
