@@ -96,7 +96,7 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
 def test_the_format_changes_the_suffix_only_where_it_must(tmp_path: Path) -> None:
     names = ["a.png", "b.JPG", "c.jpeg", "d.e.tif", "f.unknown", "g"]
     inputs = [tmp_path / name for name in names]
-    found = plan(inputs, tmp_path / "out", format="jpg")
+    found = plan(inputs, tmp_path / "out", format="JPG")
     expected = ["a.jpg", "b.JPG", "c.jpeg", "d.e.jpg", "f.unknown.jpg", "g.jpg"]
     assert outputs(found.jobs, tmp_path / "out") == expected
 

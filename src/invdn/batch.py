@@ -122,15 +122,17 @@ def plan(
     folder stands for the pictures in it, and with `recursive` for those in its subfolders too,
     whose tree is kept below `output`. Hidden files are passed over.
     output: a folder, or, for exactly one input file, a file name with a picture's suffix.
-    format: one of `FORMATS`, for outputs in another format than their inputs'.
+    format: one of `FORMATS`, in small or capital letters, for outputs in another format than
+    their inputs'.
     preview: outputs are previews, see `invdn.restore.Settings`.
     files: which files are written for an output, where it is not just one of that name.
 
     Photos whose output would replace an input, or is another photo's too, are refused; raises
     `UsageError` if no others are left.
     """
-    if format is not None and format not in FORMATS:
+    if format is not None and format.lower() not in FORMATS:
         raise UsageError(f"unknown format '{format}': choose {images.WRITABLE}")
+    format = format and format.lower()
     inputs = [path for given in inputs for path in _matching(given)]
     if preview:
         format = None

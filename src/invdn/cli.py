@@ -332,11 +332,13 @@ def gui(
     """Open the desktop window."""
     with _expected_errors():
         try:
-            from invdn.gui.app import run
+            from invdn.gui.app import missing_display, run
         except ImportError as error:
             if (error.name or "").partition(".")[0] == "invdn":
                 raise
             _fail(_gui_missing(error))
+        if missing := missing_display():
+            _fail(missing)
         raise typer.Exit(run(files or []))
 
 

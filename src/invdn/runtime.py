@@ -339,7 +339,7 @@ def load_model(
 
     if device != "auto":
         return on(device)
-    ort = _import_onnxruntime()
+    ort = import_onnxruntime()
     providers = ort.get_available_providers()
     candidates = [name for name, provider in _PROVIDERS.items() if provider in providers]
     libraries = f"{ort.__version__} {sorted(providers)}"
@@ -524,7 +524,11 @@ def _info(
 _NO_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")
 
 
-def _import_onnxruntime() -> ModuleType:
+def import_onnxruntime() -> ModuleType:
+    """ONNX Runtime, which is to be imported nowhere else.
+
+    Raises ModelError where it cannot be.
+    """
     for name in _NO_TELEMETRY:
         os.environ.setdefault(name, "1")
     try:
@@ -548,7 +552,7 @@ def _open_session(
             raise ModelError(str(error)) from error
         except RuntimeError as error:
             raise ModelError(f"{path} is not a usable ONNX model: {_first_line(error)}") from error
-    ort = _import_onnxruntime()
+    ort = import_onnxruntime()
     if _PROVIDERS[device] not in ort.get_available_providers():
         raise ModelError(f"there is no support for {device} here: {_INSTALL[device]}")
     session = _new_session(ort, content, path, device, -(-threads // at_once))
@@ -584,7 +588,7 @@ def _session_options(ort: ModuleType, threads: int) -> Any:
 
 def _shrink_after_run(device: str) -> Any:
     """Run options that give the arena's memory back once the run is over."""
-    options = _import_onnxruntime().RunOptions()
+    options = import_onnxruntime().RunOptions()
     arenas = "cpu:0;gpu:0" if device == "cuda" else "cpu:0"
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arenas)
     return options

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from invdn.gui import app
+
 # Says on stdout when the photo that was named is open, and in which state the window is then.
 _STARTED = """
 import sys
@@ -34,13 +36,36 @@ def test_it_opens_on_the_files_of_the_command_and_ends_politely(
     photo: Callable[..., Path], tmp_path: Path, number: signal.Signals
 ) -> None:
     path = photo(tmp_path / "照片.png", 200, 200)
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "XDG_CONFIG_HOME": str(tmp_path)}
+    home = tmp_path / "home"
+    environment = {k: v for k, v in os.environ.items() if "TELEMETRY" not in k}
+    environment |= {"QT_QPA_PLATFORM": "offscreen", "XDG_CONFIG_HOME": str(tmp_path)}
+    environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
     command = [sys.executable, "-c", _STARTED, str(path)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "opened 照片.png\n"
         process.send_signal(number)
         assert process.wait(60) == 0
+    assert not list(home.rglob("*onnxruntime*"))  # it would leave an identifier there
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a screen")
+def test_without_a_screen_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QT_QPA_PLATFORM", "WAYLAND_DISPLAY", "DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    command = [sys.executable, "-m", "invdn.cli", "gui"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("invdn: there is no screen here")
+    monkeypatch.setenv("DISPLAY", ":0")
+
+    def missing(_: str) -> None:
+        raise OSError("no such library")
+
+    monkeypatch.setattr(app.ctypes, "CDLL", missing)
+    assert "libxcb-cursor0" in str(app.missing_display())
+    monkeypatch.setattr(app.ctypes, "CDLL", lambda _: None)
+    assert app.missing_display() is None
 
 
 def test_without_qt_it_says_what_to_install(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 
 from invdn.gui import language, theme
 from invdn.gui.window import MainWindow
+from invdn.runtime import import_onnxruntime
 
 
 def application(arguments: Sequence[str]) -> QApplication:
@@ -26,6 +29,21 @@ def application(arguments: Sequence[str]) -> QApplication:
     font.setFamilies(theme.ui_fonts())
     app.setFont(font)
     return app
+
+
+def missing_display() -> str | None:
+    """Why no window can be opened here; Qt itself would end the process."""
+    if sys.platform != "linux" or os.environ.get("QT_QPA_PLATFORM"):
+        return None
+    if os.environ.get("WAYLAND_DISPLAY"):
+        return None
+    if not os.environ.get("DISPLAY"):
+        return "there is no screen here: start it from a desktop, or use 'invdn denoise'"
+    try:
+        ctypes.CDLL("libxcb-cursor.so.0")
+    except OSError:
+        return "the window needs the system's library xcb-cursor: install libxcb-cursor0"
+    return None
 
 
 def run(files: Sequence[Path]) -> int:
@@ -51,8 +69,9 @@ def run(files: Sequence[Path]) -> int:
 def prepare_threads() -> None:
     """See to it that threads at work do not hold up the window."""
     # Loading these later, in a thread, would make it stutter.
-    import onnxruntime  # noqa: F401
     import pyvips  # noqa: F401
+
+    import_onnxruntime()
 
     # The interface thread waits this long for Python's lock, many times in each frame, whenever
     # another thread computes in Python; 5 ms by default.
