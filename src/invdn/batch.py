@@ -334,7 +334,7 @@ def _without_collisions(found: Plan, files: Callable[[Path], Sequence[Path]]) ->
                 reason = f"the output {file} is an input: name another folder with -o"
             elif others := [str(o.input) for o in claims[_identity(file)] if o != job]:
                 both = f"this and {', '.join(others)} would both become {file}"
-                reason = f"{both}: give them separately"
+                reason = f"{both}: give them separately, with other folders"
             if reason is not None:
                 break
         if reason is None:
