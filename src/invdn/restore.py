@@ -30,6 +30,7 @@ STREAMED_ABOVE_BYTES = 1 << 28
 
 CLEAN_BELOW_8BIT = 1.25
 """A photo of which the network would take away less than this, in grey levels of 255, is clean."""
+_SAMPLE_PX = 256  # three of them along each axis of a larger photo are looked at for that
 
 PREVIEW_SIDE_PX = 512
 PREVIEW_SUFFIX = ".preview.png"
@@ -541,7 +542,6 @@ def _for_screens(pixels: Pixels, photo: Photo) -> Pixels:
 # never ends.
 
 _SECONDS_A_TILE = 900.0
-_SAMPLE_PX = 256
 _PIECE_BYTES = 1 << 25
 _MAX_PIECES = 64  # all are open at once, and some systems allow 256 files
 _MARGIN_PX = 64
