@@ -15,7 +15,6 @@ not even a crash of a decoder ends the batch.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import glob
 import os
 import re
@@ -189,7 +188,7 @@ def place(
 
     folder: where the results go, without subfolders; None for beside each photo, under its name
     with `BESIDE` appended.
-    format: as in `plan`.
+    format: one of `FORMATS`, for outputs in another format than the photos'.
     number: whether a name that a file has already gets a number ("a-2.jpg"). Otherwise the job
     keeps that name, and `run` skips it. Two photos never get the same output, nor one of the
     photos' own names.
@@ -471,7 +470,7 @@ def due(
 
 def _is_of_a_full_disk(error: BaseException | None) -> bool:
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in images.FULL:
             return True
         error = error.__cause__
     return False

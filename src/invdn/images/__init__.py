@@ -21,6 +21,7 @@ from invdn.images.colour import to_srgb
 from invdn.images.fit import as_rgb8, on_white, to_depth, turned_upright, without_metadata
 from invdn.images.photo import (
     EXISTS,
+    FULL,
     LABELS,
     MAX_PIXELS,
     NO_SUCH_FILE,
@@ -42,6 +43,7 @@ from invdn.images.writing import copy, write
 
 __all__ = [
     "EXISTS",
+    "FULL",
     "LABELS",
     "MAX_PIXELS",
     "NO_SUCH_FILE",

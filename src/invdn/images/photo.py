@@ -185,9 +185,11 @@ def scale_down(pixels: Pixels, bits: int) -> Pixels:
 
 NO_SUCH_FILE = "no such file: check its name and its place"
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the operating system says where a disk, or one's share of it, is full."""
+
 _ADVICE = {
-    errno.ENOSPC: "make room, and run it again",
-    errno.EDQUOT: "make room, and run it again",
+    **dict.fromkeys(FULL, "make room, and run it again"),
     errno.EROFS: "choose another folder",
     errno.ENOTDIR: "choose another folder",
     errno.EEXIST: "choose another folder",
