@@ -109,7 +109,7 @@ def denoise(
     model: Annotated[
         str,
         typer.Option(
-            help="photo; fast, in half the time; best, in about twice the time; or an .onnx file."
+            help="photo; fast, in about 0.6 of the time; best, in twice the time; or an .onnx file."
         ),
     ] = "photo",
     samples: Annotated[

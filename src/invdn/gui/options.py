@@ -293,7 +293,7 @@ class OptionsPanel(QWidget):
         self._labels["model"].setText(self.tr("Mo&del"))
         notes = {
             "best": self.tr("{0} (larger, about twice the time)"),
-            "fast": self.tr("{0} (half the time)"),
+            "fast": self.tr("{0} (about 0.6 of the time)"),
         }
         for row in range(self.model_box.count() - 1):
             name = str(self.model_box.itemData(row))

@@ -584,8 +584,8 @@
         <translation>{0}（网络更大，用时约两倍）</translation>
     </message>
     <message>
-        <source>{0} (half the time)</source>
-        <translation>{0}（用时减半）</translation>
+        <source>{0} (about 0.6 of the time)</source>
+        <translation>{0}（用时约 0.6 倍）</translation>
     </message>
     <message>
         <source>Mo&amp;del</source>
