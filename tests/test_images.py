@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import struct
 import sys
@@ -663,8 +664,46 @@ def test_reasons_say_what_to_do(number: int, advice: str) -> None:
 
 def test_texts_that_make_no_sense_are_damage() -> None:
     """libvips puts bytes of the file into its messages, and pyvips takes them for UTF-8."""
-    with pytest.raises(PhotoError, match="the PNG file is damaged"), reading._damage_named("png"):
+    source = reading._Source(io.BytesIO())
+    with (
+        pytest.raises(PhotoError, match="the PNG file is damaged"),
+        reading._damage_named("png", source),
+    ):
         b"\xff".decode()
+
+
+class FailingFile(io.BytesIO):
+    """As on a network that fails once half of the file has been read."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() > len(self.getvalue()) // 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().read(size)
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "tiff"])
+def test_a_file_that_cannot_be_read_on_says_so(tmp_path: Path, format: str) -> None:
+    path = tmp_path / f"a.{format}"
+    write(Photo(picture(300, 400), "png"), path)
+    file = FailingFile(path.read_bytes())
+    source = reading._Source(file)
+    with (
+        pytest.raises(PhotoError, match="input/output error"),
+        reading._damage_named(format, source),
+    ):
+        reading._load(source, format, 0).numpy()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("format", ["jpeg", "png", "tiff"])
+def test_a_file_is_read_not_mapped(tmp_path: Path, format: str) -> None:
+    """A mapped file counts as memory, and ends the process where it is cut off meanwhile."""
+    path = tmp_path / f"a.{format}"
+    write(Photo(picture(300, 400), "png"), path)
+    with reading.opened(path) as found:
+        assert found.region is not None
+        found.region(slice(0, 100), slice(0, 400))
+        assert path.name not in Path("/proc/self/maps").read_text()
 
 
 def test_what_cannot_be_written_says_so(tmp_path: Path) -> None:

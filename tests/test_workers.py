@@ -228,6 +228,25 @@ def test_a_line_without_its_output_is_no_obstacle(tmp_path: Path) -> None:
     assert statuses(do(tmp_path / "in", tmp_path / "out", strength=0.5)) == {"a.png": "done"}
 
 
+# --- memory --------------------------------------------------------------------------------------
+
+ECHO = "import json, os; print(json.dumps({'ready': dict(os.environ)}), flush=True); input()"
+
+
+@pytest.mark.parametrize("own", [None, "65536"])
+def test_glibc_is_told_to_give_memory_back_unless_it_is_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    monkeypatch.setattr(process, "PROGRAM", ECHO)
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    if own is not None:
+        monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", own)
+    with process.Process("photo") as started:
+        seen = started.model()
+    assert seen["MALLOC_MMAP_THRESHOLD_"] == (own or "1048576")
+    assert seen["PATH"] == os.environ["PATH"]
+
+
 # --- kill -9 -------------------------------------------------------------------------------------
 
 THOROUGH = bool(os.environ.get("INVDN_THOROUGH"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -20,6 +21,9 @@ SECONDS_TO_START = 300.0
 _SECONDS_TO_STOP = 15.0  # more than a worker takes to give up, see `invdn.worker`
 PROGRAM = "from invdn.worker import main; main()"
 """What the process runs, after its path is set."""
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
+"""For glibc's: memory of tiles and bands goes back to the system as soon as it is free. Left to
+itself it keeps more and more of it, in pieces: 70 MB with a photo of 100 megapixels."""
 
 
 class ProcessError(Exception):
@@ -55,6 +59,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env={**_MALLOC, **os.environ},
         )
         self.is_gone = False
         self._model: dict[str, Any] | None = None

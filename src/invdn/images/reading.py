@@ -57,17 +57,18 @@ class OpenPhoto:
 class Region:
     """Pixels of a libvips image, from top to bottom, without ever holding all of them."""
 
-    def __init__(self, image: Any, format: str, bits: int | None) -> None:
+    def __init__(self, image: Any, source: _Source, format: str, bits: int | None) -> None:
         self._image = image
         self._format = format
         self._bits = bits
-        self._source: Any = None
+        self._decoder: Any = None
         self._start = self._stop = 0  # the rows of the image that the band holds
         self._band: Pixels | None = None
+        self._source = source  # the last to go
 
     def whole(self) -> Pixels:
         """All pixels at once; a region gives its pixels only once."""
-        with _damage_named(self._format):
+        with _damage_named(self._format, self._source):
             return self._scaled(self._image.numpy())
 
     def __call__(self, rows: slice, columns: slice) -> Pixels:
@@ -93,11 +94,11 @@ class Region:
     def _fetch(self, start: int, stop: int) -> Pixels:
         """Rows of the image, H×W×C."""
         image = self._image
-        with _damage_named(self._format):
-            if self._source is None:
+        with _damage_named(self._format, self._source):
+            if self._decoder is None:
                 # One region for all calls: a new one would start to decode from the top again.
-                self._source = vips().Region.new(image)
-            data = self._source.fetch(0, start, image.width, stop - start)
+                self._decoder = vips().Region.new(image)
+            data = self._decoder.fetch(0, start, image.width, stop - start)
         shape = (stop - start, image.width, image.bands)
         return self._scaled(np.frombuffer(data, numpy_type(image)).reshape(shape))
 
@@ -126,14 +127,14 @@ def read_small(path: Path, side_px: int) -> tuple[Pixels, bytes | None, float]:
     with opened(path) as found, _opened(path) as file:
         photo, library = found.photo, vips()
         megapixels = photo.width * photo.height / 1e6
-        with _damage_named(photo.format):
+        source = _Source(file)
+        with _damage_named(photo.format, source):
             if found.region is None:
                 upright = np.ascontiguousarray(fit.turned_upright(photo.pixels, photo.orientation))
                 whole = library.Image.new_from_array(upright)
                 image = whole.thumbnail_image(side_px, height=side_px)
             else:
-                source = library.Source.new_from_descriptor(file.fileno())
-                image = library.Image.thumbnail_source(source, side_px, height=side_px)
+                image = library.Image.thumbnail_source(source.vips, side_px, height=side_px)
                 image, _ = _to_rgb(library, image)
             pixels = image.numpy()
         return pixels, photo.fields.get("icc-profile-data"), megapixels
@@ -168,9 +169,9 @@ def opened(path: Path, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> Iterat
 
 
 def _open_with_vips(file: BinaryIO, format: str, page: int, max_pixels: int) -> OpenPhoto:
-    library = vips()
-    with _damage_named(format):
-        image = _load(library, file, format, page)
+    library, source = vips(), _Source(file)
+    with _damage_named(format, source):
+        image = _load(source, format, page)
         check_size(image.width, image.height, max_pixels)
         pages = _pages(image, file, format)
         image, converted = _to_rgb(library, image)
@@ -190,7 +191,7 @@ def _open_with_vips(file: BinaryIO, format: str, page: int, max_pixels: int) -> 
             pages=pages,
             notices=converted,
         )
-    return OpenPhoto(photo, Region(image, format, bits))
+    return OpenPhoto(photo, Region(image, source, format, bits))
 
 
 def numpy_type(image: Any) -> str:
@@ -222,7 +223,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             raise PhotoError("is a folder, not a picture")
         if not stat.S_ISREG(mode):
             raise PhotoError("is not a regular file")
-        # Unbuffered: libvips moves the descriptor's position behind the file object's back.
+        # Unbuffered: what reads it here seeks first, and libvips has buffers of its own.
         file = path.open("rb", buffering=0)
     except FileNotFoundError:
         raise PhotoError(NO_SUCH_FILE) from None
@@ -309,18 +310,67 @@ def _is_dng(file: BinaryIO) -> bool:
 # --- with libvips --------------------------------------------------------------------------------
 
 
-def _load(library: Any, file: BinaryIO, format: str, page: int) -> Any:
+class _Source:
+    """A file as libvips reads it: by calls, from a place that is its own.
+
+    Not by name: libvips takes “a[1].jpg” for a name with options, and a name that is not UTF-8 for
+    none. Not by descriptor: it would map a JPEG file, so that all of it counts as this process'
+    memory, and one that is cut off meanwhile, or a network that fails, ends the process.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._calls = _Calls(file)
+        #: For one of libvips' loaders; to be kept as long as what that gives.
+        self.vips = vips().SourceCustom()
+        self.vips.on_read(self._calls.read)
+        self.vips.on_seek(self._calls.seek)
+
+    @property
+    def error(self) -> OSError | None:
+        """What the system said if the file could not be read."""
+        return self._calls.error
+
+
+class _Calls:
+    """What libvips calls; an exception must not pass through it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._place = 0
+        self.error: OSError | None = None
+
+    def read(self, size: int) -> bytes | None:
+        """Up to as many bytes; None at the end."""
+        try:
+            self._file.seek(self._place)  # others read the file too
+            data = self._file.read(size)
+        except OSError as error:
+            self.error = error
+            return None
+        self._place += len(data)
+        return data or None
+
+    def seek(self, offset: int, whence: int) -> int:
+        """Where that is, from the start; -1 where that cannot be known."""
+        try:
+            size = self._file.seek(0, os.SEEK_END)
+        except OSError as error:
+            self.error = error
+            return -1
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: size}[whence]
+        self._place = start + offset
+        return self._place
+
+
+def _load(source: _Source, format: str, page: int) -> Any:
     """The libvips image, its pixels not yet read.
 
-    By descriptor and named loader: libvips takes “a[1].jpg” for a name with options, and a name
-    that is not UTF-8 for none. "error" lets through what cameras do (stray bytes between
+    By the format's own loader. "error" lets through what cameras do (stray bytes between
     markers), but nothing truncated or damaged.
     """
-    file.seek(0)
-    source = library.Source.new_from_descriptor(file.fileno())
-    loader = getattr(library.Image, f"{'heif' if format == 'avif' else format}load_source")
+    loader = getattr(vips().Image, f"{'heif' if format == 'avif' else format}load_source")
     options = {"page": page} if format == "tiff" and page else {}
-    return loader(source, access="sequential", fail_on="error", **options)
+    return loader(source.vips, access="sequential", fail_on="error", **options)
 
 
 def _pages(image: Any, file: BinaryIO, format: str) -> int:
@@ -412,11 +462,13 @@ def _mapped(file: BinaryIO) -> mmap.mmap:
 
 
 @contextmanager
-def _damage_named(format: str) -> Iterator[None]:
+def _damage_named(format: str, source: _Source) -> Iterator[None]:
     """Around what libvips does with a file: its errors become reasons."""
     try:
         yield
     except vips().Error as error:
+        if source.error is not None:
+            raise PhotoError(f"cannot be read: {reason(source.error)}") from source.error
         raise PhotoError(_reading_failed(error, format)) from error
     except UnicodeDecodeError as error:  # of what libvips has to say, or of a name in the file
         raise PhotoError(f"the {LABELS[format]} file is damaged (texts make no sense)") from error
