@@ -275,6 +275,14 @@ def test_resolution_is_kept(tmp_path: Path) -> None:
         assert read(tmp_path / f"b{suffix}").pixels_per_mm == pytest.approx((11.811, 5.9055), 0.01)
 
 
+def test_a_tiff_without_resolution_gets_the_usual_one(tmp_path: Path) -> None:
+    """TIFF cannot do without; libvips' 25 dots an inch would print a photo three times as large."""
+    write(Photo(picture(), "tiff"), tmp_path / "a.tif")
+    assert pyvips.Image.new_from_file(str(tmp_path / "a.tif")).xres == pytest.approx(
+        72 / 25.4, 0.01
+    )
+
+
 def test_png_texts_are_kept(tmp_path: Path) -> None:
     path = store(tmp_path / "a.png", picture())
     texts = {"Title": "Sea", "Author": "Ana"}

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -535,6 +536,36 @@ def test_pause_stops_the_work_and_going_on_finishes_it(
     until(qtbot, lambda: not window.runner.busy)
     assert states(window) == ["done"] * 3
     assert window.progress_bar.value() == 1000
+
+
+def test_a_full_disk_pauses_the_batch(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, encode = threading.Event(), images.writing.encode
+
+    def encode_if_there_is_room(*arguments: Any) -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        encode(*arguments)
+
+    monkeypatch.setattr(images.writing, "encode", encode_if_there_is_room)
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png") for i in range(3)))
+    wait_restored(qtbot, window)
+    full.set()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: window.runner.paused)
+    until(qtbot, lambda: states(window)[0] == "failed")
+    assert "make room on the disk" in log(window)
+    assert window.pause_button.text() == "&Go on"
+    assert "paused" in window.progress_label.text()
+    qtbot.wait(200)
+    assert states(window)[1:] == ["waiting", "waiting"]
+    full.clear()
+    click(qtbot, window.pause_button)
+    until(qtbot, lambda: not window.runner.busy)
+    assert states(window) == ["failed", "done", "done"]
+    run_all(qtbot, window)
+    assert states(window) == ["done"] * 3
 
 
 def test_cancel_really_stops(

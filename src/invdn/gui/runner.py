@@ -73,7 +73,7 @@ class Runner(QObject):
     progressed = Signal(object, float)
     """A job, and how much of it is done, 0–1."""
     photo_done = Signal(object)
-    """A `Result`."""
+    """A `Result`; where the disk is full, the batch is paused."""
     finished = Signal(bool)
     """The thread is about to end; whether it was cancelled."""
     failed = Signal(str)
@@ -131,6 +131,8 @@ class Runner(QObject):
                     progress=self.progressed.emit,
                     cancelled=self._is_cancelled,
                 ):
+                    if result.no_room:  # nor would there be for the others
+                        self.pause()
                     self.photo_done.emit(result)
             except Exception as error:  # no mishap in a thread may end the program
                 self.failed.emit(batch.reason_of(error))

@@ -770,11 +770,14 @@ class MainWindow(QMainWindow):
             self.log.say(self.tr("going on"))
         elif self.runner.busy:
             self.runner.pause()
-            if self._clock is not None:
-                self._clock.pause()
-            self.log.say(self.tr("paused"))
+            self._on_pause(self.tr("paused"))
         self._enable()
         self._show_progress()
+
+    def _on_pause(self, said: str) -> None:
+        if self._clock is not None:
+            self._clock.pause()
+        self.log.say(said)
 
     def cancel(self) -> None:
         """Stop the batch; what is saved stays, what is in work leaves nothing."""
@@ -848,6 +851,10 @@ class MainWindow(QMainWindow):
         else:
             reason = translated_reason(result.reason or "")
             self.log.say(self.tr("{0}: failed: {1}").format(name, reason))
+        if result.no_room and sum(self._counts.values()) < len(self._rows):
+            self._on_pause(self.tr("paused: make room on the disk, then go on"))
+            self._enable()
+            self._show_progress()
 
     def _on_batch_finished(self, cancelled: bool) -> None:
         self._ticker.stop()

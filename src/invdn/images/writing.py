@@ -51,6 +51,7 @@ _DEPTHS: dict[str, tuple[str, ...]] = {
 _CLASSIC_TIFF_BYTES = 2**32 - 2**26  # the pixels; 32-bit offsets end at 4 GB
 _OPAQUE = ("jpeg", "bmp", "ppm")
 _WITHOUT_METADATA = ("bmp", "ppm")
+_USUAL_PIXELS_PER_MM = 72 / 25.4  # what readers take for granted
 _AVIF_BITS = 12  # what 16 bits become in AVIF; a 10-bit AVIF stays one
 
 
@@ -349,6 +350,8 @@ def _encode_tiff(image: Any, photo: Photo, keep: int, file: BinaryIO) -> None:
     if image.get_typeof("photoshop-data"):
         kept = metadata.photoshop_without_thumbnail(image.get("photoshop-data"))
         image.set_type(vips().GValue.blob_type, "photoshop-data", kept)
+    if photo.pixels_per_mm == NO_RESOLUTION:  # TIFF has to have one
+        image = image.copy(xres=_USUAL_PIXELS_PER_MM, yres=_USUAL_PIXELS_PER_MM)
     predictor = "float" if photo.pixels.dtype == np.float32 else "horizontal"
     file.flush()
     target = vips().Target.new_to_descriptor(file.fileno())

@@ -99,6 +99,10 @@
         <source>paused</source>
         <translation>已暂停</translation>
     </message>
+    <message>
+        <source>paused: make room on the disk, then go on</source>
+        <translation>已暂停：请腾出磁盘空间，然后继续处理</translation>
+    </message>
     <message numerus="yes">
         <source>%n photo(s) to do</source>
         <translation>
