@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -95,22 +96,26 @@ def test_two_at_once_as_one(small_model_path: Path) -> None:
 
 
 def test_only_estimates_are_in_bfloat16(small_model_path: Path) -> None:
-    """Whatever the processor has: this is the graph that is compiled where it computes so."""
+    """Whatever the processor has: this is the graph that is compiled where it computes so.
+
+    What is picked of estimates is in it too.
+    """
     openvino = openvino_session._import_openvino()
     session = OpenVinoSession(small_model_path.read_bytes(), 1)
     image = np.zeros((1, 1, 32, 96), np.float32)
     model = session._part(["coarse", "detail"], {"image": image, "strength": np.zeros(())})
     openvino_session._pick_by_convolutions(model)
     openvino_session._estimate_in_bfloat16(model)
-    kinds: dict[bool, set[str]] = {True: set(), False: set()}
+    kinds = defaultdict[str, set[str]](set)
     for node in model.get_ops():
         if node.get_type_name() == "Convolution":
             weights = node.input_value(1).get_node()
             while weights.get_type_name() == "Convert":
                 weights = weights.input_value(0).get_node()
-            estimates = weights.get_friendly_name().startswith(ESTIMATES)
-            kinds[estimates].add(node.get_output_element_type(0).to_string())
-    assert kinds == {True: {"bf16"}, False: {"f32"}}
+            name = weights.get_friendly_name()
+            kind = "estimate" if name.startswith(ESTIMATES) else name.split(".")[0].split("_")[0]
+            kinds[kind].add(node.get_output_element_type(0).to_string())
+    assert kinds == {"estimate": {"bf16"}, "levels": {"f32"}, "picking": {"bf16", "f32"}}
     assert not any(node.get_type_name() in ("Slice", "Split") for node in model.get_ops())
     assert {value.element_type for value in model.outputs} == {openvino.Type.f32}
 

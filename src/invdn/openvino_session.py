@@ -33,6 +33,9 @@ KEPT_GRAPHS = 12
 #: prime, bfloat16 convolutions take twice the time.
 WIDTH_MULTIPLE = 16
 
+#: What the weights of convolutions are called that pick channels.
+_PICKING = "picking"
+
 _TELEMETRY = "openvino_telemetry"
 
 
@@ -184,10 +187,9 @@ def _pick_by_convolutions(model: Any) -> None:
             picked = np.split(identity, node.get_output_size())
         if axis != 1:
             continue
-        for number, weights in enumerate(picked):
-            part = opset13.convolution(
-                node.input_value(0), opset13.constant(weights), [1, 1], [0, 0], [0, 0], [1, 1]
-            )
+        for number, values in enumerate(picked):
+            weights = opset13.constant(values, name=_PICKING)
+            part = opset13.convolution(node.input_value(0), weights, [1, 1], [0, 0], [0, 0], [1, 1])
             for value in node.output(number).get_target_inputs():
                 value.replace_source_output(part.output(0))
     model.validate_nodes_and_infer_types()
@@ -195,6 +197,8 @@ def _pick_by_convolutions(model: Any) -> None:
 
 def _estimate_in_bfloat16(model: Any) -> None:
     """Have the convolutions of :data:`ESTIMATES`, and what is between them, done in bfloat16.
+
+    So is picking some of their channels.
 
     What these operations take is converted, and what others take of them is converted back.
     """
@@ -230,7 +234,7 @@ def _in_bfloat16(nodes: Sequence[Any]) -> dict[object, Any]:
     chosen: dict[object, Any] = {}
     for node in nodes:
         if _is_estimate(node) or (
-            node.get_type_name() in ("Add", "PRelu", "DepthToSpace")
+            (node.get_type_name() in ("Add", "PRelu", "DepthToSpace") or _is_pick(node))
             and all(
                 _key(source) in chosen
                 for source in _sources(node)
@@ -248,10 +252,19 @@ def _in_bfloat16(nodes: Sequence[Any]) -> dict[object, Any]:
 
 
 def _is_estimate(node: Any) -> bool:
+    return _weights_of(node).startswith(ESTIMATES)
+
+
+def _is_pick(node: Any) -> bool:
+    return _weights_of(node).startswith(_PICKING)
+
+
+def _weights_of(node: Any) -> str:
+    """What a convolution's weights are called; nothing for other nodes."""
     if node.get_type_name() != "Convolution":
-        return False
-    weights: str = node.input_value(1).get_node().get_friendly_name()
-    return weights.startswith(ESTIMATES)
+        return ""
+    name: str = node.input_value(1).get_node().get_friendly_name()
+    return name
 
 
 def _key(node: Any) -> object:
