@@ -58,6 +58,8 @@ def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         print(json.dumps(CHILDREN[sys.argv[2]](*sys.argv[3:])))
         return
+    # As installed, and not compiled anew by each process.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--tables", default=",".join(TABLES), help="some of %(default)s")
     parser.add_argument("--sizes", default="0.25,2,12,48", help="megapixels")

@@ -329,6 +329,29 @@ def test_version_is_quick_and_loads_nothing_heavy() -> None:
     assert not loaded & {"numpy", "pyvips", "onnxruntime", "torch", "rich"}
 
 
+def test_the_working_process_starts_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    """So that both start up at the same time."""
+    program = """
+import sys, invdn.process
+
+def note(*_):
+    print(*{"numpy", "pyvips", "onnxruntime", "torch"} & set(sys.modules), "none else")
+    raise SystemExit
+
+invdn.process.Process = note
+from invdn.cli import main
+main()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program, "denoise", str(photo(tmp_path / "a.png")), "-o", "b.png"],
+        env=environment(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.stdout.decode().strip() == "none else"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8 are a Linux matter")
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 def test_any_name_on_any_terminal(tmp_path: Path, encoding: str) -> None:

@@ -804,17 +804,19 @@ def _gui_missing(error: ImportError) -> str:
 def _expected_errors() -> Iterator[None]:
     """Turn what a user can cause into one line and an exit status."""
     try:
+        yield
+    except KeyboardInterrupt:
+        _say("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        # Not before: the working process is to be started before anything heavy is imported.
         from invdn.batch import UsageError
         from invdn.denoiser import OptionError
         from invdn.runtime import ModelError
 
-        try:
-            yield
-        except (UsageError, OptionError, ModelError) as error:
+        if isinstance(error, (UsageError, OptionError, ModelError)):
             _fail(str(error))
-    except KeyboardInterrupt:
-        _say("interrupted")
-        raise typer.Exit(INTERRUPTED) from None
+        raise
 
 
 @contextmanager
