@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,17 @@ from invdn import images, restore
 from invdn.denoiser import Denoiser
 from invdn.images import Photo, PhotoError, colour, read, write
 from invdn.restore import CLEAN_BELOW_8BIT, Hooks, Settings, restore_file, restore_photo
+from invdn.runtime import ModelInfo
 
 P3 = samples.libvips_profile("p3")
 PROFILES = {"p3": P3, "adobe": samples.ADOBE_RGB, "prophoto": samples.PROPHOTO}
 
 
 class Each:
-    """A denoiser that does something to each region, and notes what it is shown."""
+    """A denoiser that does something to each region, and notes what it is shown.
+
+    As the real one, it reads two regions ahead, and looks at a region once more when it is written.
+    """
 
     def __init__(self, change: Callable[[Any], Any] = lambda pixels: pixels) -> None:
         self.change = change
@@ -35,6 +40,14 @@ class Each:
     def restore_regions(
         self, height: int, width: int, read: Any, write: Any, *, strength: float, progress: Any
     ) -> None:
+        waiting: deque[tuple[Any, slice, slice, Any]] = deque()
+
+        def finish() -> None:
+            region, rows, columns, inner = waiting.popleft()
+            write(rows, columns, self.change(region[inner]).astype(region.dtype))
+            if progress is not None:
+                progress(rows.stop / height)
+
         for top in range(0, height, 64):
             for left in range(0, width, 48):
                 rows, columns = (
@@ -47,12 +60,15 @@ class Each:
                 )
                 region = read(*around)
                 self.shown.append(region)
-                inner = region[top - around[0].start :, left - around[1].start :][
-                    : rows.stop - top, : columns.stop - left
-                ]
-                write(rows, columns, self.change(inner).astype(region.dtype))
-                if progress is not None:
-                    progress(rows.stop / height)
+                inner = (
+                    slice(top - around[0].start, rows.stop - around[0].start),
+                    slice(left - around[1].start, columns.stop - around[1].start),
+                )
+                waiting.append((region, rows, columns, inner))
+                if len(waiting) > 2:
+                    finish()
+        while waiting:
+            finish()
 
 
 def names_in(folder: Path) -> list[str]:
@@ -63,6 +79,47 @@ def noisy(height: int = 200, width: int = 240, sigma_8bit: float = 6.0) -> Any:
     rng = np.random.default_rng(0)
     values = samples.scene(height, width) * 0.8 + 20 + rng.normal(0, sigma_8bit, (height, width, 3))
     return values.round().clip(0, 255).astype(np.uint8)
+
+
+class Unchanged:
+    """A model that changes nothing; two tiles at once."""
+
+    info = ModelInfo(
+        name="unchanged",
+        version="1",
+        licence="",
+        parameters=0,
+        macs_per_pixel=0,
+        multiple=8,
+        tile=256,
+        halo=16,
+        sha256="",
+        device="cpu",
+        threads=2,
+        at_once=2,
+    )
+
+    def __call__(self, image: Any, strength: float, **_: Any) -> Any:
+        return image.copy()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("profile", [None, *PROFILES])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_many_tiles_two_at_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    streamed: bool,
+    profile: str | None,
+    channels: int,
+) -> None:
+    if streamed:
+        monkeypatch.setattr(restore, "STREAMED_ABOVE_BYTES", 0)
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 900, channels), np.uint8)
+    fields = {} if profile is None else {"icc-profile-data": PROFILES[profile]}
+    write(Photo(pixels, "png", fields=fields), tmp_path / "a.png")
+    restore_file(tmp_path / "a.png", tmp_path / "b.png", Denoiser(Unchanged()))
+    np.testing.assert_array_equal(read(tmp_path / "b.png").pixels, pixels)
 
 
 # --- colours -------------------------------------------------------------------------------------

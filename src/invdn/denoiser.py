@@ -296,7 +296,9 @@ class Denoiser:
         """Restore an image that need not fit in memory, region by region.
 
         ``read`` is asked for overlapping regions, row of tiles by row of tiles from top to
-        bottom, each row from left to right; ``write`` gets every pixel once, in the same order.
+        bottom, each row from left to right, and some of them ahead: what it gave must stay as it
+        is. ``write`` gets every pixel once: of each region that was read, in the same order, a
+        part. Both are called from the thread that calls this.
         Pixels, strength, progress and errors are those of :meth:`__call__`.
         """
         _check_strength(strength, self.info)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -193,24 +194,23 @@ class _ThroughProfile:
         write: Callable[[slice, slice, Pixels], None],
     ) -> None:
         self._profile, self._read, self._write = profile, read, write
-        self._at = (0, 0)
-        self._pixels: Pixels = np.empty(0)
-        self._shown: NDArray[np.float32] = np.empty(0, np.float32)
+        #: Regions that were read and not yet written: where they begin, as stored, as shown.
+        self._waiting: deque[tuple[int, int, Pixels, NDArray[np.float32]]] = deque()
 
     def read(self, rows: slice, columns: slice) -> Pixels:
-        self._at = (rows.start, columns.start)
-        self._pixels = self._read(rows, columns)
-        self._shown = colour.shown(self._pixels, self._profile)
-        return self._shown
+        pixels = self._read(rows, columns)
+        shown = colour.shown(pixels, self._profile)
+        self._waiting.append((rows.start, columns.start, pixels, shown))
+        return shown
 
     def write(self, rows: slice, columns: slice, restored: Pixels) -> None:
-        # What is written was read just before, a little more around it.
-        top, left = self._at
+        # Of each region that was read, and in their order, a part is written.
+        top, left, all_pixels, all_shown = self._waiting.popleft()
         here = (
             slice(rows.start - top, rows.stop - top),
             slice(columns.start - left, columns.stop - left),
         )
-        pixels, shown = self._pixels[here], self._shown[here]
+        pixels, shown = all_pixels[here], all_shown[here]
         self._write(rows, columns, colour.changed(pixels, self._profile, shown, restored))
 
 

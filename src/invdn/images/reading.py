@@ -72,7 +72,7 @@ class Region:
             return self._scaled(self._image.numpy())
 
     def __call__(self, rows: slice, columns: slice) -> Pixels:
-        """The pixels there, valid until the next call; rows never start above those before."""
+        """The pixels there, in memory of their own; rows never start above those before."""
         band = self._band
         kept = 0 if band is None else max(0, self._stop - rows.start)
         height = rows.stop - rows.start
@@ -88,7 +88,7 @@ class Region:
             stop = min(start + _FETCHED_ROWS, rows.stop)
             self._band[start - rows.start : stop - rows.start] = self._fetch(start, stop)
         self._start, self._stop = rows.start, rows.start + max(height, kept)
-        found = self._band[:height, columns]
+        found = self._band[:height, columns].copy()
         return found if found.shape[2] > 1 else found[..., 0]
 
     def _fetch(self, start: int, stop: int) -> Pixels:
