@@ -538,9 +538,9 @@ def test_pause_stops_the_work_and_going_on_finishes_it(
     assert window.progress_bar.value() == 1000
 
 
-def test_a_full_disk_pauses_the_batch(
-    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Whether the disk is full, to be set."""
     full, encode = threading.Event(), images.writing.encode
 
     def encode_if_there_is_room(*arguments: Any) -> None:
@@ -549,6 +549,12 @@ def test_a_full_disk_pauses_the_batch(
         encode(*arguments)
 
     monkeypatch.setattr(images.writing, "encode", encode_if_there_is_room)
+    return full
+
+
+def test_a_full_disk_pauses_the_batch(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, full: threading.Event
+) -> None:
     open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png") for i in range(3)))
     wait_restored(qtbot, window)
     full.set()
@@ -566,6 +572,51 @@ def test_a_full_disk_pauses_the_batch(
     assert states(window) == ["failed", "done", "done"]
     run_all(qtbot, window)
     assert states(window) == ["done"] * 3
+
+
+def test_after_a_full_disk_the_next_photo_can_be_left_out(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, full: threading.Event
+) -> None:
+    paths = [photo(tmp_path / f"{i}.png") for i in range(3)]
+    open_photos(qtbot, window, *paths)
+    wait_restored(qtbot, window)
+    full.set()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: window.runner.paused and states(window)[0] == "failed")
+    qtbot.wait(100)
+    assert window.runner.leave_out(paths[1])
+    full.clear()
+    window.pause_or_resume()
+    until(qtbot, lambda: not window.runner.busy)
+    assert [path.exists() for path in map(denoised, paths)] == [False, False, True]
+
+
+def denoised(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-denoised{path.suffix}")
+
+
+def test_a_cancelled_batch_ends_even_where_the_disk_is_full(
+    qtbot: Any,
+    window: MainWindow,
+    photo: Photo,
+    tmp_path: Path,
+    full: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encode = images.writing.encode
+
+    def cancelled_meanwhile(*arguments: Any) -> None:
+        window.runner.cancel()
+        encode(*arguments)
+
+    monkeypatch.setattr(images.writing, "encode", cancelled_meanwhile)
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png") for i in range(3)))
+    wait_restored(qtbot, window)
+    full.set()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: not window.runner.busy)
+    assert states(window) == ["failed", "waiting", "waiting"]
+    assert "cancelled" in log(window)
 
 
 def test_cancel_really_stops(

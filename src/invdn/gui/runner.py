@@ -151,17 +151,19 @@ class Runner(QObject):
             return True
 
     def pause(self) -> None:
-        """Stop after the tile in work, until `resume`."""
-        if self._busy:
-            self._going.clear()
+        """Stop after the tile in work, until `resume`; a cancelled batch does not wait."""
+        with self._choosing:
+            if self._busy and not self._cancelled.is_set():
+                self._going.clear()
 
     def resume(self) -> None:
         self._going.set()
 
     def cancel(self) -> None:
         """Stop after the tile in work; the photo in work leaves no trace."""
-        self._cancelled.set()
-        self._going.set()
+        with self._choosing:
+            self._cancelled.set()
+            self._going.set()
 
     def join(self, seconds: float) -> None:
         """Wait for the thread to end, for so long at most."""
@@ -170,6 +172,7 @@ class Runner(QObject):
 
     def _wanted(self, jobs: Sequence[Job]) -> Iterator[Job]:
         for job in jobs:
+            self._going.wait()  # a photo that is only next may still be left out
             with self._choosing:
                 if job.input in self._left_out:
                     continue
