@@ -34,8 +34,9 @@ def load(
 
     Args:
         model: the name of a shipped model ("photo"), or the path of an ``.onnx`` file.
-        device: "cpu", "cuda", "openvino", or "auto": CUDA where it works and is faster, else
-            the CPU. "openvino" is the processor too; where it computes in bfloat16, results
+        device: "cpu", "cuda", "openvino", or "auto": the fastest of those that are installed, by
+            a short test when a model is first loaded ("openvino" only where the process has not
+            loaded PyTorch). "openvino" is the processor too; where it computes in bfloat16, results
             differ from those of "cpu" by a tenth of a grey level on average.
         threads: CPU threads for one image; None for as many as there are usable cores.
 

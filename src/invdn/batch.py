@@ -18,7 +18,9 @@ import dataclasses
 import glob
 import os
 import re
+import sys
 import time
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -302,7 +304,10 @@ def _renamed(name: str, format: str | None) -> str:
 
 def _identity(path: Path) -> Path:
     """The same for two names of one file, whether it exists or not."""
-    return Path(os.path.normcase(os.path.realpath(path)))
+    found = os.path.normcase(os.path.realpath(path))
+    if sys.platform == "darwin":  # whose file systems mostly tell neither apart
+        found = unicodedata.normalize("NFC", found).casefold()
+    return Path(found)
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -34,7 +34,7 @@ from invdn.batch import UsageError
 from invdn.data import dnd, sidd
 from invdn.data.pairs import Pair, load_pairs
 from invdn.data.patches import Pixels
-from invdn.metrics import psnr, ssim
+from invdn.metrics import SSIM_WINDOW_PX, psnr, ssim
 
 PROTOCOLS = ("sidd-val", "sidd-test", "dnd")
 _CHECKPOINTS = frozenset({".pt", ".pth", ".safetensors"})
@@ -285,6 +285,8 @@ def evaluate(
     keepers = {method.name: _Examples(examples) for method in methods}
     warm: set[str] = set()
     for pair in pairs:
+        if min(pair.clean.shape[:2]) < SSIM_WINDOW_PX:
+            raise UsageError(f"{pair.name} is too small: {SSIM_WINDOW_PX} pixels each way at least")
         before = psnr(pair.noisy, pair.clean)
         evaluation.noisy_psnr[pair.name] = before
         evaluation.noisy_ssim[pair.name] = ssim(pair.noisy, pair.clean)
@@ -292,11 +294,14 @@ def evaluate(
             _save(save / "noisy" / f"{pair.name}.png", pair.noisy)
             _save(save / "clean" / f"{pair.name}.png", pair.clean)
         for method in methods:
-            if method.name not in warm:
-                method.restore(pair.noisy[:64, :64], 1.0)
-                warm.add(method.name)
             strengths = method.oracle_strengths if oracle else (1.0,)
-            restored, strength, seconds = _best(method, pair, strengths)
+            try:
+                if method.name not in warm:
+                    method.restore(pair.noisy[:64, :64], 1.0)
+                    warm.add(method.name)
+                restored, strength, seconds = _best(method, pair, strengths)
+            except ValueError as error:  # too small for this method
+                raise UsageError(f"{pair.name}: {method.name}: {error}") from error
             after = psnr(restored, pair.clean)
             gain = 0.0 if after == before else after - before
             evaluation.results.append(

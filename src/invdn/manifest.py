@@ -78,7 +78,9 @@ class Manifest:
         try:
             if not _ends_with_newline(handle):  # a line that a killed run cut off
                 line = "\n" + line
-            os.write(handle, line.encode())
+            left = line.encode()
+            while left:  # the beginning of a line may still find room where the disk gets full
+                left = left[os.write(handle, left) :]
         finally:
             os.close(handle)
 

@@ -209,7 +209,17 @@ def xmp_upright(xmp: bytes) -> bytes:
 
 def xmp_without_thumbnails(xmp: bytes) -> bytes:
     """XMP without the pictures in it, which would show the photo as it was."""
-    return re.sub(rb"<(\w+:Thumbnails)\b[^>]*>.*?</\1\s*>\s*", b"", xmp, flags=re.DOTALL)
+    kept, place, never_closed = [], 0, set[bytes]()
+    for opening in re.finditer(rb"<(\w+:Thumbnails)\b", xmp):
+        if opening.start() < place or opening[1] in never_closed:
+            continue
+        closing = re.compile(rb"</" + opening[1] + rb"\s*>\s*").search(xmp, opening.end())
+        if closing is None:  # nor for the next one: hostile texts have thousands
+            never_closed.add(opening[1])
+            continue
+        kept.append(xmp[place : opening.start()])
+        place = closing.end()
+    return b"".join((*kept, xmp[place:]))
 
 
 # --- EXIF into finished files --------------------------------------------------------------------

@@ -53,11 +53,11 @@ def ssim(image: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> floa
     """
     if image.shape != reference.shape:
         raise ValueError(f"shapes differ: {image.shape} and {reference.shape}")
-    if min(image.shape[:2]) < _SSIM_WINDOW_PX:
-        raise ValueError(f"SSIM needs {_SSIM_WINDOW_PX} pixels each way, not {image.shape[:2]}")
+    if min(image.shape[:2]) < SSIM_WINDOW_PX:
+        raise ValueError(f"SSIM needs {SSIM_WINDOW_PX} pixels each way, not {image.shape[:2]}")
     x, y = image.astype(np.float64), reference.astype(np.float64)
     mean_x, mean_y = _window_mean(x), _window_mean(y)
-    unbias = _SSIM_WINDOW_PX**2 / (_SSIM_WINDOW_PX**2 - 1)
+    unbias = SSIM_WINDOW_PX**2 / (SSIM_WINDOW_PX**2 - 1)
     variance_x = unbias * (_window_mean(x * x) - mean_x**2)
     variance_y = unbias * (_window_mean(y * y) - mean_y**2)
     covariance = unbias * (_window_mean(x * y) - mean_x * mean_y)
@@ -105,14 +105,14 @@ def akld(
     return float(0.5 * np.mean(ratio - 1.0 - np.log(ratio)))
 
 
-_SSIM_WINDOW_PX = 7
+SSIM_WINDOW_PX = 7
 # OpenCV's getGaussianKernel(7), which DANet uses: σ ≈ 1.4, in binary fractions.
 _AKLD_TAPS = np.array([0.03125, 0.109375, 0.21875, 0.28125, 0.21875, 0.109375, 0.03125])
 
 
 def _window_mean(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Mean of each window that lies inside ``[H, W, …]``: ``[H − 6, W − 6, …]``."""
-    taps = np.full(_SSIM_WINDOW_PX, 1.0 / _SSIM_WINDOW_PX)
+    taps = np.full(SSIM_WINDOW_PX, 1.0 / SSIM_WINDOW_PX)
     return _filter_both_ways(x, taps)
 
 

@@ -47,7 +47,8 @@ class Process:
     ) -> None:
         """Start it, without waiting.
 
-        threads: its own; by default an equal share of the cores for each of `jobs` processes.
+        threads: of all `jobs` processes together, each of which has an equal share; None for as
+            many as there are usable cores.
         ensemble: arguments for `invdn.Denoiser.using`.
         device: as for `invdn.load`.
         """
@@ -89,7 +90,7 @@ class Process:
         Raises ProcessError if it cannot be, WrongOptions if it cannot do what is asked for.
         """
         if self._model is None:
-            message = self._receive(SECONDS_TO_START)
+            message = self._first_message()
             if message is not None and "options" in message:
                 self.end()
                 raise WrongOptions(message["options"])
@@ -112,12 +113,15 @@ class Process:
         self._send(job)
         seconds = SECONDS_TO_START
         while True:
-            message = self._receive(seconds)
+            try:
+                message = self._messages.get(timeout=seconds)
+            except queue.Empty:
+                self._process.kill()  # it would not listen either
+                self.end()
+                raise ProcessError(
+                    f"reading or writing it did not end within {seconds:.0f} s"
+                ) from None
             if message is None:
-                if self._reader.is_alive():  # it does not listen either
-                    self._process.kill()
-                    self.end()
-                    raise ProcessError(f"reading or writing it did not end within {seconds:.0f} s")
                 self.end()
                 raise ProcessError(self._how_it_ended())
             if "progress" in message:
@@ -152,10 +156,10 @@ class Process:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
 
-    def _receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next message; None if there is none in time, or the process is gone."""
+    def _first_message(self) -> dict[str, Any] | None:
+        """What it says first; None if that is nothing in time, or it is gone."""
         try:
-            return self._messages.get(timeout=seconds)
+            return self._messages.get(timeout=SECONDS_TO_START)
         except queue.Empty:
             return None
 

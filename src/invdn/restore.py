@@ -242,6 +242,8 @@ def restore_file(
             outcome = replace(outcome, noise=noise)
             if noise < CLEAN_BELOW_8BIT:
                 left = _leave_as_is(source, photo, output, settings, hooks)
+                if photo.pages > 1 and format != "tiff":
+                    left = (*left, _first_page_only(photo))
                 return replace(outcome, left_as_is=True, notices=(*outcome.notices, *left))
         if photo.pages > 1 and format == "tiff":
             written = _restore_pages(source, output, photo.pages, denoiser, settings, hooks)
@@ -258,8 +260,12 @@ def restore_file(
             options = _file_options(source, output, settings, hooks)
             written = images.write(photo, output, quality=settings.quality, **options)
     if photo.pages > 1 and format != "tiff":
-        written = (*written, f"only the first of {photo.pages} pages is kept")
+        written = (*written, _first_page_only(photo))
     return replace(outcome, notices=(*outcome.notices, *written))
+
+
+def _first_page_only(photo: Photo) -> str:
+    return f"only the first of {photo.pages} pages is kept"
 
 
 def is_large(photo: Photo) -> bool:
@@ -489,7 +495,11 @@ def _leave_as_is(
         raise images.PhotoError(
             "is clean already, and too large to be converted only: leave --auto out"
         )
-    kept = _kept(images.read(source), settings)
+    if photo.pages > 1 and images.format_of(output) == "tiff":
+        raise images.PhotoError(
+            "is clean already, and only its first page could be written: leave --auto out"
+        )
+    kept = _kept(images.read(source, max_pixels=settings.max_pixels), settings)
     written = images.write(kept, output, quality=settings.quality, **options)
     return ("is clean already: only converted", *written)
 

@@ -53,7 +53,7 @@ def _serve(requests: _Requests, out: BinaryIO) -> None:
     if wanted is None:
         return
     try:
-        threads = wanted["threads"] or max(1, default_threads() // wanted["jobs"])
+        threads = max(1, (wanted["threads"] or default_threads()) // wanted["jobs"])
         denoiser = invdn.load(wanted["model"], device=wanted["device"], threads=threads)
         if wanted["ensemble"]:
             denoiser = denoiser.using(**wanted["ensemble"])

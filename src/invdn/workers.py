@@ -34,7 +34,7 @@ class Setup:
 
     model: str
     threads: int | None = None
-    """Processor threads of one process; None for an equal share of the cores."""
+    """Processor threads of all processes; None for as many as there are usable cores."""
     jobs: int = 1
     """How many photos are worked on at once, each in a process."""
     settings: Settings = dataclasses.field(default_factory=Settings)
@@ -96,9 +96,12 @@ class _Team:
         self._lock = threading.Lock()
         self._events: queue.Queue[Result | tuple[Job, float] | BaseException | None] = queue.Queue()
         self._stopped = threading.Event()
+        count = max(1, min(setup.jobs, len(jobs)))
+        if first is not None and count != setup.jobs:
+            first.end()  # it has but a share of the threads, and there are fewer to share them
+            first = None
         self._processes = [] if first is None else [first]
         self._started_ahead = list(self._processes)
-        count = max(1, min(setup.jobs, len(jobs)))
         self._threads = [threading.Thread(target=self._lead, daemon=True) for _ in range(count)]
 
     def events(self) -> Iterator[Result | tuple[Job, float]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def load_pairs(
     """
     clean_folder = folder / "clean" if (folder / "clean").is_dir() else folder
     pairs = []
-    for index, path in enumerate(find_images(clean_folder)):
+    paths = find_images(clean_folder)
+    for index, (path, name) in enumerate(zip(paths, _names(paths, clean_folder), strict=True)):
         clean = _centre(read(path), crop_px)
         if sigma_8bit is None:
             noisy_path = folder / "noisy" / path.relative_to(clean_folder)
@@ -57,8 +59,16 @@ def load_pairs(
             rng = np.random.default_rng((seed, index))
             noise = sigma_8bit * rng.standard_normal(clean.shape)
             noisy = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
-        pairs.append(Pair(path.stem, noisy, clean))
+        pairs.append(Pair(name, noisy, clean))
     return pairs
+
+
+def _names(paths: Sequence[Path], folder: Path) -> list[str]:
+    """Below the folder and without suffixes, but for those that tell two apart."""
+    whole = [path.relative_to(folder) for path in paths]
+    short = Counter(path.with_suffix("") for path in whole)
+    found = (path if short[path.with_suffix("")] > 1 else path.with_suffix("") for path in whole)
+    return [path.as_posix() for path in found]
 
 
 def load_pair_files(

@@ -44,7 +44,7 @@ def of_jpeg(file: BinaryIO) -> tuple[bytes, ...]:
 
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
 _COLOURS = (b"cICP", b"cHRM", b"gAMA", b"sRGB")
-_ELSEWHERE = (b"XML:com.adobe.xmp\0", b"Raw profile type ")  # libvips reads these
+_ELSEWHERE = (b"XML:com.adobe.xmp\0",)  # libvips reads and writes it
 
 
 def of_png(file: BinaryIO) -> tuple[bytes, ...]:

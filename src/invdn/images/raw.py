@@ -21,7 +21,7 @@ def read_raw(file: BinaryIO, max_pixels: int) -> Photo:
     rawpy = _rawpy()
     file.seek(0)
     try:
-        # By descriptor where that can be: LibRaw cannot open every file name.
+        # From an open file, which is read as a whole: LibRaw cannot open every file name.
         with rawpy.imread(file) as raw:
             check_size(raw.sizes.raw_width, raw.sizes.raw_height, max_pixels)
             pixels = raw.postprocess(
@@ -33,7 +33,7 @@ def read_raw(file: BinaryIO, max_pixels: int) -> Photo:
         if isinstance(error, rawpy.LibRawFileUnsupportedError):
             raise PhotoError(f"this kind of camera raw is not supported ({detail})") from error
         raise PhotoError(f"the camera raw file is damaged or cut off ({detail})") from error
-    # LibRaw is done with the descriptor; the file is looked at again for what it says.
+    # LibRaw is done with the file; it is looked at again for what it says.
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         block = exif_of(data)
         fields = _fields_of(data)

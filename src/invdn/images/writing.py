@@ -51,6 +51,7 @@ _DEPTHS: dict[str, tuple[str, ...]] = {
 _CLASSIC_TIFF_BYTES = 2**32 - 2**26  # the pixels; 32-bit offsets end at 4 GB
 _OPAQUE = ("jpeg", "bmp", "ppm")
 _WITHOUT_METADATA = ("bmp", "ppm")
+_WITHOUT_IPTC = ("png", "webp", "avif", "heic")
 _USUAL_PIXELS_PER_MM = 72 / 25.4  # what readers take for granted
 _AVIF_BITS = 12  # what 16 bits become in AVIF; a 10-bit AVIF stays one
 
@@ -162,14 +163,17 @@ def fit_facts(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
     label, depths = LABELS[format], _DEPTHS[format]
     if format in _OPAQUE and photo.has_alpha:
         notices.append(f"{label} holds no transparency: the background is white now")
-    if photo.pixels.dtype.name not in depths and depths[-1] == "uint8":
-        notices.append(f"{label} holds 8 bits a channel")
-    if photo.pixels.dtype.name == "uint16" and format in ("avif", "heic") and not photo.bits:
-        bits = _AVIF_BITS if format == "avif" else 10
-        notices.append(f"{label} holds {bits} bits a channel")
+    deep = {"avif": _AVIF_BITS, "heic": 10}.get(format, 8 if depths[-1] == "uint8" else 16)
+    loses_depth = photo.pixels.dtype.name not in depths
+    if loses_depth or (photo.pixels.dtype.name == "uint16" and deep < 16 and not photo.bits):
+        notices.append(f"{label} holds {deep} bits a channel")
     if format in _WITHOUT_METADATA and (photo.exif or photo.fields):
         photo = replace(photo, exif=None, fields={}, extras=())
         notices.append(f"{label} holds no metadata: EXIF, profile and texts are left out")
+    elif format in _WITHOUT_IPTC and "iptc-data" in photo.fields:
+        others = {name: value for name, value in photo.fields.items() if name != "iptc-data"}
+        photo = replace(photo, fields=others)
+        notices.append(f"{label} holds no IPTC texts: they are left out")
     if photo.extras and format != photo.format:
         photo = replace(photo, extras=())
         own = LABELS[photo.format]
