@@ -149,8 +149,25 @@ def test_examples_are_the_largest_gains_and_losses() -> None:
     assert kept[0].noisy.shape == (40, 48, 3)
 
 
+def test_images_of_one_name_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    write(tmp_path / "some" / "x" / "1.png", pair().clean)
+    write(tmp_path / "some" / "y" / "1.png", pair().clean[:32])
+    images.write(images.Photo(pair().clean, "png"), tmp_path / "some" / "y" / "1.tif")
+    found = tmp_path / "found.json"
+    arguments = ("--data", tmp_path / "some", "--sigma", 5, "--methods", "tv")
+    result = invoke(*arguments, "--save", tmp_path / "saved", "--json", found)
+    assert result.exit_code == 0, result.stderr
+    (row,) = json.loads(found.read_text())["rows"]
+    assert row["n"] == 3
+    saved = (tmp_path / "saved" / "tv").rglob("*.png")
+    names = {path.relative_to(tmp_path / "saved" / "tv").as_posix() for path in saved}
+    assert names == {"x/1.png", "y/1.png.png", "y/1.tif.png"}
+
+
 def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "there.json").write_text("{}")
+    for name, side in (("tiny", 6), ("small", 7)):
+        write(tmp_path / name / "a.png", np.zeros((side, side, 3), np.uint8))
     text, cut = tmp_path / "text", tmp_path / "cut"
     for broken in (text, cut):
         write(broken / "noisy" / "a.png", pair().noisy)
@@ -161,6 +178,15 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
     cases = {
         ("--data", text, "--methods", "tv"): f"{text / 'clean' / 'a.png'} is damaged or no image",
         ("--data", cut, "--methods", "tv"): f"{cut / 'noisy' / 'a.png'} is damaged or no image",
+        ("--data", tmp_path / "tiny", "--sigma", 5, "--methods", "tv"): "a is too small: 7 pixels",
+        (
+            "--data",
+            tmp_path / "small",
+            "--sigma",
+            5,
+            "--methods",
+            "sparse",
+        ): "a: sparse: an image of 7×7",
         ("--data", folder, "--methods", "nonsense"): "nonsense",
         ("--data", tmp_path / "nowhere", "--methods", "tv"): "nowhere",
         ("--data", folder, "--methods", "tv,tv"): "two methods called tv",

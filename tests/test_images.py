@@ -7,6 +7,8 @@ import io
 import os
 import struct
 import sys
+import time
+import zlib
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -342,6 +344,38 @@ def test_iptc_moves_between_jpeg_and_tiff(tmp_path: Path) -> None:
     again = read(tmp_path / "c.jpg").fields["iptc-data"]
     assert again.startswith(b"Photoshop 3.0\x008BIM")
     assert iptc in again
+    for suffix, label in ((".png", "PNG"), (".webp", "WebP"), (".avif", "AVIF")):
+        notices = write(read(tmp_path / "a.jpg"), tmp_path / f"d{suffix}")
+        assert f"{label} holds no IPTC texts: they are left out" in notices
+        assert not read(tmp_path / f"d{suffix}").fields.keys() & {"iptc-data"}
+
+
+@pytest.mark.parametrize("kind", ["exif", "APP1", "iptc", "xmp"])
+def test_raw_profiles_of_png_are_kept(tmp_path: Path, kind: str) -> None:
+    """As ImageMagick writes them: libvips would drop them."""
+    body = b"tEXtRaw profile type " + kind.encode() + b"\0\n" + kind.encode() + b"\n 2\n4869\n"
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    still = store(tmp_path / "a.png", picture()).read_bytes()
+    (tmp_path / "a.png").write_bytes(still[:33] + chunk + still[33:])  # after the header
+    write(read(tmp_path / "a.png"), tmp_path / "b.png")
+    assert (tmp_path / "b.png").read_bytes().count(chunk) == 1
+    write(images.without_metadata(read(tmp_path / "a.png")), tmp_path / "c.png")
+    assert chunk not in (tmp_path / "c.png").read_bytes()
+
+
+@pytest.mark.parametrize("prefix", ["xmp", "a"])
+def test_thumbnails_in_xmp(prefix: str) -> None:
+    tag = f"{prefix}:Thumbnails"
+    text = f"<x><{tag} a='1'><b>old</b></{tag} >\n<c/><{tag}>more</{tag}><{prefix}:Other/></x>"
+    left = metadata.xmp_without_thumbnails(text.encode())
+    assert left == f"<x><c/><{prefix}:Other/></x>".encode()
+
+
+def test_thumbnails_in_xmp_that_never_end_take_no_time() -> None:
+    xmp = b"<a:Thumbnails>" * 100_000 + b"<b:Thumbnails></b:Thumbnails>"
+    start = time.process_time()
+    assert metadata.xmp_without_thumbnails(xmp) == b"<a:Thumbnails>" * 100_000
+    assert time.process_time() - start < 5  # in one expression it would be half an hour
 
 
 # --- JPEG's settings and depths ------------------------------------------------------------------

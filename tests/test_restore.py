@@ -401,6 +401,16 @@ def test_a_clean_photo_in_another_format_is_only_converted(tmp_path: Path) -> No
     np.testing.assert_array_equal(read(tmp_path / "b.tif").pixels, clean())
 
 
+def test_pages_of_a_clean_file_are_not_lost_in_silence(tmp_path: Path) -> None:
+    path = samples.tiff_pages(tmp_path / "a.tif", [clean(), clean()])
+    outcome = restore_file(path, tmp_path / "b.png", smoother(1), Settings(auto=True))
+    assert "only the first of 2 pages is kept" in outcome.notices
+    outcome = restore_file(path, tmp_path / "b.tif", smoother(1), Settings(auto=True))
+    assert (tmp_path / "b.tif").read_bytes() == path.read_bytes()
+    with pytest.raises(PhotoError, match="only its first page"):
+        restore_file(path, tmp_path / "c.tif", smoother(1), Settings(auto=True, metadata=False))
+
+
 def test_all_pages_must_be_clean(tmp_path: Path) -> None:
     path = samples.tiff_pages(tmp_path / "a.tif", [clean(), noisy()])
     found = noisy()

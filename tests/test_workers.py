@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -111,6 +112,20 @@ def test_many_at_once_share_the_cores(tmp_path: Path, notes: Path) -> None:
     assert len(results) == 6
     threads = {json.loads(line)["threads"] for line in notes.read_text().splitlines()}
     assert threads == {max(1, invdn.runtime.default_threads() // 3)}
+
+
+@pytest.mark.parametrize(("count", "jobs", "share"), [(6, 3, 4), (1, 3, 12), (2, 4, 6)])
+def test_threads_are_shared_by_as_many_as_there_are(
+    tmp_path: Path, notes: Path, count: int, jobs: int, share: int
+) -> None:
+    for number in range(count):
+        photo(tmp_path / "in" / f"{number}.png")
+    found = plan([tmp_path / "in"], tmp_path / "out")
+    setup = workers.Setup("photo", threads=12, jobs=jobs)
+    with process.Process("photo", 12, jobs) as first:
+        results = list(workers.run(found.jobs, setup, first=first))
+    assert {result.status for result in results} == {"done"}
+    assert {json.loads(line)["threads"] for line in notes.read_text().splitlines()} == {share}
 
 
 def test_closing_gives_up_the_photo_in_work(
@@ -245,6 +260,26 @@ def test_glibc_is_told_to_give_memory_back_unless_it_is_told_otherwise(
         seen = started.model()
     assert seen["MALLOC_MMAP_THRESHOLD_"] == (own or "1048576")
     assert seen["PATH"] == os.environ["PATH"]
+
+
+def test_a_line_of_the_manifest_is_whole_or_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is nearly full takes the beginning of what is written."""
+    room, write = [10, 0], os.write
+
+    def nearly_full(handle: int, data: bytes) -> int:
+        size = room.pop(0)
+        if not size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(handle, data[:size])
+
+    monkeypatch.setattr(manifest.os, "write", nearly_full)
+    with pytest.raises(OSError, match="No space"):
+        manifest.Manifest(tmp_path, {}).append(tmp_path / "a.png", {"status": "done"})
+    room[:] = [10, 1000, 1000]
+    manifest.Manifest(tmp_path, {}).append(tmp_path / "b.png", {"status": "done"})
+    assert json.loads((tmp_path / manifest.NAME).read_text().splitlines()[-1])["output"] == "b.png"
 
 
 # --- kill -9 -------------------------------------------------------------------------------------
