@@ -109,8 +109,8 @@ class Hooks:
 def restore_photo(
     photo: Photo, denoiser: Denoises, *, strength: float = 1.0, progress: Progress | None = None
 ) -> Photo:
-    """The photo without its noise, its colours shown to the network as its profile says."""
-    if _profile_of(photo) is None:
+    """The photo without its noise, its tones shown to the network as its profile says."""
+    if _tones_of(photo) is None:
         pixels = denoiser(photo.pixels, strength=strength, progress=progress)
         return replace(photo, pixels=pixels)
     restored = np.empty_like(photo.pixels)
@@ -129,9 +129,12 @@ def restore_photo(
     return replace(photo, pixels=restored)
 
 
-def _profile_of(photo: Photo) -> colour.Profile | None:
-    channels = 3 if photo.pixels.ndim == 3 and photo.pixels.shape[2] >= 3 else 1
-    return colour.profile_of(photo.fields.get("icc-profile-data"), channels)
+def _tones_of(photo: Photo) -> colour.Profile | None:
+    return colour.tones_of(photo.fields.get("icc-profile-data"), _colours(photo))
+
+
+def _colours(photo: Photo) -> int:
+    return 3 if photo.pixels.ndim == 3 and photo.pixels.shape[2] >= 3 else 1
 
 
 def restore_regions(
@@ -146,7 +149,7 @@ def restore_regions(
 
     Of the photo only the shape, the type and the profile are looked at.
     """
-    profile = _profile_of(photo)
+    profile = _tones_of(photo)
     if profile is not None:
         through = _ThroughProfile(profile, read, write)
         read, write = through.read, through.write
@@ -538,7 +541,7 @@ def _for_screens(pixels: Pixels, photo: Photo) -> Pixels:
     """Pixels upright, sRGB, 8 bits, RGB, on white."""
     if photo.has_alpha:
         pixels = fit.on_white(pixels)
-    profile = _profile_of(photo)
+    profile = colour.profile_of(photo.fields.get("icc-profile-data"), _colours(photo))
     if profile is not None:
         pixels = colour.shown(pixels, profile)
     pixels = fit.turned_upright(images.to_depth(pixels, "uint8"), photo.orientation)

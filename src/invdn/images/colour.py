@@ -1,24 +1,26 @@
 """Colour profiles: the network sees sRGB-like values, the file keeps its own profile.
 
-The network was trained on sRGB. Values of a wider or otherwise different space (Display P3,
-Adobe RGB, ProPhoto) are shown to it in *extended* sRGB, where colours outside sRGB have values
-below 0 or above 1 instead of being clipped (far outside in smaller steps, so that they stay near
-what the network knows). What the network changed, and nothing else, then goes back: with `s` what
-it was shown of a pixel `p`, and `r` what it made of that,
+The network was trained on sRGB. Of a wider or otherwise different space (Display P3, Adobe RGB,
+ProPhoto) each channel is shown to it with sRGB's tones, and with the primaries that it has: a
+matrix would mix the noise of the channels, and near black the curve would then make it many times
+as strong (see docs/decisions.md). What the network changed, and nothing else, then goes back: with
+`s` what it was shown of a pixel `p`, and `r` what it made of that,
 
     result = p + (from_shown(r) − from_shown(s)),
 
 so that what the network leaves alone stays bit for bit, however exact the conversions are.
 
 Profiles of three curves and a matrix (the three above; ICC.1:2022, 8.3.3) and grey ones with a
-curve are computed here; those with tables go through libvips and Little CMS.
+curve are computed here; those with tables go through libvips and Little CMS. For screens colours
+are converted as a whole, to *extended* sRGB, where those outside sRGB have values below 0 or
+above 1 instead of being clipped (far outside in smaller steps).
 """
 
 from __future__ import annotations
 
 import functools
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,7 +47,7 @@ _LEFT_ALONE, _STEP = 0.2, 0.25
 
 
 class Profile(Protocol):
-    """Between a profile's values and extended sRGB, both as `Values`."""
+    """Between a profile's values and extended sRGB, or its tones alone, both as `Values`."""
 
     def to_srgb(self, values: Values) -> Values: ...
 
@@ -59,7 +61,7 @@ class CurvesAndMatrix:
     curves: npt.NDArray[np.float32]
     """[1 or 3, 4096]: linear light at equal steps of the value from 0 to 1, never falling."""
     matrix: npt.NDArray[np.float32] | None
-    """3×3: linear RGB of the profile to linear sRGB; None for grey."""
+    """3×3: linear RGB of the profile to linear sRGB; None for grey, and for tones alone."""
 
     def to_srgb(self, values: Values) -> Values:
         steps = np.linspace(0, 1, _SAMPLES, dtype=np.float32)
@@ -117,6 +119,18 @@ class Tables:
         return result
 
 
+def tones_of(icc: bytes | None, channels: int) -> Profile | None:
+    """What a photo's profile does to each channel's tones; None where they are sRGB's.
+
+    Channels and profiles are those of `profile_of`; one with tables is taken as a whole.
+    """
+    profile = profile_of(icc, channels)
+    if not isinstance(profile, CurvesAndMatrix):
+        return profile
+    tones = replace(profile, matrix=None)
+    return None if _is_srgb(tones, channels) else tones
+
+
 def profile_of(icc: bytes | None, channels: int) -> Profile | None:
     """What a photo's profile does to its colours; None where they are sRGB or as good as.
 
@@ -158,7 +172,7 @@ def builtin_profile(name: str) -> bytes:
 
 
 def shown(pixels: Pixels, profile: Profile) -> Values:
-    """Pixels without alpha as the network is to see them, H×W×C, from −0.5 to 1.5."""
+    """Pixels without alpha as the network, or a screen, is to see them, H×W×C, −0.5 to 1.5."""
     extended = profile.to_srgb(_values(pixels))
     return _squeezed(extended).clip(-0.5, 1.5)
 
