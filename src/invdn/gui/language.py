@@ -154,6 +154,10 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         QT_TRANSLATE_NOOP("Reasons", "{0} holds no metadata: camera data and profile are left out"),
     ),
     (
+        r"(.+) holds no IPTC texts: .*",
+        QT_TRANSLATE_NOOP("Reasons", "{0} holds no IPTC texts: they are left out"),
+    ),
+    (
         r"the EXIF data does not fit .*",
         QT_TRANSLATE_NOOP("Reasons", "the camera data does not fit into a JPEG: it is left out"),
     ),
@@ -247,6 +251,10 @@ _REASONS: tuple[tuple[str, Any], ...] = (
     (
         r"its pages are more than .*",
         QT_TRANSLATE_NOOP("Reasons", "its pages are too large for a TIFF file"),
+    ),
+    (
+        r"is clean already, and only its first page .*",
+        QT_TRANSLATE_NOOP("Reasons", "it is clean already, and only one page could be converted"),
     ),
     (
         r"is clean already, and too large .*",

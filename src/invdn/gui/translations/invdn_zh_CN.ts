@@ -814,6 +814,10 @@
         <translation>{0} 不能保存元数据：拍摄信息和颜色配置文件未写入</translation>
     </message>
     <message>
+        <source>{0} holds no IPTC texts: they are left out</source>
+        <translation>{0} 不能保存 IPTC 文字：未写入</translation>
+    </message>
+    <message>
         <source>the camera data does not fit into a JPEG: it is left out</source>
         <translation>拍摄信息超出 JPEG 的容量，未写入</translation>
     </message>
@@ -940,6 +944,10 @@
     <message>
         <source>its pages are too large for a TIFF file</source>
         <translation>各页太大，无法存入一个 TIFF 文件</translation>
+    </message>
+    <message>
+        <source>it is clean already, and only one page could be converted</source>
+        <translation>图片本来就干净，而且只能转换其中一页</translation>
     </message>
     <message>
         <source>it is clean already, and too large to be converted</source>
