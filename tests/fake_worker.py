@@ -35,7 +35,7 @@ class Fake:
         self.more["ensemble"] = ensemble
         return self
 
-    def __call__(self, image: Any, *, strength: float = 1.0, progress: Any = None) -> Any:
+    def _restore(self, image: Any, strength: float, progress: Any) -> Any:
         if strength == 1.25:
             raise OptionError("it has no such thing")
         note(name=self.name, threads=self.threads, strength=strength, **self.more)
@@ -57,7 +57,7 @@ class Fake:
         self, height: int, width: int, read: Any, write: Any, *, strength: float, progress: Any
     ) -> None:
         whole = slice(0, height), slice(0, width)
-        write(*whole, self(read(*whole), strength=strength, progress=progress))
+        write(*whole, self._restore(read(*whole), strength, progress))
 
 
 def note(**what: Any) -> None:

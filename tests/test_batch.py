@@ -14,10 +14,12 @@ from invdn import images
 from invdn.batch import Job, Result, UsageError, find, place, plan, run
 from invdn.images import writing
 from invdn.runtime import ModelError
+from one_region import InOneRegion
 
 Progress = Callable[[float], None] | None
 
 
+@InOneRegion
 def identity(
     image: images.Pixels, *, strength: float = 1.0, progress: Progress = None
 ) -> images.Pixels:
@@ -254,6 +256,7 @@ def test_a_bad_photo_costs_that_photo_only(tmp_path: Path) -> None:
 def test_any_error_in_a_photo_is_its_reason(tmp_path: Path, error: Exception, reason: str) -> None:
     jobs = plan(named(tmp_path, "a.png", "b.png"), tmp_path / "out").jobs
 
+    @InOneRegion
     def fails_once(image: images.Pixels, **_: object) -> images.Pixels:
         if not (tmp_path / "failed").exists():
             (tmp_path / "failed").touch()
@@ -299,6 +302,7 @@ def test_an_input_that_is_gone_fails_even_if_its_output_is_there(tmp_path: Path)
 def test_an_output_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     jobs = plan(named(tmp_path, "a.png"), tmp_path / "b.png").jobs
 
+    @InOneRegion
     def slow(image: images.Pixels, **_: object) -> images.Pixels:
         (tmp_path / "b.png").write_bytes(b"precious")
         return image
@@ -312,6 +316,7 @@ def test_strength_and_quality_arrive(tmp_path: Path) -> None:
     jobs = plan(named(tmp_path, "a.png"), tmp_path / "out", format="jpg").jobs
     seen = []
 
+    @InOneRegion
     def noting(image: images.Pixels, *, strength: float = 1.0, **_: object) -> images.Pixels:
         seen.append(strength)
         return image
@@ -326,6 +331,7 @@ def test_strength_and_quality_arrive(tmp_path: Path) -> None:
 def test_a_name_without_a_format_fails_before_the_work(tmp_path: Path) -> None:
     a = photo(tmp_path / "a.png").rename(tmp_path / "scan")
 
+    @InOneRegion
     def never(image: images.Pixels, **_: object) -> images.Pixels:
         raise AssertionError
 

@@ -18,6 +18,7 @@ from invdn.denoiser import Denoiser, load_denoiser
 from invdn.images import Photo, PhotoError, colour, read, write
 from invdn.restore import CLEAN_BELOW_8BIT, Hooks, Settings, restore_file, restore_photo
 from invdn.runtime import ModelInfo
+from one_region import InOneRegion
 
 P3 = samples.libvips_profile("p3")
 PROFILES = {"p3": P3, "adobe": samples.ADOBE_RGB, "prophoto": samples.PROPHOTO}
@@ -32,10 +33,6 @@ class Each:
     def __init__(self, change: Callable[[Any], Any] = lambda pixels: pixels) -> None:
         self.change = change
         self.shown: list[Any] = []
-
-    def __call__(self, image: Any, *, strength: float = 1.0, progress: Any = None) -> Any:
-        self.shown.append(image)
-        return self.change(image).astype(image.dtype)
 
     def restore_regions(
         self, height: int, width: int, read: Any, write: Any, *, strength: float, progress: Any
@@ -389,7 +386,7 @@ def test_a_noisy_photo_is_denoised_with_auto(tmp_path: Path) -> None:
     outcome = restore_file(tmp_path / "a.png", tmp_path / "b.png", smoother(2), Settings(auto=True))
     assert not outcome.left_as_is
     assert outcome.noise == pytest.approx(2)
-    np.testing.assert_array_equal(read(tmp_path / "b.png").pixels, smoother(2)(clean()))
+    np.testing.assert_array_equal(read(tmp_path / "b.png").pixels, smoother(2).change(clean()))
 
 
 @pytest.mark.parametrize("kind", ["grey", "alpha", "uint16", "float32"])
@@ -419,9 +416,15 @@ def test_nine_parts_of_a_large_photo_tell_whether_it_is_noisy(
     pixels = np.full((900, 1600, 3), 100, np.uint8)
     pixels[:300, :533] = 101  # a ninth, a third along each axis
     write(Photo(pixels, "png"), tmp_path / "a.png")
-    denoiser = Each(lambda p: np.where(p == 101, 110, p))
+    shown = []
+
+    @InOneRegion
+    def denoiser(region: Any, **_: Any) -> Any:
+        shown.append(region)
+        return np.where(region == 101, np.uint8(110), region)
+
     outcome = restore_file(tmp_path / "a.png", tmp_path / "b.png", denoiser, Settings(auto=True))
-    assert [region.shape for region in denoiser.shown[:9]] == [(256, 256, 3)] * 9
+    assert [region.shape for region in shown[:9]] == [(256, 256, 3)] * 9
     assert outcome.noise == pytest.approx(3, rel=0.02)
 
 
@@ -445,7 +448,7 @@ def test_pages_of_a_clean_file_are_not_lost_in_silence(tmp_path: Path) -> None:
 def test_all_pages_must_be_clean(tmp_path: Path) -> None:
     path = samples.tiff_pages(tmp_path / "a.tif", [clean(), noisy()])
     found = noisy()
-    denoiser = Each(lambda p: clean() if np.array_equal(p, found) else p)
+    denoiser = InOneRegion(lambda p, **_: clean() if np.array_equal(p, found) else p)
     assert not restore_file(path, tmp_path / "b.tif", denoiser, Settings(auto=True)).left_as_is
     assert restore_file(path, tmp_path / "c.tif", Each(), Settings(auto=True)).left_as_is
 

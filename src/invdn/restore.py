@@ -42,10 +42,6 @@ Progress = Callable[[float], object]
 class Denoises(Protocol):
     """The part of `invdn.Denoiser` that is used here."""
 
-    def __call__(
-        self, image: Pixels, *, strength: float = 1.0, progress: Progress | None = None
-    ) -> Pixels: ...
-
     def restore_regions(
         self,
         height: int,
@@ -110,27 +106,16 @@ def restore_photo(
     photo: Photo, denoiser: Denoises, *, strength: float = 1.0, progress: Progress | None = None
 ) -> Photo:
     """The photo without its noise, its tones shown to the network as its profile says."""
-    if _tones_of(photo) is None:
-        pixels = denoiser(photo.pixels, strength=strength, progress=progress)
-        return replace(photo, pixels=pixels)
     restored = np.empty_like(photo.pixels)
+
+    def read(rows: slice, columns: slice) -> Pixels:
+        return photo.pixels[rows, columns]
 
     def write(rows: slice, columns: slice, pixels: Pixels) -> None:
         restored[rows, columns] = pixels
 
-    restore_regions(
-        photo,
-        lambda rows, columns: photo.pixels[rows, columns],
-        write,
-        denoiser,
-        strength,
-        progress,
-    )
+    restore_regions(photo, read, write, denoiser, strength, progress)
     return replace(photo, pixels=restored)
-
-
-def _tones_of(photo: Photo) -> colour.Profile | None:
-    return colour.tones_of(photo.fields.get("icc-profile-data"), _colours(photo))
 
 
 def _colours(photo: Photo) -> int:
@@ -149,7 +134,7 @@ def restore_regions(
 
     Of the photo only the shape, the type and the profile are looked at.
     """
-    profile = _tones_of(photo)
+    profile = colour.tones_of(photo.fields.get("icc-profile-data"), _colours(photo))
     if profile is not None:
         through = _ThroughProfile(profile, read, write)
         read, write = through.read, through.write
@@ -173,14 +158,7 @@ def restore_crop(
     seen_rows = denoiser.context(rows, photo.height)
     seen_columns = denoiser.context(columns, photo.width)
     seen = replace(photo, pixels=photo.pixels[seen_rows, seen_columns])
-    restored = np.empty_like(seen.pixels)
-
-    def write(rows: slice, columns: slice, pixels: Pixels) -> None:
-        restored[rows, columns] = pixels
-
-    restore_regions(
-        seen, lambda rows, columns: seen.pixels[rows, columns], write, denoiser, strength, progress
-    )
+    restored = restore_photo(seen, denoiser, strength=strength, progress=progress).pixels
     return restored[
         rows.start - seen_rows.start : rows.stop - seen_rows.start,
         columns.start - seen_columns.start : columns.stop - seen_columns.start,
