@@ -4,8 +4,10 @@
     python benchmarks/memory.py --gigapixel         # and 40,000 × 25,000 as TIFF
     python benchmarks/memory.py --size 40000x4000   # and a TIFF of that size
 
-Linux only: the peak of each process is its VmHWM (with the parts of files that it has mapped),
-added up over the command and its worker.
+Linux only. The command and its worker are two processes: "peak MB" is the largest sum of what they
+have for themselves and of their shares of what they have in common (Pss, libraries and mapped
+files included), looked at twenty times a second; "of their own" the sum of what each of them had at
+its largest (VmHWM), which counts libraries twice.
 """
 
 from __future__ import annotations
@@ -38,13 +40,13 @@ def main() -> None:
     if options.size:
         width, height = map(int, options.size.split("x"))
         sizes["other.tif"] = (width, height)
-    print("| picture | MP | peak MB | seconds | s/MP |\n| --- | --- | --- | --- | --- |")
+    print("| picture | MP | peak MB | of their own | seconds | s/MP |\n" + "| --- " * 6 + "|")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for name, (width, height) in sizes.items():
             path = Path(folder) / name
             make(path, width, height)
             start = time.monotonic()
-            peak = peak_mb(
+            peak, own = peak_mb(
                 [
                     *(
                         sys.executable,
@@ -61,8 +63,8 @@ def main() -> None:
             )
             seconds, megapixels = time.monotonic() - start, width * height / 1e6
             print(
-                f"| {name} {width} × {height} | {megapixels:.0f} | {peak:.0f} | {seconds:.0f} "
-                f"| {seconds / megapixels:.2f} |",
+                f"| {name} {width} × {height} | {megapixels:.0f} | {peak:.0f} | {own:.0f} "
+                f"| {seconds:.0f} | {seconds / megapixels:.2f} |",
                 flush=True,
             )
             for written in (path, Path(folder) / "out" / name):
@@ -83,17 +85,19 @@ def make(path: Path, width: int, height: int) -> None:
         image.jpegsave(str(path), Q=92)
 
 
-def peak_mb(command: list[str]) -> float:
-    """The sum of the peaks of a command and of the processes that it starts, MB."""
+def peak_mb(command: list[str]) -> tuple[float, float]:
+    """The peak of what a command and its processes use, and the sum of their own peaks, MB."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    peaks: dict[int, int] = {}
+    together, peaks = 0, dict[int, int]()
     while process.poll() is None:
-        for pid in [process.pid, *children(process.pid)]:
-            peaks[pid] = max(peaks.get(pid, 0), high_water_kb(pid))
+        pids = [process.pid, *children(process.pid)]
+        together = max(together, sum(kibibytes(pid, "smaps_rollup", "Pss") for pid in pids))
+        for pid in pids:
+            peaks[pid] = max(peaks.get(pid, 0), kibibytes(pid, "status", "VmHWM"))
         time.sleep(0.05)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}")
-    return sum(peaks.values()) / 1000
+    return together * 1024 / 1e6, sum(peaks.values()) * 1024 / 1e6
 
 
 def children(pid: int) -> list[int]:
@@ -106,13 +110,14 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def high_water_kb(pid: int) -> int:
+def kibibytes(pid: int, file: str, name: str) -> int:
+    """A line of a file of a process; 0 where the process has just ended."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
     except OSError:
         return 0
-    lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    return int(lines.get("VmHWM", "0 kB").split()[0])
+    values = dict(line.split(":", 1) for line in lines if ":" in line)
+    return int(values.get(name, "0 kB").split()[0])
 
 
 if __name__ == "__main__":
