@@ -272,8 +272,7 @@ class Crops:
             for photos, number in zip(self.pairs, numbers, strict=True):
                 parts.append(photos.draw(int(number), crop_px, rng))
         (clean,) = self.photos.draw(self.config.gaussian_crops, crop_px, rng)
-        white = (self.config.gaussian_max_sigma_8bit, self.config.gaussian_soft_chroma)
-        parts.append(list(gaussian_pair(clean, self.generator, *white)))
+        parts.append(list(gaussian_pair(clean, self.generator, *self.config.gaussian)))
         parts.append(self.pool.draw(self.config.camera_crops, crop_px, rng))
         noisy, target = (torch.cat(part) for part in zip(*parts, strict=True))
         layout = torch.channels_last  # white noise is drawn in the other one

@@ -110,7 +110,7 @@ class DataConfig:
     real_crops: int = 3
     """Crops of real pairs in a batch."""
     gaussian_crops: int = 2
-    """Crops with white Gaussian noise in a batch."""
+    """Crops with Gaussian noise in a batch."""
     camera_crops: int = 3
     """Crops with simulated camera noise in a batch."""
     gaussian_max_sigma_8bit: float = 70.0
@@ -118,6 +118,9 @@ class DataConfig:
     gaussian_soft_chroma: float = 0.75
     """How often the photo under white noise has its chroma made as soft as a camera's first:
     downscaled photos have several times too much of it in the finest octave."""
+    gaussian_coloured: float = 0.0
+    """How often that noise is not white: channels share it, its grain is coarser, and its strength
+    depends on brightness, see `invdn.data.camera.coloured_noise`."""
     camera: CameraNoiseConfig = field(default_factory=CameraNoiseConfig)
     """The simulated cameras."""
     cache: str = ""
@@ -132,6 +135,11 @@ class DataConfig:
         changes = {k: v for k, v in dataclasses.asdict(stage).items() if v is not None}
         del changes["from_step"]
         return dataclasses.replace(self, **changes)
+
+    @property
+    def gaussian(self) -> tuple[float, float, float]:
+        """For `invdn.data.camera.gaussian_pair`: the strongest σ, and how often what."""
+        return self.gaussian_max_sigma_8bit, self.gaussian_soft_chroma, self.gaussian_coloured
 
     @property
     def all_stages(self) -> tuple[DataConfig, ...]:
@@ -288,8 +296,9 @@ def _problems(config: TrainConfig) -> Iterator[str]:
     for key in ("real_crops", "gaussian_crops", "camera_crops"):
         if any(getattr(stage, key) < 0 for stage in stages):
             yield f"data.{key} must not be negative"
-    if not 0.0 <= config.data.gaussian_soft_chroma <= 1.0:
-        yield "data.gaussian_soft_chroma must be from 0 to 1"
+    for key in ("gaussian_soft_chroma", "gaussian_coloured"):
+        if not 0.0 <= getattr(config.data, key) <= 1.0:
+            yield f"data.{key} must be from 0 to 1"
     if config.network.is_paper and config.network.levels:
         yield "network.levels and the preset paper, whose sizes are fixed, exclude each other"
     starts = [stage.from_step for stage in config.data.stages]

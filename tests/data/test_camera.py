@@ -12,6 +12,7 @@ from invdn.data.camera import (
     add_raw_noise,
     bayer_masks,
     camera_pair,
+    coloured_noise,
     demosaic_hamilton_adams,
     demosaic_malvar,
     gaussian_pair,
@@ -183,3 +184,41 @@ def test_gaussian_noise_has_the_drawn_strength_and_sometimes_no_colour() -> None
     assert np.quantile(sigma, [0.1, 0.5, 0.9]) == pytest.approx([2.0, 10.0, 18.0], abs=1.5)
     grey = (residual[:, 0] == residual[:, 1]).flatten(1).all(1)
     assert 40 < int(grey.sum()) < 130
+
+
+def correlation(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Of each sample's ``[N, H, W]`` values of mean 0."""
+    product, squares = (x * y).mean((1, 2)), (x**2).mean((1, 2)) * (y**2).mean((1, 2))
+    return product / squares.sqrt()
+
+
+def test_coloured_noise_has_grain_and_common_channels_of_every_degree() -> None:
+    noise = coloured_noise(torch.full((300, 3, 48, 48), 0.5), generator())
+    assert noise.mean().abs() < 0.02
+    strengths = noise.std((1, 2, 3)).quantile(torch.tensor([0.05, 0.5, 0.95]))
+    assert strengths.numpy() == pytest.approx([0.7, 1.0, 1.4], abs=0.15)
+    neighbours = [correlation(noise[:, 1, :, 1:], noise[:, 1, :, :-1])]
+    neighbours += [correlation(noise[:, 1, 1:], noise[:, 1, :-1])]
+    assert all(x.min() < 0.05 and x.max() > 0.8 for x in neighbours)
+    assert (neighbours[0] - neighbours[1]).abs().max() > 0.1
+    channels = correlation(noise[:, 0], noise[:, 1])
+    assert channels.min() < 0.2
+    assert channels.max() > 0.95
+
+
+def test_coloured_noise_may_be_stronger_where_it_is_dark_or_bright() -> None:
+    ramp = torch.linspace(0, 1, 64).expand(200, 3, 64, 64)
+    noise = coloured_noise(ramp, generator())
+    ratio = noise[..., :16].std((1, 2, 3)) / noise[..., -16:].std((1, 2, 3))
+    assert ratio.min() < 0.4
+    assert ratio.max() > 2.5
+
+
+def test_some_gaussian_noise_is_coloured() -> None:
+    clean = torch.full((200, 3, 24, 24), 0.5)
+    noisy, target = gaussian_pair(clean, generator(), 70.0, coloured_probability=0.5)
+    assert torch.equal(target, clean)
+    noise = noisy - clean
+    grain = correlation(noise[:, 1, :, 1:], noise[:, 1, :, :-1])
+    assert 50 < int((grain > 0.2).sum()) < 100
+    assert int((noise.std((1, 2, 3)) > 45 / 255).sum()) > 10  # white, as strong as ever

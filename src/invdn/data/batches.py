@@ -107,8 +107,7 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
             parts.append(stage.real(config.real_crops, rng))
         if config.gaussian_crops:
             clean = stage.clean(config.gaussian_crops, config.crop_px, rng)
-            white = (config.gaussian_max_sigma_8bit, config.gaussian_soft_chroma)
-            parts.append(gaussian_pair(clean, generator, *white))
+            parts.append(gaussian_pair(clean, generator, *config.gaussian))
         if config.camera_crops:
             clean = stage.clean(config.camera_crops, config.crop_px + MARGIN_PX, rng)
             parts.append(camera_pair(clean, config.crop_px, generator, config.camera))

@@ -240,23 +240,34 @@ def demosaic_hamilton_adams(raw: Tensor, masks: Tensor) -> Tensor:
     return torch.cat((chroma[:, 0:1], green, chroma[:, 1:2]), dim=1)
 
 
-def _gaussian_blur(x: Tensor, sigmas_px: Tensor, most_px: float | None = None) -> Tensor:
+def _gaussian_blur(
+    x: Tensor,
+    sigmas_px: Tensor,
+    most_px: float | None = None,
+    vertical_sigmas_px: Tensor | None = None,
+) -> Tensor:
     """Blur ``[N, C, H, W]``, each sample with its own σ in pixels, ``[N, 1, 1, 1]``, ≥ 0.
 
     ``most_px``: what no σ exceeds; where it is not given, a device's values are waited for.
+    ``vertical_sigmas_px``: where it is not the same along columns.
     """
     n, channels, height, width = x.shape
     if most_px is None:
         most_px = float(sigmas_px.max())
     radius = max(1, math.ceil(2.0 * most_px))
     offsets = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
-    taps = torch.exp(-0.5 * (offsets / sigmas_px.view(n, 1).clamp_min(1e-3)) ** 2)
-    taps = (taps / taps.sum(1, keepdim=True)).repeat_interleave(channels, 0)
     size = 2 * radius + 1
+
+    def taps(sigmas_px: Tensor) -> Tensor:
+        each = torch.exp(-0.5 * (offsets / sigmas_px.view(n, 1).clamp_min(1e-3)) ** 2)
+        return (each / each.sum(1, keepdim=True)).repeat_interleave(channels, 0)
+
+    across = taps(sigmas_px)
+    down = across if vertical_sigmas_px is None else taps(vertical_sigmas_px)
     flat = x.reshape(1, n * channels, height, width)
     flat = F.pad(flat, (radius, radius, radius, radius), mode="reflect")
-    flat = F.conv2d(flat, taps.view(-1, 1, 1, size), groups=n * channels)
-    flat = F.conv2d(flat, taps.view(-1, 1, size, 1), groups=n * channels)
+    flat = F.conv2d(flat, across.view(-1, 1, 1, size), groups=n * channels)
+    flat = F.conv2d(flat, down.view(-1, 1, size, 1), groups=n * channels)
     return flat.reshape(n, channels, height, width)
 
 
@@ -461,15 +472,18 @@ def gaussian_pair(
     generator: torch.Generator,
     max_sigma_8bit: float = 70.0,
     soft_chroma_probability: float = 0.0,
+    coloured_probability: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """White Gaussian noise of a random strength, quantised and clipped to 8 bits.
+    """Gaussian noise of a random strength, white or coloured, quantised and clipped to 8 bits.
 
     Args:
-        clean: ``[N, 3, H, W]`` sRGB in [0, 1], on the generator's device, 6 pixels or more a side.
+        clean: ``[N, 3, H, W]`` sRGB in [0, 1], on the generator's device, 8 pixels or more a side.
         generator: Source of all randomness.
         max_sigma_8bit: σ is uniform between 0 and this, in grey levels of 255. One time in
             five all channels get the same noise.
         soft_chroma_probability: How often the photo's chroma is first made as soft as a camera's.
+        coloured_probability: How often the noise is not white, see :func:`coloured_noise`; its σ
+            is then 0.05 to 0.6 times what it would be.
 
     Returns:
         (noisy, target), each shaped like ``clean``. The target is ``clean`` but for the chroma.
@@ -484,4 +498,58 @@ def gaussian_pair(
     sigma = _uniform(n, 0.0, max_sigma_8bit / 255.0, generator)
     noise = torch.randn(clean.shape, generator=generator, device=clean.device)
     noise = torch.where(_uniform(n, 0.0, 1.0, generator) < 0.2, noise[:, :1], noise)
+    if coloured_probability:
+        used = _uniform(n, 0.0, 1.0, generator) < coloured_probability
+        coloured = _uniform(n, 0.05, 0.6, generator) * coloured_noise(clean, generator)
+        noise = torch.where(used, coloured, noise)
     return _quantise(clean + sigma * noise), clean
+
+
+#: The largest σ of the blur that gives coloured noise its grain, px: along rows, and of chroma.
+_GRAIN_PX, _CHROMA_GRAIN_PX = 1.3, 2.8
+
+
+def coloured_noise(clean: Tensor, generator: torch.Generator) -> Tensor:
+    """Gaussian noise as processing leaves it, of any make: for what no simulated camera does.
+
+    Drawn for each sample: how much of the noise the channels have in common, each one's strength,
+    the grain of luma (which may be coarser along columns than along rows, or sharpened) and that
+    of chroma, which is as fine or coarser, and how the strength depends on brightness.
+
+    Args:
+        clean: ``[N, 3, H, W]`` sRGB in [0, 1], on the generator's device, 8 pixels or more a side.
+        generator: Source of all randomness.
+
+    Returns:
+        Noise shaped like ``clean``, of mean 0 and a deviation of about 1 at middle brightness.
+    """
+    n, _, height, width = clean.shape
+
+    def some(probability: float) -> Tensor:
+        return (_uniform(n, 0.0, 1.0, generator) < probability).to(clean.dtype)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device=clean.device)
+
+    common = _uniform(n, 0.0, 1.0, generator)
+    noise = (1.0 - common).sqrt() * normal(n, 3, height, width)
+    noise = noise + common.sqrt() * normal(n, 1, height, width)
+    luma, chroma = _luma_and_chroma(noise * torch.exp(0.25 * normal(n, 3, 1, 1)))
+
+    stretch = torch.exp(_uniform(n, -0.3, 0.3, generator))
+    grain = some(0.75) * _uniform(n, 0.3, _GRAIN_PX, generator)
+    soft = _gaussian_blur(luma, grain, 1.35 * _GRAIN_PX, grain * stretch)
+    sharpening = some(0.5) * _uniform(n, 0.0, 1.0, generator)
+    soft = soft + sharpening * (soft - _gaussian_blur(soft, torch.ones_like(grain), 1.0))
+    coarser = grain + some(0.7) * _uniform(n, 0.0, _CHROMA_GRAIN_PX - _GRAIN_PX, generator)
+    blotches = _gaussian_blur(chroma, coarser, 1.35 * _CHROMA_GRAIN_PX, coarser * stretch)
+    gain = _uniform(n, 0.3, 1.2, generator)
+    noise = _rgb(_as_strong(soft, luma), gain * _as_strong(blotches, chroma))
+
+    slope = _uniform(n, -0.7, 0.7, generator)
+    return noise * (1.0 + slope * (2.0 * _luma_and_chroma(clean)[0] - 1.0))
+
+
+def _as_strong(x: Tensor, original: Tensor) -> Tensor:
+    """``x`` with each sample's deviation made that of ``original``."""
+    return x * (original.std((1, 2, 3), keepdim=True) / x.std((1, 2, 3), keepdim=True))
