@@ -357,16 +357,17 @@ def noise(
         typer.Option("--output", "-o", metavar="OUT", help="A folder; or a file, for one photo."),
     ] = None,
     level: Annotated[
-        float | None, typer.Option(min=0.0, help="Standard deviation of the noise, of 255.")
+        float | None,
+        typer.Option(
+            help="Standard deviation of the noise, of 255, before it is clipped to black and white."
+        ),
     ] = None,
     like: Annotated[
         Path | None, typer.Option(metavar="NOISY", help="Noise like this photo's.")
     ] = None,
     perturb: Annotated[
         float | None,
-        typer.Option(
-            metavar="EPSILON", min=0.0, help="Change the noise of noisy photos by this share."
-        ),
+        typer.Option(metavar="EPSILON", help="Add this share of the noise that noisy photos have."),
     ] = None,
     camera: Annotated[
         bool, typer.Option("--camera", help="A level and a kind for each, as real cameras have.")

@@ -26,7 +26,14 @@ from invdn.data.camera import MARGIN_PX, camera_pair
 from invdn.data.pairs import Pair
 from invdn.metrics import akld
 from invdn.net.noise_head import NoiseModel
-from invdn.noise import Character, add_noise, calibrated, character_of, perturb
+from invdn.noise import (
+    Character,
+    add_noise,
+    calibrated,
+    character_of,
+    perturb,
+    perturbation_factor,
+)
 from invdn.report import new_figure, page, svg, table
 
 DRAWS = 50
@@ -183,6 +190,7 @@ def _kinds(real: Image, clean: Image, model: NoiseModel, epsilon: float) -> dict
     character = character_of(real, model)
     level_only = calibrated(clean, model, Character(character.level_8bit))
     like = calibrated(clean, model, character)
+    factor = perturbation_factor(real, model, epsilon)
     sigma = float(np.sqrt(np.mean((real - clean) ** 2)))
 
     def white(seed: int) -> Image:
@@ -190,7 +198,7 @@ def _kinds(real: Image, clean: Image, model: NoiseModel, epsilon: float) -> dict
         return clean + np.float32(sigma) * noise
 
     return {
-        "own latent": lambda seed: perturb(real, model, epsilon, seed),
+        "own latent": lambda seed: perturb(real, model, epsilon, seed, factor=factor),
         "from clean, level estimated": lambda seed: add_noise(clean, model, level_only, seed),
         "from clean, like the noisy one": lambda seed: add_noise(clean, model, like, seed),
         "white Gaussian, same variance": white,
