@@ -176,8 +176,8 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
     whole = (cut / "noisy" / "a.png").read_bytes()
     (cut / "noisy" / "a.png").write_bytes(whole[: len(whole) // 2])
     cases = {
-        ("--data", text, "--methods", "tv"): f"{text / 'clean' / 'a.png'} is damaged or no image",
-        ("--data", cut, "--methods", "tv"): f"{cut / 'noisy' / 'a.png'} is damaged or no image",
+        ("--data", text, "--methods", "tv"): f"{text / 'clean' / 'a.png'} cannot be read",
+        ("--data", cut, "--methods", "tv"): f"{cut / 'noisy' / 'a.png'} cannot be read",
         ("--data", tmp_path / "tiny", "--sigma", 5, "--methods", "tv"): "a is too small: 7 pixels",
         (
             "--data",
