@@ -24,6 +24,7 @@ import torch
 
 from invdn.data.camera import MARGIN_PX, camera_pair
 from invdn.data.pairs import Pair
+from invdn.evaluate import finite
 from invdn.metrics import akld
 from invdn.net.noise_head import NoiseModel
 from invdn.noise import (
@@ -95,9 +96,10 @@ class NoiseStatistics:
 
     @property
     def channel_correlation(self) -> tuple[float, float, float]:
-        """R–G, R–B, G–B."""
+        """R–G, R–B, G–B; NaN where a channel has no noise."""
         deviation = np.sqrt(np.diagonal(self.channel_sums))
-        correlation = self.channel_sums / np.outer(deviation, deviation)
+        with np.errstate(invalid="ignore"):
+            correlation = self.channel_sums / np.outer(deviation, deviation)
         return float(correlation[0, 1]), float(correlation[0, 2]), float(correlation[1, 2])
 
 
@@ -131,9 +133,9 @@ class NoiseEvaluation:
         return [kind for kind in self.kinds if kind != "real"]
 
     def as_json(self) -> str:
-        """The rows, the number of draws and ε."""
+        """The rows, the number of draws and ε; what cannot be computed is null."""
         content = {"title": self.title, "draws": self.draws, "epsilon": self.epsilon}
-        return json.dumps({**content, "rows": self.rows()}, indent=1) + "\n"
+        return json.dumps(finite({**content, "rows": self.rows()}), indent=1) + "\n"
 
 
 def evaluate_noise(
@@ -143,6 +145,7 @@ def evaluate_noise(
     title: str = "",
     draws: int = DRAWS,
     epsilon: float = EPSILON,
+    threads: int | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> NoiseEvaluation:
     """Compare made noise with the real noise of pairs.
@@ -153,11 +156,14 @@ def evaluate_noise(
         title: Of the report.
         draws: Of each kind and image, for the AKLD.
         epsilon: Of the perturbation of the own latent.
+        threads: Of PyTorch; None leaves them as they are.
         progress: Is told which pair has been done.
 
     Raises:
         ValueError: there are no pairs, or one has no noise.
     """
+    if threads is not None:
+        torch.set_num_threads(threads)
     evaluation = NoiseEvaluation(title, draws, epsilon, {"real": NoiseStatistics()})
     for pair in pairs:
         real, clean = (x.astype(np.float32) / np.float32(255) for x in (pair.noisy, pair.clean))
