@@ -78,6 +78,12 @@ def to_tensor(pixels: Sequence[Pixels]) -> Tensor:
     return batch.float().div_(255.0)
 
 
+def to_pixels(batch: Tensor) -> list[Pixels]:
+    """The inverse of :func:`to_tensor`, rounded to 8 bits."""
+    rounded: list[Pixels] = list(batch.permute(0, 2, 3, 1).mul(255.0).round().byte().numpy())
+    return rounded
+
+
 def random_window(
     shape: tuple[int, ...], size_px: int, rng: np.random.Generator
 ) -> tuple[slice, slice]:
