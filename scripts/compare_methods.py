@@ -6,9 +6,9 @@
 
 Each method is blind. ``scores`` measures on centre 256×256 crops, and only the methods (and, with
 ``--sets``, the sets) that are named: the others keep what ``docs/methods.json`` says of them, so
-that new weights need only ``--methods photo,fast``. ``times`` measures all in one run on a few of
-the crops, one thread each, and wants an idle machine; the classical methods' libraries are held to
-one thread from outside.
+that new weights need only ``--methods photo,fast``. ``times`` measures those that are named in one
+run on a few of the crops, one thread each, and notes the date; it wants an idle machine. The
+classical methods' libraries are held to one thread from outside.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def scores(validation: Path, names: list[str], titles: list[str], measured: dict
                 ssim=round(row["ssim"], 4),
                 worst_gain=round(row["worst_gain"], 2),
                 n=row["n"],
-                measured=f"{datetime.date.today().isoformat()}, {commit()}",
+                measured=today(),
             )
             print(title, name, entry, flush=True)
             MEASURED.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -82,16 +82,17 @@ def times(validation: Path, names: list[str], measured: dict[str, Any]) -> None:
     with ExitStack() as resources:
         methods = resolve_methods(names, resources, threads=1)
         for row in evaluate(pairs, methods, examples=0).rows():
-            measured.setdefault(row["method"], {})["s_per_mp"] = round(row["s_per_mp"], 2)
-            print(row["method"], measured[row["method"]]["s_per_mp"], flush=True)
+            entry = measured.setdefault(row["method"], {})
+            entry["s_per_mp"] = round(row["s_per_mp"], 2)
+            entry["timed"] = today()  # beside rows that this run does not measure
+            print(row["method"], entry["s_per_mp"], flush=True)
 
 
-def commit() -> str:
-    """The short hash of the code that is measured."""
+def today() -> str:
+    """The date, and the short hash of the code that is measured."""
     command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(
-        command, cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.strip()
+    commit = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return f"{datetime.date.today().isoformat()}, {commit.strip()}"
 
 
 def write_table(measured: dict[str, Any]) -> None:
@@ -105,6 +106,7 @@ def write_table(measured: dict[str, Any]) -> None:
         ]
         when = sorted({known[title]["measured"] for title in SETS if title in known})
         speed = f"{known['s_per_mp']:.2f}" if "s_per_mp" in known else "–"
+        when += [f"s/MP {known['timed']}"] if "timed" in known else []
         lines.append([name, *cells, speed, "; ".join(when)])
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     replace_marked("methods", table)

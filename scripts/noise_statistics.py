@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from invdn.data.camera import MARGIN_PX, CameraNoiseConfig, camera_pair
+from invdn.data.camera import MARGIN_PX, CameraNoiseConfig, simulated_pair
 from invdn.data.pairs import load_pair_files
-from invdn.data.patches import find_images, random_window, read_rgb8, to_tensor
+from invdn.data.patches import find_images, read_rgb8
 
 PATCH_PX = 128
 PATCHES_A_PHOTO = 32
@@ -136,7 +136,8 @@ def real_patches(folder: Path) -> list[PatchNoise]:
             for left in range(0, width - PATCH_PX + 1, PATCH_PX)
         ]
         step = max(1, -(-len(places) // PATCHES_A_PHOTO))
-        # An odd stride moves from column to column as it goes down the rows.
+        # Evenly along the rows, one after the other; odd, so that an even number of columns does
+        # not bring the same ones each time.
         for top, left in places[:: step | 1]:
             window = (slice(top, top + PATCH_PX), slice(left, left + PATCH_PX))
             result.append(patch_noise(pair.noisy[window], pair.clean[window]))
@@ -156,10 +157,7 @@ def simulated_patches(
         photo = read_rgb8(paths[int(index)])
         if min(photo.shape[:2]) < size:
             continue
-        patch = photo[random_window(photo.shape, size, rng)]
-        noisy, target = camera_pair(to_tensor([patch]), PATCH_PX, generator, config)
-        both = (x[0].permute(1, 2, 0).mul(255).round().byte().numpy() for x in (noisy, target))
-        yield patch_noise(*both)
+        yield patch_noise(*simulated_pair(photo, PATCH_PX, rng, generator, config))
         made += 1
         if made == count:
             return

@@ -61,6 +61,15 @@ def test_removes_white_noise_blindly(name: str) -> None:
     assert psnr(restored, clean) > psnr(image, clean) + 3.0
 
 
+@pytest.mark.parametrize("name", ["tv", "sparse", "nlm", "wavelet"])
+@pytest.mark.parametrize("side", [16, 40])
+def test_what_has_no_noise_stays(name: str, side: int) -> None:
+    black = np.zeros((side, side, 3), np.uint8)
+    assert np.array_equal(baselines.restore(black, name), black)
+    smallest = noisy(20.0)[0][:side, :side]
+    assert baselines.restore(smallest, name).shape == smallest.shape
+
+
 def test_floats_stay_floats() -> None:
     image, _ = noisy(20.0)
     as_float = baselines.restore((image / 255).astype(np.float32), "tv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import errno
 import json
@@ -36,6 +37,7 @@ from invdn.evaluate import (
     sidd_test,
 )
 from invdn.evaluate import sidd_validation as sidd_val
+from invdn.report import html_report
 
 RNG = np.random.default_rng(5)
 
@@ -176,8 +178,8 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
     whole = (cut / "noisy" / "a.png").read_bytes()
     (cut / "noisy" / "a.png").write_bytes(whole[: len(whole) // 2])
     cases = {
-        ("--data", text, "--methods", "tv"): f"{text / 'clean' / 'a.png'} is damaged or no image",
-        ("--data", cut, "--methods", "tv"): f"{cut / 'noisy' / 'a.png'} is damaged or no image",
+        ("--data", text, "--methods", "tv"): f"{text / 'clean' / 'a.png'} cannot be read",
+        ("--data", cut, "--methods", "tv"): f"{cut / 'noisy' / 'a.png'} cannot be read",
         ("--data", tmp_path / "tiny", "--sigma", 5, "--methods", "tv"): "a is too small: 7 pixels",
         (
             "--data",
@@ -186,7 +188,7 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
             5,
             "--methods",
             "sparse",
-        ): "a: sparse: an image of 7×7",
+        ): "a is too small for sparse: 16 pixels",
         ("--data", folder, "--methods", "nonsense"): "nonsense",
         ("--data", tmp_path / "nowhere", "--methods", "tv"): "nowhere",
         ("--data", folder, "--methods", "tv,tv"): "two methods called tv",
@@ -196,12 +198,66 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         ("--data", folder, "--protocol", "sidd-val", "--sigma", 3): "leave --sigma",
         ("--data", folder, "--methods", "tv", "--json", "x", "--csv", "x"): "x is named twice",
         ("--data", folder, "--json", tmp_path, "--overwrite"): f"{tmp_path} is a folder",
+        ("--data", folder, "--methods", "tv", "--save", folder): "would become a part of",
+        ("--data", folder, "--methods", "tv", "--save", folder / "clean" / "x"): "become a part",
+        ("--data", folder, "--methods", "tv", "--save", text / "clean" / "a.png"): "file exists",
+        ("--data", folder, "--methods", "tv", "--draws", 3): "go with --noise",
+        ("--data", folder, "--noise", "--sigma", 10): "leave --sigma out",
     }
     for arguments, said in cases.items():
         result = invoke(*arguments)
         assert result.exit_code == 2
         assert said in result.stderr
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_saved_results_are_replaced_only_when_told(folder: Path, tmp_path: Path) -> None:
+    arguments = ("--data", folder, "--methods", "tv", "--save", tmp_path / "saved")
+    assert invoke(*arguments).exit_code == 0
+    (tmp_path / "saved" / "noisy" / "0.png").unlink()
+    again = invoke(*arguments)
+    assert again.exit_code == 2
+    assert f"{tmp_path / 'saved' / 'noisy' / '1.png'}: the output exists" in again.stderr
+    assert not (tmp_path / "saved" / "noisy" / "0.png").exists()  # found before the work
+    assert invoke(*arguments, "--overwrite").exit_code == 0
+
+
+def test_the_smallest_picture_is_found_before_the_work() -> None:
+    worked: list[int] = []
+    counting = Method("counting", lambda x, _: worked.append(1) or x, (1.0,), smallest_px=16)
+    with pytest.raises(UsageError, match="b is too small for counting: 16 pixels"):
+        evaluate([pair("a"), pair("b", side=12)], [counting])
+    assert worked == []
+    with pytest.raises(UsageError, match="no images"):
+        evaluate([], [FAKE])
+
+
+def test_methods_are_not_called_like_the_inputs(small_model_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "noisy.onnx"
+    path.write_bytes(small_model_path.read_bytes())
+    with ExitStack() as resources, pytest.raises(UsageError, match="cannot be called noisy"):
+        resolve_methods([str(path)], resources, threads=1)
+
+
+def test_equal_pictures_are_named_where_means_are_infinite() -> None:
+    same = Pair("same", pair().clean, pair().clean)
+    evaluation = evaluate([pair("a"), same], [FAKE])
+    (notice,) = evaluation.notices
+    assert notice.startswith("same equals its clean picture")
+    assert json.loads(evaluation.as_json())["noisy"]["psnr"] is None
+    assert "infinite" in html_report(evaluation)
+    assert evaluate([pair("a")], [FAKE]).notices == []
+
+
+def test_names_command_neither_terminal_nor_table(folder: Path) -> None:
+    for kind in ("noisy", "clean"):
+        (folder / kind / "0.png").rename(folder / kind / ":cat:\x1b[31m[b].png")
+        for number in (1, 2):
+            (folder / kind / f"{number}.png").unlink()
+    result = invoke("--data", folder, "--methods", "tv")
+    assert result.exit_code == 0, result.stderr
+    assert ":cat:\\x1b[31m[b]" in result.stdout
+    assert "\x1b" not in result.stdout
 
 
 def test_what_is_not_installed_is_said_before_the_work(
@@ -231,11 +287,18 @@ def test_a_file_that_cannot_be_written_costs_that_file_only(
         return atomically(path, **options)
 
     monkeypatch.setattr(images, "atomically", full)
-    files = ("--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
+
+    def no_page(evaluation: object) -> str:
+        raise ValueError("no page")
+
+    monkeypatch.setattr("invdn.report.html_report", no_page)
+    files = ("--json", tmp_path / "a.json", "--report", tmp_path / "a.html")
+    files += ("--csv", tmp_path / "a.csv")
     result = invoke("--data", folder, "--methods", " tv, ", *files)
     assert result.exit_code == 1
     assert f"{tmp_path / 'a.json'} cannot be written: no space left" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    assert f"{tmp_path / 'a.html'} cannot be written: ValueError('no page')" in result.stderr
+    assert len(result.stderr.splitlines()) == 2
     assert (tmp_path / "a.csv").is_file()
     assert "tv" in result.stdout
 
@@ -278,8 +341,27 @@ def test_sidd_submission(sidd_folder: Path, tmp_path: Path) -> None:
     assert denoised.shape == noisy.shape
     assert np.array_equal(denoised[1, 2], half_way(noisy[1, 2], 1.0))
     assert content["TimeMPSrgb"].item() == pytest.approx(speed)
-    with pytest.raises(UsageError, match="exists already"):
-        sidd_test(sidd_folder, FAKE, tmp_path / "out")
+    rows = list(csv.DictReader((tmp_path / "out" / "SubmitSrgb.csv").open()))
+    assert [row["ID"] for row in rows] == ["0", "1", "2", "3", "4", "5"]
+    decoded = [np.frombuffer(base64.b64decode(row["BLOCK"]), np.uint8) for row in rows]
+    assert np.array_equal(np.reshape(decoded, denoised.shape), denoised)
+
+
+def test_a_submission_that_cannot_be_written_is_known_before_the_work(
+    sidd_folder: Path, dnd_folder: Path, tmp_path: Path
+) -> None:
+    never = Method("never", lambda *_: pytest.fail("work has begun"), (1.0,))
+    file, sidd_out, dnd_out = tmp_path / "file", tmp_path / "sidd_out", tmp_path / "dnd_out"
+    file.write_text("")
+    for there in (sidd_out / "SubmitSrgb.csv", dnd_out / "0002_02.mat"):
+        there.parent.mkdir()
+        there.write_text("there")
+        out = there.parent
+        submit, data = (sidd_test, sidd_folder) if out == sidd_out else (dnd_submission, dnd_folder)
+        with pytest.raises(UsageError, match=f"^{there}: the output exists already"):
+            submit(data, never, out)
+        with pytest.raises(UsageError, match=f"^{file}: file exists"):
+            submit(data, never, file)
 
 
 def test_sidd_from_the_command_line(sidd_folder: Path, tmp_path: Path) -> None:
@@ -353,6 +435,14 @@ def test_dnd(dnd_folder: Path, tmp_path: Path) -> None:
     assert np.allclose(cells[1], half_way(crops[3].pixels, 1.0))
     assert not bundle["israw"].item()
     assert bundle["eval_version"].item() == "1.0"
+
+
+def test_what_is_done_of_dnd_is_bundled(dnd_folder: Path, tmp_path: Path) -> None:
+    """A photo's bundle is written before the next photo is read."""
+    (dnd_folder / "images_srgb" / "0002.mat").unlink()
+    with pytest.raises(UsageError, match=r"0002\.mat is missing"):
+        dnd_submission(dnd_folder, FAKE, tmp_path / "out")
+    assert (tmp_path / "out" / "bundled" / "0001.mat").is_file()
 
 
 def test_dnd_crops_of_one_size_stay_cells(tmp_path: Path) -> None:

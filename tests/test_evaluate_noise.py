@@ -83,3 +83,11 @@ def test_from_the_command_line(small_net, tmp_path: Path) -> None:  # type: igno
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert text.count("<svg") == 3
     assert "own latent" in result.stdout
+
+
+def test_what_cannot_be_computed_is_null_in_json(small_net) -> None:  # type: ignore[no-untyped-def]
+    made = pair()
+    made.noisy[..., 2] = made.clean[..., 2]  # no noise in blue: no correlation with it
+    text = evaluate_noise([made], NoiseModel(small_net).eval(), draws=1).as_json()
+    assert "NaN" not in text
+    assert json.loads(text)["rows"][0]["channel_correlation"][1] is None

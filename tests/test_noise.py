@@ -148,6 +148,32 @@ def test_perturbation_of_the_own_latent(model: NoiseModel) -> None:
     assert np.array_equal(perturb(noisy, model, 0.5, seed=2), perturb(noisy, model, 0.5, seed=2))
 
 
+def test_what_a_perturbation_adds_is_a_share_of_what_is_taken_away() -> None:
+    """Though the shipped network's couplings stretch latents."""
+    shipped = making.load_noise_model()
+    clean = images.as_rgb8(images.read(EXAMPLE)).pixels[:256, :256]
+    noise = np.random.default_rng(1).normal(0, 15, clean.shape)
+    noisy = np.clip(clean + noise, 0, 255).round().astype(np.uint8)
+    for epsilon in (0.25, 1.0):
+        added = perturb(noisy, shipped, epsilon, seed=1).astype(float) - noisy
+        assert np.sqrt((added**2).mean()) == pytest.approx(15 * epsilon, rel=0.15)
+    flat = grey(64, 64)
+    assert np.abs(perturb(flat, shipped, 0.5).astype(int) - flat).max() <= 1
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(16, 16), (1, 17), (31, 1), (5, 5), (20, 3)])
+def test_tiles_for_statistics_are_spread_both_ways(rows: int, columns: int) -> None:
+    y, x = np.mgrid[: 256 * rows : 8, : 256 * columns : 8].astype(np.float32)
+    image = np.stack((y, x, x), axis=2).repeat(8, 0).repeat(8, 1)
+    tiles = making._sample_tiles(image, 4)
+    assert 11 <= len(tiles) <= 16
+    for axis, count in ((0, rows), (1, columns)):
+        # Where tiles begin, as shares of the picture: all parts of it are seen.
+        seen = np.array([float(tile[0, axis, 0, 0]) / (256 * count) for tile in tiles])
+        parts = min(4, count)
+        assert set((seen * parts).astype(int)) == set(range(parts))
+
+
 def test_camera_levels_are_those_of_training(model: NoiseModel) -> None:
     levels = [camera_character(model, seed).level_8bit for seed in range(200)]
     stored = model.head.levels_8bit
@@ -184,11 +210,11 @@ def test_weak_noise_is_corrected_more_than_strong() -> None:
     assert factors[-1] == pytest.approx(1.06, abs=0.01)
 
 
-@pytest.mark.parametrize("wrong", [-1.0, float("nan")])
+@pytest.mark.parametrize("wrong", [-1.0, float("nan"), 1e30])
 def test_wrong_levels_are_refused(model: NoiseModel, wrong: float) -> None:
-    with pytest.raises(ValueError, match="0 or more"):
+    with pytest.raises(ValueError, match="from 0 to 127"):
         add_noise(grey(), model, Character(wrong))
-    with pytest.raises(ValueError, match="0 or more"):
+    with pytest.raises(ValueError, match="from 0 to 4"):
         perturb(grey(), model, wrong)
     with pytest.raises(ValueError, match="height, width, 3"):
         add_noise(grey()[..., 0], model, Character(1.0))
@@ -214,7 +240,9 @@ def test_one_photo_and_its_variants(model_path: Path, tmp_path: Path) -> None:
     common = ("--model", model_path, "--level", 10, "--seed", 4)
     result = invoke(source, "-o", tmp_path / "one.png", *common)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == f"{tmp_path / 'one.png'}: σ 10.0\n"
+    made = images.read(tmp_path / "one.png").pixels.astype(float) - 128
+    assert result.stdout == f"{tmp_path / 'one.png'}: σ {np.sqrt((made**2).mean()):.1f}\n"
+    assert made.std() == pytest.approx(10, rel=0.1)
     result = invoke(source, "-o", tmp_path / "many", "--variants", 2, *common)
     assert result.exit_code == 0, result.stderr
     first, second = (images.read(tmp_path / "many" / f"a-{i}.png").pixels for i in (1, 2))
@@ -325,6 +353,32 @@ def test_like_and_grey_and_alpha(model_path: Path, tmp_path: Path) -> None:
     assert images.read(tmp_path / "o" / "b.png").pixels.squeeze().shape == (96, 120)
 
 
+def test_a_grey_photo_gets_the_level_too(tmp_path: Path) -> None:
+    """The shipped model's red is noisier than the mean of its channels."""
+    shipped = making.load_noise_model()
+    flat = images.read(EXAMPLE).pixels[:256, :256, 1]
+    for recipe, wanted in (
+        (making.Recipe(shipped, level_8bit=12.0), 12.0),
+        (making.Recipe(shipped, level_8bit=5.0), 5.0),
+    ):
+        made, level = making._noisy(flat, recipe, None, seed=1)
+        assert made.shape == flat.shape
+        assert level == pytest.approx(wanted, rel=0.03)
+        assert level == pytest.approx(np.sqrt(((made.astype(float) - flat) ** 2).mean()))
+
+
+def test_no_half_pair_where_the_clean_picture_cannot_be_written(
+    model_path: Path, tmp_path: Path
+) -> None:
+    source = photo(tmp_path / "a.png", grey(64, 64))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "clean").write_text("a file where a folder is needed")
+    result = invoke(source, "--pairs", tmp_path / "out", "--level", 5, "--model", model_path)
+    assert result.exit_code == 1
+    assert "cannot write" in result.stderr
+    assert not list((tmp_path / "out" / "noisy").iterdir())
+
+
 def test_mistakes_are_one_line(model_path: Path, tmp_path: Path) -> None:
     source = photo(tmp_path / "a.png", grey())
     out = ("-o", tmp_path / "o")
@@ -335,6 +389,9 @@ def test_mistakes_are_one_line(model_path: Path, tmp_path: Path) -> None:
         (*out, "--level", 3, "--model", tmp_path / "no.safetensors"): "no noise model",
         (*out, "--level", 3, "--model", source): "is not a noise model",
         (*out, "--like", tmp_path / "no.png", "--model", model_path): "no.png",
+        (*out, "--level", 500, "--model", model_path): "from 0 to 127.5, not 500",
+        (*out, "--level", "nan", "--model", model_path): "from 0 to 127.5, not nan",
+        (*out, "--perturb", 1e30, "--model", model_path): "from 0 to 4, not 1e+30",
     }
     for arguments, said in cases.items():
         result = invoke(source, *arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,16 @@ def test_needs_no_other_file(page_path: Path) -> None:
     assert "<2>" not in text
     for outside in ('src="http', "src='http", "<link", "@import", "url(http"):
         assert outside not in text
+
+
+def test_names_that_matplotlib_would_interpret() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    pairs = [Pair("$\\frac$", image, image[::-1]), Pair("a$b", image, image[::-1])]
+    methods = [Method(name, lambda x, _: x // 2, (1.0,)) for name in ("_mine", "$\\sqrt$")]
+    text = html_report(evaluate(pairs, methods))
+    for name in ("$\\frac$", "a$b", "_mine", "$\\sqrt$"):
+        assert len(re.findall(rf"<text [^>]*>\u200b?{re.escape(name)}</text>", text)) >= 1, name
+    assert "\u200b_mine</text>" in text  # in the legend too
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """Classical denoisers that the field compares with. They need the extra ``eval``.
 
 Each is a function of an image and the standard deviation of its noise,
-``f(image, sigma)``: ``[H, W, 3]`` float64 in [0, 1] and sigma in the same units → the restored
-image, same shape, not clipped. :func:`restore` makes them blind.
+``f(image, sigma)``: ``[H, W, 3]`` float64 in [0, 1] and sigma, above 0, in the same units → the
+restored image, same shape, not clipped. :func:`restore` makes them blind.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from invdn.noise_level import estimate_sigma
+from invdn.noise_level import BLOCK_PX, estimate_sigma
 
 Image = npt.NDArray[np.float64]
+
+#: Each way: what an estimate of the noise needs, and more than any method does.
+SMALLEST_PX = BLOCK_PX
 
 BM3D_NOTICE = (
     "bm3d: the PyPI package bm3d is licensed for non-commercial use only, and so is what it makes"
@@ -36,10 +39,14 @@ def restore(image: npt.NDArray[Any], name: str, strength: float = 1.0) -> npt.ND
 
     Raises:
         ImportError: a package is missing.
+        ValueError: the image is smaller than :data:`SMALLEST_PX`.
     """
     largest = 255.0 if image.dtype == np.uint8 else 1.0
     x = image.astype(np.float64) / largest
-    restored = np.clip(METHODS[name](x, strength * estimate_sigma(x)), 0.0, 1.0) * largest
+    sigma = strength * estimate_sigma(x)
+    if sigma == 0:  # a flat picture: nothing to remove, and some methods divide by it
+        return image.copy()
+    restored = np.clip(METHODS[name](x, sigma), 0.0, 1.0) * largest
     return (np.rint(restored) if image.dtype == np.uint8 else restored).astype(image.dtype)
 
 
@@ -56,10 +63,10 @@ def total_variation(image: Image, sigma: float) -> Image:
 
 
 def non_local_means(image: Image, sigma: float) -> Image:
-    """Non-local means: 5×5 patches, in a window of 13×13.
+    """Non-local means: 5×5 patches, in a window of 13×13, h = 0.6 σ.
 
     Source: A. Buades, B. Coll, J.-M. Morel, *A non-local algorithm for image denoising*, CVPR
-    2005; parameters as its authors give them in IPOL 2011.
+    2005; parameters as in scikit-image's example of it.
     """
     from skimage.restoration import denoise_nl_means
 

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -357,16 +357,17 @@ def noise(
         typer.Option("--output", "-o", metavar="OUT", help="A folder; or a file, for one photo."),
     ] = None,
     level: Annotated[
-        float | None, typer.Option(min=0.0, help="Standard deviation of the noise, of 255.")
+        float | None,
+        typer.Option(
+            help="Standard deviation of the noise, of 255, before it is clipped to black and white."
+        ),
     ] = None,
     like: Annotated[
         Path | None, typer.Option(metavar="NOISY", help="Noise like this photo's.")
     ] = None,
     perturb: Annotated[
         float | None,
-        typer.Option(
-            metavar="EPSILON", min=0.0, help="Change the noise of noisy photos by this share."
-        ),
+        typer.Option(metavar="EPSILON", help="Add this share of the noise that noisy photos have."),
     ] = None,
     camera: Annotated[
         bool, typer.Option("--camera", help="A level and a kind for each, as real cameras have.")
@@ -488,7 +489,10 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="For --noise; the shipped noise model if none."),
     ] = None,
-    draws: Annotated[int, typer.Option(min=1, help="For --noise: of each kind and image.")] = 50,
+    draws: Annotated[
+        int | None,
+        typer.Option(min=1, help="For --noise: of each kind and image; 50 by default."),
+    ] = None,
 ) -> None:
     """Measure denoisers, or with --noise made noise, on pairs of noisy and clean photos."""
     with _expected_errors():
@@ -506,28 +510,36 @@ def evaluate(
             _fail(f"unknown protocol '{protocol}': choose {', '.join(measuring.PROTOCOLS)}")
         if protocol is not None and (sigma is not None or crop is not None):
             _fail("a protocol says which images are used: leave --sigma and --crop out")
+        if save is not None:
+            measuring.check_save(save, data)
+
+        def pairs() -> list[Pair]:
+            if protocol is not None:
+                return measuring.sidd_validation(data)
+            return measuring.folder_pairs(data, sigma_8bit=sigma, crop_px=crop, notice=_say)
+
         if made_noise:
+            if sigma is not None:
+                _fail("--noise measures real noise: leave --sigma out")
             if (
                 methods
                 or oracle
                 or save
                 or submission
                 or csv_file
-                or protocol
-                not in (
-                    None,
-                    "sidd-val",
-                )
+                or protocol not in (None, "sidd-val")
             ):
-                _fail("--noise goes with --data, --protocol sidd-val, --crop, --json and --report")
-            chosen = (
-                measuring.sidd_validation(data)
-                if protocol
-                else measuring.folder_pairs(data, sigma_8bit=sigma, crop_px=crop)
+                _fail(
+                    "--noise goes with --data, --protocol sidd-val, --crop, --threads, --json and"
+                    " --report"
+                )
+            title = f"Noise of {_what_is_measured(data, protocol, None, crop)}"
+            _evaluate_noise(
+                pairs(), title, noise_model, draws, threads, report, json_file, overwrite
             )
-            title = f"Noise of {protocol or data.resolve().name}"
-            _evaluate_noise(chosen, title, noise_model, draws, report, json_file, overwrite)
             return
+        if noise_model is not None or draws is not None:
+            _fail("--noise-model and --draws go with --noise")
         names = [name.strip() for name in (methods or "").split(",") if name.strip()]
         names = names or list(measuring.default_methods())
         with ExitStack() as resources:
@@ -548,24 +560,21 @@ def evaluate(
                 return
             if submission is not None:
                 _fail("--submission is for the protocols sidd-test and dnd")
-            if protocol == "sidd-val":
-                pairs: Iterable[Pair] = measuring.sidd_validation(data)
-                title = "SIDD validation, 8-bit results"
-            else:
-                pairs = measuring.folder_pairs(data, sigma_8bit=sigma, crop_px=crop)
-                cut = f", the centre, {crop}×{crop} at most" if crop else ", whole images"
-                noise = f", white noise σ {sigma:g}" if sigma is not None else ""
-                title = f"{data.resolve().name}{noise}{cut}, 8-bit results"
             evaluation = measuring.evaluate(
-                pairs,
+                pairs(),
                 resolved,
-                title=title,
+                title=f"{_what_is_measured(data, protocol, sigma, crop)}, 8-bit results",
                 oracle=oracle,
                 examples=3 if report is not None else 0,
                 save=save,
+                overwrite=overwrite,
                 progress=_say if sys.stderr.isatty() else None,
             )
         _print_scores(evaluation)
+        known = {method.notice for method in resolved}
+        for notice in evaluation.notices:
+            if notice not in known:
+                _say(notice)
         texts: dict[Path, Callable[[], str]] = {}
         if json_file is not None:
             texts[json_file] = evaluation.as_json
@@ -667,11 +676,22 @@ def _description(model: ModelInfo) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items() if value)
 
 
+def _what_is_measured(
+    data: Path, protocol: str | None, sigma: float | None, crop: int | None
+) -> str:
+    if protocol is not None:
+        return "SIDD validation"
+    noise = f", white noise σ {sigma:g}" if sigma is not None else ""
+    cut = f", the centre, {crop}×{crop} at most" if crop else ", whole images"
+    return f"{data.resolve().name}{noise}{cut}"
+
+
 def _evaluate_noise(
-    pairs: Iterable[Pair],
+    pairs: Sequence[Pair],
     title: str,
     model: Path | None,
-    draws: int,
+    draws: int | None,
+    threads: int | None,
     report: Path | None,
     json_file: Path | None,
     overwrite: bool,
@@ -679,7 +699,7 @@ def _evaluate_noise(
     with _training_extra("evaluate --noise"):
         from invdn.noise import DEFAULT_MODEL, load_noise_model
     with _extra("evaluate --noise", "eval"):
-        from invdn.evaluate_noise import evaluate_noise, html_noise_report
+        from invdn.evaluate_noise import DRAWS, evaluate_noise, html_noise_report
 
         loaded = load_noise_model(model or DEFAULT_MODEL)
         try:
@@ -687,7 +707,8 @@ def _evaluate_noise(
                 pairs,
                 loaded,
                 title=title,
-                draws=draws,
+                draws=draws or DRAWS,
+                threads=threads,
                 progress=_say if sys.stderr.isatty() else None,
             )
         except ValueError as error:
@@ -708,7 +729,7 @@ def _print_scores(evaluation: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=evaluation.title)
+    table = Table(title=_one_line(evaluation.title))
     table.add_column("method", overflow="fold")
     for name in ("PSNR, dB", "SSIM", "s/MP", "gain, dB"):
         table.add_column(name, justify="right")
@@ -716,14 +737,16 @@ def _print_scores(evaluation: Evaluation) -> None:
     for row in sorted(evaluation.rows(), key=lambda row: -row["psnr"]):
         bound = " (upper bound: best strength)" if row["oracle"] else ""
         table.add_row(
-            row["method"] + bound,
+            _one_line(row["method"]) + bound,
             f"{row['psnr']:.2f}",
             f"{row['ssim']:.4f}",
             f"{row['s_per_mp']:.2f}",
             f"{row['gain']:+.2f}",
-            f"{row['worst_image']} ({row['worst_gain']:+.2f})",
+            f"{_one_line(row['worst_image'])} ({row['worst_gain']:+.2f})",
         )
-    Console(width=None if sys.stdout.isatty() else 120).print(table, markup=False)
+    # A name may look like markup, or like :smile:.
+    width = None if sys.stdout.isatty() else 120
+    Console(width=width, emoji=False).print(table, markup=False)
     print(f"{len(evaluation.noisy_psnr)} images")
 
 
@@ -750,10 +773,11 @@ def _write_texts(texts: Mapping[Path, Callable[[], str]], overwrite: bool) -> No
     for path, text in texts.items():
         try:
             with atomically(path, overwrite=overwrite) as file:
-                file.write(text().encode("utf-8"))
-        except OSError as error:
+                file.write(text().encode("utf-8", "backslashreplace"))
+        except Exception as error:  # whatever it is, the others are to be written
             failed = True
-            _say(f"{path} cannot be written: {reason(error)}")
+            why = reason(error) if isinstance(error, OSError) else f"{error!r}"
+            _say(f"{path} cannot be written: {why}")
         else:
             print(path)
     if failed:

@@ -17,6 +17,7 @@ import importlib.util
 import io
 import json
 import math
+import os
 import tempfile
 import time
 from collections import defaultdict
@@ -37,6 +38,8 @@ from invdn.data.patches import Pixels
 from invdn.metrics import SSIM_WINDOW_PX, psnr, ssim
 
 PROTOCOLS = ("sidd-val", "sidd-test", "dnd")
+#: What the inputs are called beside the methods' results.
+_NOT_METHODS = ("noisy", "clean")
 _CHECKPOINTS = frozenset({".pt", ".pth", ".safetensors"})
 #: What ``--oracle`` tries: factors on the estimated noise level, and networks' own strengths.
 _LEVEL_FACTORS = tuple(2.0 ** (i / 2) for i in range(-4, 6))
@@ -54,6 +57,8 @@ class Method:
     """What an oracle may choose from; 1 is the blind setting."""
     notice: str = ""
     """What a user of the method must be told."""
+    smallest_px: int = 1
+    """What an image must have each way at least."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,7 @@ class Evaluation:
             "images": [vars(result) for result in self.results],
             "notices": self.notices,
         }
-        return json.dumps(_finite(content), indent=1) + "\n"
+        return json.dumps(finite(content), indent=1) + "\n"
 
     def as_csv(self) -> str:
         """The rows of :meth:`rows`."""
@@ -144,11 +149,12 @@ class Evaluation:
         return text.getvalue()
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """For JSON, which knows neither infinity nor NaN: they become None."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -176,6 +182,8 @@ def resolve_methods(
     for method in methods:
         if method.name in taken:
             raise UsageError(f"there are two methods called {method.name}: rename the file")
+        if method.name in _NOT_METHODS:
+            raise UsageError(f"a method cannot be called {method.name}: rename the file")
         taken.add(method.name)
     return methods
 
@@ -219,7 +227,7 @@ def _classical(name: str) -> Method:
         return baselines.restore(image, name, strength)
 
     notice = baselines.BM3D_NOTICE if name == "bm3d" else ""
-    return Method(name, restore, _LEVEL_FACTORS, notice)
+    return Method(name, restore, _LEVEL_FACTORS, notice, baselines.SMALLEST_PX)
 
 
 def _export(checkpoint: Path, resources: ExitStack) -> Path:
@@ -240,7 +248,11 @@ def _export(checkpoint: Path, resources: ExitStack) -> Path:
 
 
 def folder_pairs(
-    folder: Path, *, sigma_8bit: float | None = None, crop_px: int | None = None
+    folder: Path,
+    *,
+    sigma_8bit: float | None = None,
+    crop_px: int | None = None,
+    **options: Any,
 ) -> list[Pair]:
     """The pairs of a folder (see :func:`load_pairs`).
 
@@ -248,25 +260,26 @@ def folder_pairs(
         UsageError: the folder does not hold what it should.
     """
     try:
-        return load_pairs(folder, sigma_8bit=sigma_8bit, crop_px=crop_px)
+        return load_pairs(folder, sigma_8bit=sigma_8bit, crop_px=crop_px, **options)
     except (FileNotFoundError, ValueError) as error:
         raise UsageError(str(error)) from error
 
 
 def evaluate(
-    pairs: Iterable[Pair],
+    pairs: Sequence[Pair],
     methods: Sequence[Method],
     *,
     title: str = "",
     oracle: bool = False,
     examples: int = 3,
     save: Path | None = None,
+    overwrite: bool = False,
     progress: Callable[[str], object] | None = None,
 ) -> Evaluation:
     """Run all methods on all pairs.
 
     Args:
-        pairs: Read one by one; only crops of a few are kept.
+        pairs: At least one.
         methods: At least one.
         title: Of the report: which split, crop and rounding.
         oracle: Choose the strength with the highest PSNR for each image. That needs the clean
@@ -275,24 +288,28 @@ def evaluate(
             smallest.
         save: Write each result as ``save/<method>/<image>.png``, and the noisy and the clean
             images as ``save/noisy`` and ``save/clean``.
+        overwrite: Replace such files that exist.
         progress: Is told what has been done.
 
     Raises:
-        UsageError: there are no pairs; a result would replace an existing file.
+        UsageError: there are no pairs, or an image is too small for a method; a result cannot be
+            written, or would replace an existing file. All that is found before the work begins.
     """
+    _check_pairs(pairs, methods)
+    if save is not None:
+        names = (*_NOT_METHODS, *(method.name for method in methods))
+        _prepare(save, [_saved(save, n, p) for n in names for p in pairs], overwrite)
     evaluation = Evaluation(title, oracle)
     evaluation.notices += [method.notice for method in methods if method.notice]
     keepers = {method.name: _Examples(examples) for method in methods}
     warm: set[str] = set()
     for pair in pairs:
-        if min(pair.clean.shape[:2]) < SSIM_WINDOW_PX:
-            raise UsageError(f"{pair.name} is too small: {SSIM_WINDOW_PX} pixels each way at least")
         before = psnr(pair.noisy, pair.clean)
         evaluation.noisy_psnr[pair.name] = before
         evaluation.noisy_ssim[pair.name] = ssim(pair.noisy, pair.clean)
         if save is not None:
-            _save(save / "noisy" / f"{pair.name}.png", pair.noisy)
-            _save(save / "clean" / f"{pair.name}.png", pair.clean)
+            _save(_saved(save, "noisy", pair), pair.noisy, overwrite)
+            _save(_saved(save, "clean", pair), pair.clean, overwrite)
         for method in methods:
             strengths = method.oracle_strengths if oracle else (1.0,)
             try:
@@ -300,7 +317,7 @@ def evaluate(
                     method.restore(pair.noisy[:64, :64], 1.0)
                     warm.add(method.name)
                 restored, strength, seconds = _best(method, pair, strengths)
-            except ValueError as error:  # too small for this method
+            except ValueError as error:  # a model's own limits
                 raise UsageError(f"{pair.name}: {method.name}: {error}") from error
             after = psnr(restored, pair.clean)
             gain = 0.0 if after == before else after - before
@@ -318,14 +335,27 @@ def evaluate(
             )
             keepers[method.name].offer(method.name, pair, restored, gain)
             if save is not None:
-                _save(save / method.name / f"{pair.name}.png", restored)
+                _save(_saved(save, method.name, pair), restored, overwrite)
             if progress is not None:
                 progress(f"{pair.name}: {method.name} {after:.2f} dB ({gain:+.2f})")
-    if not evaluation.results:
-        raise UsageError("there are no images to evaluate on")
+    evaluation.notices += _infinite(evaluation)
     for keeper in keepers.values():
         evaluation.examples += keeper.kept()
     return evaluation
+
+
+def _infinite(evaluation: Evaluation) -> list[str]:
+    """What explains infinite means, in one line, if there are any."""
+    scores = [(r.image, r.psnr) for r in evaluation.results]
+    scores += evaluation.noisy_psnr.items()
+    equal = sorted({name for name, score in scores if math.isinf(score)})
+    if not equal:
+        return []
+    more = f" (and {len(equal) - 1} more)" if len(equal) > 1 else ""
+    return [
+        f"{equal[0]}{more} equals its clean picture, noisy or restored: its PSNR is infinite, and"
+        " so is each mean with it"
+    ]
 
 
 def _best(method: Method, pair: Pair, strengths: Sequence[float]) -> tuple[Pixels, float, float]:
@@ -341,12 +371,63 @@ def _best(method: Method, pair: Pair, strengths: Sequence[float]) -> tuple[Pixel
     return best[1], best[2], (time.perf_counter() - start) / len(strengths)
 
 
-def _save(path: Path, pixels: Pixels) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def check_save(save: Path, data: Path) -> None:
+    """Refuse a folder for results that would become a part of the data set.
+
+    Raises:
+        UsageError: it is the data set's folder, or one that its pictures are looked for in.
+    """
+    clean = data / "clean"
+    inside = (data / "noisy", clean) if clean.is_dir() else (data,)
+    where = save.resolve()
+    if where == data.resolve() or any(where.is_relative_to(f.resolve()) for f in inside):
+        raise UsageError(f"results in {save} would become a part of {data}: choose another folder")
+
+
+def _check_pairs(pairs: Sequence[Pair], methods: Sequence[Method]) -> None:
+    if not pairs:
+        raise UsageError("there are no images to evaluate on")
+    for pair in pairs:
+        side = min(pair.clean.shape[:2])
+        if side < SSIM_WINDOW_PX:
+            raise UsageError(f"{pair.name} is too small: {SSIM_WINDOW_PX} pixels each way at least")
+        for method in methods:
+            if side < method.smallest_px:
+                raise UsageError(
+                    f"{pair.name} is too small for {method.name}: {method.smallest_px} pixels each"
+                    " way at least"
+                )
+
+
+def _saved(folder: Path, name: str, pair: Pair) -> Path:
+    return folder / name / f"{pair.name}.png"
+
+
+def _save(path: Path, pixels: Pixels, overwrite: bool) -> None:
     try:
-        images.write(images.Photo(pixels, "png"), path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        images.write(images.Photo(pixels, "png"), path, overwrite=overwrite)
     except images.PhotoError as error:
         raise UsageError(f"{path}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: {images.reason(error)}") from error
+
+
+def _prepare(folder: Path, files: Iterable[Path], overwrite: bool) -> None:
+    """Make a folder for results, and refuse, before the work, what could not be written after it.
+
+    Raises:
+        UsageError: the folder cannot be used; a file exists and is not to be replaced.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: {images.reason(error)}") from error
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"the folder {folder} cannot be written to: choose another")
+    for path in files:
+        if path.exists() and not overwrite:
+            raise UsageError(f"{path}: {images.EXISTS}")
 
 
 class _Examples:
@@ -408,16 +489,17 @@ def sidd_test(
 ) -> tuple[Path, float]:
     """Restore the blocks of the SIDD benchmark and write what its server takes.
 
-    Returns the file, ``submission/SubmitSrgb.mat``, and the seconds a megapixel.
+    Returns the file, ``submission/SubmitSrgb.mat``, beside which is ``SubmitSrgb.csv``, and the
+    seconds a megapixel.
 
     Raises:
         UsageError: a file is missing or malformed, or exists already.
     """
-    path = submission / "SubmitSrgb.mat"
+    path, table = (submission / f"SubmitSrgb.{suffix}" for suffix in ("mat", "csv"))
     name = sidd.BENCHMARK_BLOCKS
     with _sidd_errors(), _submission_errors():
-        _refuse(path, overwrite)
         blocks = sidd.read_blocks(folder / f"{name}.mat", name)
+    _prepare(submission, (path, table), overwrite)
     with _submission_errors():
         method.restore(blocks[0, 0], 1.0)  # warm-up
         denoised = np.empty_like(blocks)
@@ -425,15 +507,15 @@ def sidd_test(
         for index in np.ndindex(blocks.shape[:2]):
             denoised[index] = method.restore(blocks[index], 1.0)
         speed = (time.perf_counter() - start) / (blocks[..., 0].size / 1e6)
-        submission.mkdir(parents=True, exist_ok=True)
         sidd.write_submission(path, denoised, speed, method.name, overwrite=overwrite)
+        sidd.write_submission_csv(table, denoised, overwrite=overwrite)
     return path, speed
 
 
 def dnd_submission(
     folder: Path, method: Method, submission: Path, *, overwrite: bool = False
 ) -> tuple[Path, float]:
-    """Restore the crops of DND and write them, one by one and bundled for its server.
+    """Restore the crops of DND and write them, one by one and, photo by photo, bundled.
 
     Returns the folder to submit, ``submission/bundled``, and the seconds a megapixel.
 
@@ -442,8 +524,18 @@ def dnd_submission(
     """
     with _submission_errors():
         seconds = megapixels = 0.0
-        done: dict[int, list[dnd.Crop]] = defaultdict(list)
-        _refuse(submission / "bundled" / "0001.mat", overwrite)
+        boxes = [len(found) for found in dnd.bounding_boxes(folder)]
+        if not sum(boxes):
+            info = folder / "info.mat"
+            raise UsageError(f"{info} names no bounding boxes: get it from {dnd.URL}")
+        files = [dnd.bundle_path(submission, i) for i, count in enumerate(boxes) if count]
+        files += [
+            dnd.crop_path(submission, i, box)
+            for i, count in enumerate(boxes)
+            for box in range(count)
+        ]
+        _prepare(submission, files, overwrite)
+        done: list[dnd.Crop] = []
         for crop in dnd.noisy_crops(folder):
             if not megapixels:
                 method.restore(crop.pixels, 1.0)  # warm-up
@@ -451,13 +543,11 @@ def dnd_submission(
             denoised = method.restore(crop.pixels, 1.0)
             seconds += time.perf_counter() - start
             megapixels += crop.pixels.shape[0] * crop.pixels.shape[1] / 1e6
-            submission.mkdir(parents=True, exist_ok=True)
             dnd.write_crop(submission, crop, denoised, overwrite=overwrite)
-            done[crop.image].append(denoised)
-        for image, crops in done.items():
-            dnd.write_bundle(submission, image, crops, overwrite=overwrite)
-    if not done:
-        raise UsageError(f"{folder / 'info.mat'} names no bounding boxes: get it from {dnd.URL}")
+            done.append(denoised)
+            if len(done) == boxes[crop.image]:  # of the photo: what is written need not be kept
+                dnd.write_bundle(submission, crop.image, done, overwrite=overwrite)
+                done = []
     return submission / "bundled", seconds / megapixels
 
 
@@ -479,7 +569,7 @@ def _submission_errors() -> Iterator[None]:
     except dnd.DatasetError as error:
         raise UsageError(str(error)) from error
     except FileExistsError as error:
-        raise UsageError(images.EXISTS) from error
+        raise UsageError(f"{error.filename2 or error.filename}: {images.EXISTS}") from error
     except FileNotFoundError:  # of the data set: who knows where to get it says so
         raise
     except OSError as error:
@@ -487,11 +577,6 @@ def _submission_errors() -> Iterator[None]:
         raise UsageError(f"{where}{images.reason(error)}") from error
     except ImportError as error:
         raise UsageError(f"{error.name} is missing: pip install 'invdn[eval]'") from error
-
-
-def _refuse(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path}: {images.EXISTS}")
 
 
 def default_methods() -> tuple[str, ...]:

@@ -24,9 +24,17 @@ import torch
 
 from invdn.data.camera import MARGIN_PX, camera_pair
 from invdn.data.pairs import Pair
+from invdn.evaluate import finite
 from invdn.metrics import akld
 from invdn.net.noise_head import NoiseModel
-from invdn.noise import Character, add_noise, calibrated, character_of, perturb
+from invdn.noise import (
+    Character,
+    add_noise,
+    calibrated,
+    character_of,
+    perturb,
+    perturbation_factor,
+)
 from invdn.report import new_figure, page, svg, table
 
 DRAWS = 50
@@ -88,9 +96,10 @@ class NoiseStatistics:
 
     @property
     def channel_correlation(self) -> tuple[float, float, float]:
-        """R–G, R–B, G–B."""
+        """R–G, R–B, G–B; NaN where a channel has no noise."""
         deviation = np.sqrt(np.diagonal(self.channel_sums))
-        correlation = self.channel_sums / np.outer(deviation, deviation)
+        with np.errstate(invalid="ignore"):
+            correlation = self.channel_sums / np.outer(deviation, deviation)
         return float(correlation[0, 1]), float(correlation[0, 2]), float(correlation[1, 2])
 
 
@@ -124,9 +133,9 @@ class NoiseEvaluation:
         return [kind for kind in self.kinds if kind != "real"]
 
     def as_json(self) -> str:
-        """The rows, the number of draws and ε."""
+        """The rows, the number of draws and ε; what cannot be computed is null."""
         content = {"title": self.title, "draws": self.draws, "epsilon": self.epsilon}
-        return json.dumps({**content, "rows": self.rows()}, indent=1) + "\n"
+        return json.dumps(finite({**content, "rows": self.rows()}), indent=1) + "\n"
 
 
 def evaluate_noise(
@@ -136,6 +145,7 @@ def evaluate_noise(
     title: str = "",
     draws: int = DRAWS,
     epsilon: float = EPSILON,
+    threads: int | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> NoiseEvaluation:
     """Compare made noise with the real noise of pairs.
@@ -146,11 +156,14 @@ def evaluate_noise(
         title: Of the report.
         draws: Of each kind and image, for the AKLD.
         epsilon: Of the perturbation of the own latent.
+        threads: Of PyTorch; None leaves them as they are.
         progress: Is told which pair has been done.
 
     Raises:
         ValueError: there are no pairs, or one has no noise.
     """
+    if threads is not None:
+        torch.set_num_threads(threads)
     evaluation = NoiseEvaluation(title, draws, epsilon, {"real": NoiseStatistics()})
     for pair in pairs:
         real, clean = (x.astype(np.float32) / np.float32(255) for x in (pair.noisy, pair.clean))
@@ -183,6 +196,7 @@ def _kinds(real: Image, clean: Image, model: NoiseModel, epsilon: float) -> dict
     character = character_of(real, model)
     level_only = calibrated(clean, model, Character(character.level_8bit))
     like = calibrated(clean, model, character)
+    factor = perturbation_factor(real, model, epsilon)
     sigma = float(np.sqrt(np.mean((real - clean) ** 2)))
 
     def white(seed: int) -> Image:
@@ -190,7 +204,7 @@ def _kinds(real: Image, clean: Image, model: NoiseModel, epsilon: float) -> dict
         return clean + np.float32(sigma) * noise
 
     return {
-        "own latent": lambda seed: perturb(real, model, epsilon, seed),
+        "own latent": lambda seed: perturb(real, model, epsilon, seed, factor=factor),
         "from clean, level estimated": lambda seed: add_noise(clean, model, level_only, seed),
         "from clean, like the noisy one": lambda seed: add_noise(clean, model, like, seed),
         "white Gaussian, same variance": white,

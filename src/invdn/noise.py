@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from invdn import images
-from invdn.batch import Job, is_taken
+from invdn.batch import Job, UsageError, is_taken
 from invdn.latents import normal_field
 from invdn.net.invdn import InvDN, infer_levels
 from invdn.net.noise_head import (
@@ -44,6 +44,10 @@ from invdn.tiling import Blender, Window, windows
 DEFAULT_MODEL = WEIGHTS / "noise.safetensors"
 #: How often the strength of made noise is tried, and how close to the level is close enough.
 _MOST_TRIALS, _LEVEL_TOLERANCE = 10, 0.02
+#: No picture of 8 bits has a larger deviation than half its range.
+LARGEST_LEVEL_8BIT = 127.5
+#: Of a perturbation: beyond, the pictures are little but noise that is cut off.
+LARGEST_EPSILON = 4.0
 
 #: level = factor · estimate + offset, in grey levels of 255, at most so many times the estimate.
 #: Both of the estimates that go in miss about the same part of strong noise, and of weak noise
@@ -67,7 +71,8 @@ class Character:
     """What noise to make."""
 
     level_8bit: float
-    """Standard deviation in grey levels of 255, over the image; 0 makes none."""
+    """Standard deviation in grey levels of 255, over the image, before the result is clipped to
+    black and white; 0 makes none, 127.5 is the most."""
     gains: tuple[Tensor, ...] | None = None
     """For each scale ``[C]``: factors on the model's σ; None for 1."""
     factors: tuple[Tensor, ...] | None = None
@@ -148,7 +153,7 @@ def add_noise(
         Same shape and type, clipped to the range; integers are rounded.
 
     Raises:
-        ValueError: another kind of image, or a level that is not a number from 0 on.
+        ValueError: another kind of image, or a level that is not a number from 0 to 127.5.
     """
     _check(clean)
     recipe = calibrated(clean, model, character) if isinstance(character, Character) else character
@@ -162,30 +167,113 @@ def add_noise(
 
 
 @torch.inference_mode()
-def perturb(noisy: Pixels, model: NoiseModel, epsilon: float, seed: int = 0) -> Pixels:
+def perturb(
+    noisy: Pixels,
+    model: NoiseModel,
+    epsilon: float,
+    seed: int = 0,
+    *,
+    factor: float | None = None,
+) -> Pixels:
     """Another noisy image from a noisy one: the paper's perturbation ``z + ε·v``, ``v ~ N(0, I)``.
 
-    Here each value of ``v`` is scaled by the noise that the posterior found around it, so that
-    ``epsilon`` is relative to the photo's own noise: 0 returns the photo, 1 adds as much again.
+    Here each value of ``v`` is scaled by the noise that the posterior found around it, and all by
+    one factor, so that ``epsilon`` is relative to the photo's own noise: 0 returns the photo, 1
+    adds as much again, before clipping, as the network takes away.
 
     Source: Y. Liu et al., *Invertible Denoising Network*, CVPR 2021, section 3.4.
 
-    The arguments, the result and the errors are those of :func:`add_noise`.
+    Args:
+        noisy: As for :func:`add_noise`.
+        model: From :func:`load_noise_model`.
+        epsilon: From 0 to 4.
+        seed: The same seed makes the same noise.
+        factor: For many draws on one image, what :func:`perturbation_factor` finds for it.
+
+    The result and the errors are those of :func:`add_noise`.
     """
-    if not (math.isfinite(epsilon) and epsilon >= 0):
-        raise ValueError(f"epsilon must be 0 or more, not {epsilon}")
     _check(noisy)
+    if factor is None:
+        factor = perturbation_factor(noisy, model, epsilon)
 
     def make(tile: Tensor, window: Window) -> Tensor:
-        latents = model.net(tile)
-        restored, _ = model.net.restore(latents)
-        changed = []
-        for i, (z, clean) in enumerate(zip(scales(latents), scales(restored), strict=True)):
-            sigma = F.avg_pool2d((z - clean) ** 2, 7, 1, 3, count_include_pad=False).sqrt()
-            changed.append(z + epsilon * sigma * _field_of_window(seed, window, i, z))
-        return model.net.inverse(unscales(tuple(changed), latents.code.shape[1]))
+        own = _OwnNoise.of(tile, model)
+        return own.perturbed(model, factor, partial(_field_of_window, seed, window))
 
     return _by_tiles(noisy, model, make)
+
+
+@torch.inference_mode()
+def perturbation_factor(
+    noisy: Pixels, model: NoiseModel, epsilon: float, *, channels: int = 3
+) -> float:
+    """What the own noise's latents are to be multiplied by for ``epsilon``; see :func:`perturb`.
+
+    Couplings stretch latents, each network its own way. So it is found by trial, on tiles spread
+    over the picture, on its first ``channels`` channels.
+
+    Raises:
+        ValueError: as for :func:`add_noise`, or for an epsilon that is not from 0 to 4.
+    """
+    _check_number("epsilon", epsilon, LARGEST_EPSILON)
+    _check(noisy)
+    known: list[tuple[Tensor, _OwnNoise]] = []
+    removed: list[Tensor] = []
+    for tile in _sample_tiles(noisy.astype(np.float32) / _largest(noisy), model.net.multiple):
+        own = _OwnNoise.of(tile, model)
+        known.append((tile, own))
+        removed.append(tile - own.image)
+    wanted = epsilon * _deviation_8bit(removed, channels)
+    if wanted == 0:
+        return 0.0
+
+    def made(factor: float) -> float:
+        white = _white_noise()
+        return _deviation_8bit(
+            [own.perturbed(model, factor, white) - tile for tile, own in known], channels
+        )
+
+    return _factor_for(wanted, made)
+
+
+@dataclass(frozen=True)
+class _OwnNoise:
+    """What the network says of a noisy tile."""
+
+    latents: tuple[Tensor, ...]
+    """By scale."""
+    sigmas: tuple[Tensor, ...]
+    """By scale: how much noise the posterior found around each place."""
+    image: Tensor
+    """The restored tile."""
+    code_channels: int
+
+    @staticmethod
+    def of(tile: Tensor, model: NoiseModel) -> _OwnNoise:
+        latents = model.net(tile)
+        restored, image = model.net.restore(latents)
+        noisy = scales(latents)
+        sigmas = tuple(
+            F.avg_pool2d((z - clean) ** 2, 7, 1, 3, count_include_pad=False).sqrt()
+            for z, clean in zip(noisy, scales(restored), strict=True)
+        )
+        return _OwnNoise(noisy, sigmas, image, latents.code.shape[1])
+
+    def perturbed(
+        self, model: NoiseModel, factor: float, field: Callable[[int, Tensor], Tensor]
+    ) -> Tensor:
+        """The tile with ``factor · σ · v`` on its latents; ``field(scale, latent)`` makes v."""
+        changed = tuple(
+            z + factor * sigma * field(scale, z)
+            for scale, (z, sigma) in enumerate(zip(self.latents, self.sigmas, strict=True))
+        )
+        return model.net.inverse(unscales(changed, self.code_channels))
+
+
+def _deviation_8bit(differences: list[Tensor], channels: int) -> float:
+    """Root of the mean square of the first channels of ``[1, 3, h, w]`` each, of 255."""
+    energy = sum(float((d[:, :channels] ** 2).sum()) for d in differences)
+    return 255.0 * math.sqrt(energy / sum(d[:, :channels].numel() for d in differences))
 
 
 @torch.inference_mode()
@@ -224,7 +312,7 @@ def character_of(noisy: Pixels, model: NoiseModel) -> Character:
             moments[i] += u @ u.T
             samples[i] += u.shape[1]
     removed = math.sqrt(float(energy.sum() / (3 * pixels.sum())))
-    level_8bit = _level(255.0 * min(flat_level, removed))
+    level_8bit = min(LARGEST_LEVEL_8BIT, _level(255.0 * min(flat_level, removed)))
     return Character(
         level_8bit,
         *gains_and_factors(moments, samples),
@@ -286,18 +374,27 @@ def _within_blocks(latent: Tensor, chosen: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def calibrated(clean: Pixels, model: NoiseModel, character: Character) -> Calibrated:
+def calibrated(
+    clean: Pixels, model: NoiseModel, character: Character, *, channels: int = 3
+) -> Calibrated:
     """Factors with which the noise over the picture has the level, or follows the curve.
 
     The head knows where there is more noise and where there is less; how much there is over the
-    whole picture is what was asked for. Found by a trial on tiles spread over the picture.
+    whole picture is what was asked for. Found by a trial on tiles spread over the picture, before
+    clipping, so that where it is cut off there is less of it: a level says how noisy a camera is.
+
+    Args:
+        clean: As for :func:`add_noise`.
+        model: From :func:`load_noise_model`.
+        character: What is wanted.
+        channels: How many of the channels, from the first on, have the level together: 1 where
+            the others are not used.
 
     Raises:
         ValueError: as for :func:`add_noise`.
     """
     _check(clean)
-    if not (math.isfinite(character.level_8bit) and character.level_8bit >= 0):
-        raise ValueError(f"a noise level must be 0 or more, not {character.level_8bit}")
+    _check_number("a noise level", character.level_8bit, LARGEST_LEVEL_8BIT)
     if character.level_8bit == 0:
         return Calibrated(0.0, (), (), None)
     gains = character.gains or tuple(torch.ones(c) for c in channels_of_scales(model.net.config))
@@ -310,7 +407,7 @@ def calibrated(clean: Pixels, model: NoiseModel, character: Character) -> Calibr
 
     def made_level(factor: float) -> float:
         energy, pixels = _made(tiles, model, _times(trial, factor))
-        return 255.0 * math.sqrt(float(energy.sum() / (3 * pixels.sum())))
+        return 255.0 * math.sqrt(float(energy[:channels].sum() / (channels * pixels.sum())))
 
     return _times(trial, _factor_for(character.level_8bit, made_level))
 
@@ -349,18 +446,20 @@ def _made(tiles: list[Tensor], model: NoiseModel, recipe: Calibrated) -> tuple[T
 
     The same white noise each time.
     """
-    generator = torch.Generator().manual_seed(0)
     energy, pixels = torch.zeros(3, BRIGHTNESS_BANDS), torch.zeros(BRIGHTNESS_BANDS)
-
-    def white(scale: int, latent: Tensor) -> Tensor:
-        return torch.randn(latent.shape, generator=generator)
-
+    white = _white_noise()
     for tile in tiles:
         noise = _with_noise(tile, model, recipe, white) - tile
         band_energy, band_pixels = _by_brightness(noise**2, tile)
         energy += band_energy
         pixels += band_pixels
     return energy, pixels
+
+
+def _white_noise() -> Callable[[int, Tensor], Tensor]:
+    """``field(scale, latent)`` → v ~ N(0, 1), the same sequence each time."""
+    generator = torch.Generator().manual_seed(0)
+    return lambda scale, latent: torch.randn(latent.shape, generator=generator)
 
 
 def _with_noise(
@@ -403,11 +502,15 @@ def _model_factors(model: NoiseModel, level_8bit: float) -> tuple[Tensor, ...]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What noise to make on photos; exactly one of level, like, epsilon and camera is given."""
+    """What noise to make on photos; exactly one of level, like, epsilon and camera is given.
+
+    Raises:
+        UsageError: a level or an epsilon that is not in its range.
+    """
 
     model: NoiseModel
     level_8bit: float | None = None
-    """σ of 255."""
+    """σ of 255, see :class:`Character`."""
     like: Path | None = None
     """A noisy photo whose noise is imitated."""
     epsilon: float | None = None
@@ -415,6 +518,13 @@ class Recipe:
     camera: bool = False
     """A level of its own for each picture, see :func:`camera_character`."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        try:
+            _check_number("a noise level", self.level_8bit or 0.0, LARGEST_LEVEL_8BIT)
+            _check_number("epsilon", self.epsilon or 0.0, LARGEST_EPSILON)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -424,7 +534,8 @@ class Made:
     input: Path
     output: Path
     level_8bit: float = 0.0
-    """What was asked for or estimated; for a perturbation its epsilon."""
+    """Deviation of the noise that was made, clipped and rounded as it is; for a perturbation of
+    what was changed."""
     reason: str | None = None
     """Why it could not be made, in one line that begins with the file it is about."""
     notices: tuple[str, ...] = ()
@@ -486,9 +597,13 @@ def make(
                 noisy, level = _noisy(photo.pixels, recipe, imitated, seed)
                 about = output
                 _write(replace(photo, pixels=noisy), output, overwrite)
-                for path in clean:
-                    about = path
-                    _write(photo, path, overwrite)
+                try:
+                    for path in clean:
+                        about = path
+                        _write(photo, path, overwrite)
+                except BaseException:
+                    output.unlink(missing_ok=True)  # half a pair is none
+                    raise
                 yield Made(job.input, output, level, notices=notices)
             except (images.PhotoError, ValueError) as error:
                 yield Made(job.input, output, reason=f"{about}: {error}")
@@ -506,21 +621,25 @@ def _imitated(recipe: Recipe) -> Character | None:
 def _noisy(
     pixels: Pixels, recipe: Recipe, imitated: Character | None, seed: int
 ) -> tuple[Pixels, float]:
-    """The noisy picture, and its level; alpha is kept and grey stays grey."""
+    """The noisy picture, and its noise's deviation; alpha is kept and grey stays grey."""
     colour = pixels[..., None] if pixels.ndim == 2 else pixels
     channels = colour.shape[2] - (1 - colour.shape[2] % 2)
     rgb = np.ascontiguousarray(np.broadcast_to(colour[..., :channels], (*colour.shape[:2], 3)))
     if recipe.epsilon is not None:
-        made, level = perturb(rgb, recipe.model, recipe.epsilon, seed), recipe.epsilon
+        factor = perturbation_factor(rgb, recipe.model, recipe.epsilon, channels=channels)
+        made = perturb(rgb, recipe.model, recipe.epsilon, seed, factor=factor)
     else:
         character = imitated
         if recipe.camera:
             character = camera_character(recipe.model, seed)
         if character is None:
             character = Character(recipe.level_8bit or 0.0)
-        made, level = add_noise(rgb, recipe.model, character, seed), character.level_8bit
+        here = calibrated(rgb, recipe.model, character, channels=channels)
+        made = add_noise(rgb, recipe.model, here, seed)
     result = colour.copy()
     result[..., :channels] = made[..., :channels]
+    noise = made[..., :channels].astype(np.float32) - rgb[..., :channels]
+    level = 255.0 * math.sqrt(float(np.mean(noise**2))) / float(_largest(pixels))
     return result.reshape(pixels.shape), level
 
 
@@ -576,15 +695,28 @@ def _by_tiles(
 
 def _sample_tiles(x: npt.NDArray[np.float32], multiple: int) -> list[Tensor]:
     """Up to sixteen tiles ``[1, 3, h, w]``, spread over the image: enough for its statistics."""
+    count = 16
     if min(x.shape[:2]) < multiple:
         short = [(0, max(0, multiple - side)) for side in x.shape[:2]]
         x = np.pad(x, [*short, (0, 0)], mode="symmetric")
     height, width = (side // multiple * multiple for side in x.shape[:2])
     size = 256
-    places = [(t, s) for t in range(0, height, size) for s in range(0, width, size)]
-    chosen = places[:: max(1, len(places) // 16)][:16]
-    tiles = (x[t : min(t + size, height), s : min(s + size, width)] for t, s in chosen)
+    rows, columns = -(-height // size), -(-width // size)
+    places = [(row, column) for row in range(rows) for column in range(columns)]
+    if len(places) > count:
+        # A lattice: each sixteenth of the height is seen once, and each of the width.
+        middles = [(i + 0.5, i * 5 % count + 0.5) for i in range(count)]
+        places = list(
+            dict.fromkeys((int(y * rows / count), int(z * columns / count)) for y, z in middles)
+        )
+    corners = [(size * row, size * column) for row, column in places]
+    tiles = (x[t : min(t + size, height), s : min(s + size, width)] for t, s in corners)
     return [torch.from_numpy(np.ascontiguousarray(t.transpose(2, 0, 1)))[None] for t in tiles]
+
+
+def _check_number(what: str, value: float, largest: float) -> None:
+    if not 0 <= value <= largest:  # nor NaN
+        raise ValueError(f"{what} must be from 0 to {largest:g}, not {value:g}")
 
 
 def _check(image: Pixels) -> None:

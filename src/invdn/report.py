@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
 from collections import defaultdict
 from typing import Any
 
@@ -75,6 +76,11 @@ def new_figure(width: float = 7.0, height: float = 4.0) -> tuple[Any, Any]:
     return figure, axes
 
 
+def _label(name: str) -> str:
+    """A name as matplotlib is to write it: it takes what stands between dollars for a formula."""
+    return name.replace("$", r"\$")
+
+
 def _table(evaluation: Evaluation) -> str:
     bound = ", best strength (upper bound)" if evaluation.oracle else ""
     rows = [
@@ -107,9 +113,9 @@ def _psnr_against_time(evaluation: Evaluation) -> str:
     for row in evaluation.rows():
         axes.plot(row["s_per_mp"], row["psnr"], "o")
         offset = (6, -12) if ranks[row["method"]] % 2 else (6, 4)
-        axes.annotate(
-            row["method"], (row["s_per_mp"], row["psnr"]), offset, textcoords="offset points"
-        )
+        if math.isfinite(row["psnr"]):
+            at = (row["s_per_mp"], row["psnr"])
+            axes.annotate(_label(row["method"]), at, offset, textcoords="offset points")
     axes.axhline(float(np.mean(list(evaluation.noisy_psnr.values()))), color="grey", ls="--", lw=1)
     axes.set(xscale="log", xlabel="seconds a megapixel", ylabel="mean PSNR, dB (dashed: noisy)")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -126,16 +132,15 @@ def _gain_of_each_image(evaluation: Evaluation) -> str:
     order = sorted(evaluation.noisy_psnr, key=lambda name: evaluation.noisy_psnr[name])
     place = {name: i for i, name in enumerate(order)}
     figure, axes = new_figure(width=min(16.0, max(7.0, 0.35 * len(order))))
-    for name, results in by_method.items():
+    for results in by_method.values():
         marker = "o" if len(order) <= 200 else ","
-        axes.plot(
-            [place[r.image] for r in results], [r.gain for r in results], marker, ms=5, label=name
-        )
+        axes.plot([place[r.image] for r in results], [r.gain for r in results], marker, ms=5)
+    # A zero-width space: matplotlib leaves out what begins with an underscore.
+    axes.legend(axes.lines, ["\u200b" + _label(name) for name in by_method], frameon=False)
     axes.axhline(0.0, color="grey", lw=1)
     if len(order) <= 40:
-        axes.set_xticks(range(len(order)), order, rotation=90, fontsize=8)
+        axes.set_xticks(range(len(order)), map(_label, order), rotation=90, fontsize=8)
     axes.set(xlabel="image, noisiest first", ylabel="gain, dB")
-    axes.legend(frameon=False)
     return svg(figure)
 
 

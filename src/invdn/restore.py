@@ -500,7 +500,10 @@ def _preview(
     hooks.step(_SECONDS_A_TILE)
     progress = _ticking(hooks)
     after = restore_photo(crop, denoiser, strength=settings.strength, progress=progress)
-    sides = [_for_screens(one.pixels[inner_rows, inner_columns], photo) for one in (crop, after)]
+    sides = [
+        images.as_rgb8(replace(photo, pixels=one.pixels[inner_rows, inner_columns])).pixels
+        for one in (crop, after)
+    ]
     gap = np.full((sides[0].shape[0], 8, 3), 255, np.uint8)
     together = Photo(np.concatenate([sides[0], gap, sides[1]], axis=1), "png")
     images.write(together, output, **_file_options(source, output, settings, hooks))
@@ -513,18 +516,6 @@ def _middle(size: int) -> tuple[slice, slice]:
     stop = min(size, start + PREVIEW_SIDE_PX)
     read = slice(max(0, start - _MARGIN_PX), min(size, stop + _MARGIN_PX))
     return read, slice(start - read.start, stop - read.start)
-
-
-def _for_screens(pixels: Pixels, photo: Photo) -> Pixels:
-    """Pixels upright, sRGB, 8 bits, RGB, on white."""
-    if photo.has_alpha:
-        pixels = fit.on_white(pixels)
-    profile = colour.profile_of(photo.fields.get("icc-profile-data"), _colours(photo))
-    if profile is not None:
-        pixels = colour.shown(pixels, profile)
-    pixels = fit.turned_upright(images.to_depth(pixels, "uint8"), photo.orientation)
-    planes = pixels.reshape(*pixels.shape[:2], -1)
-    return np.repeat(planes, 3, axis=2) if planes.shape[2] == 1 else planes
 
 
 # --- how long it may take ------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from invdn.config import ConfigError, PairFolder, build, read_toml
-from invdn.data.camera import MARGIN_PX, camera_pair
-from invdn.data.pairs import Pair, load_pairs
+from invdn.config import LAYOUTS, ConfigError, PairFolder, build, read_toml
+from invdn.data.batches import read_pairs
+from invdn.data.camera import MARGIN_PX, simulated_pair
+from invdn.data.pairs import Pair
 from invdn.data.patches import (
     dihedral,
     find_images,
@@ -128,10 +130,31 @@ def train_noise_from_config_file(path: Path) -> None:
     output = path.resolve().parent / config.output
     if output.exists():
         raise ConfigError(f"{path}: {output} exists already: move it, or name another output")
+    for problem in _problems(config):
+        raise ConfigError(f"{path}: {problem}")
     try:
         train_noise(config, path.resolve().parent)
     except (FileNotFoundError, ValueError, ExportError) as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _problems(config: NoiseTrainConfig) -> Iterator[str]:
+    """What is wrong with settings whose keys and types are right, one sentence each."""
+    for key in ("steps", "crops", "crop_px", "camera_patches"):
+        if getattr(config, key) < 1:
+            yield f"{key} must be at least 1"
+    for key in ("characters", "seed", "threads", "camera_weight", "camera_level_8bit"):
+        if not getattr(config, key) >= 0:
+            yield f"{key} must not be negative"
+    if not 0 < config.learning_rate < math.inf:
+        yield "learning_rate must be above 0"
+    for pair in config.pairs:
+        if pair.layout not in LAYOUTS:
+            yield f"{pair.folder}: layout must be {' or '.join(LAYOUTS)}"
+        if not pair.weight >= 0:
+            yield f"{pair.folder}: weight must not be negative"
+    if not 0 < sum(pair.weight for pair in config.pairs) + config.camera_weight < math.inf:
+        yield "the weights of pairs and camera_weight must be numbers, and one of them above 0"
 
 
 def train_noise(config: NoiseTrainConfig, base: Path) -> NoiseModel:
@@ -143,11 +166,16 @@ def train_noise(config: NoiseTrainConfig, base: Path) -> NoiseModel:
     Args:
         config: All settings.
         base: Folder that the settings' paths are relative to.
+
+    Raises:
+        FileNotFoundError, ValueError, ExportError: where the denoiser or the data cannot be used.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     model = NoiseModel(load_network(base / config.denoiser), config.characters)
+    if config.crop_px % model.net.multiple:
+        raise ValueError(f"crop_px must be a multiple of {model.net.multiple}")
     pool = _load_pool(base / config.root, config)
 
     optimiser = torch.optim.Adam(model.head.parameters(), lr=config.learning_rate)
@@ -226,7 +254,7 @@ def _latents(
 
 def _load_pool(root: Path, config: NoiseTrainConfig) -> _Pool:
     """All that the settings name."""
-    folders = [_usable(load_pairs(root / p.folder), config) for p in config.pairs]
+    folders = [_usable(read_pairs(root, p), config) for p in config.pairs]
     weights = [p.weight for p in config.pairs]
     if config.camera_weight > 0:
         folders.append(_simulated_pairs(root, config))
@@ -256,10 +284,7 @@ def _simulated_pairs(root: Path, config: NoiseTrainConfig) -> list[Pair]:
         photo = read_rgb8(photos[index])
         if min(photo.shape[:2]) < side + MARGIN_PX:
             continue
-        patch = photo[random_window(photo.shape, side + MARGIN_PX, rng)]
-        noisy, clean = camera_pair(to_tensor([patch]), side, generator)
-        pixels = (x[0].permute(1, 2, 0).mul(255).round().byte().numpy() for x in (noisy, clean))
-        pair = Pair(f"camera {len(pairs)}", *pixels)
+        pair = Pair(f"camera {len(pairs)}", *simulated_pair(photo, side, rng, generator))
         if noise_level_8bit(pair) < config.camera_level_8bit:
             continue
         pairs.append(pair)

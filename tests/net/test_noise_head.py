@@ -15,7 +15,7 @@ from typer.testing import CliRunner  # noqa: E402
 
 from invdn import images  # noqa: E402
 from invdn.cli import app  # noqa: E402
-from invdn.config import PairFolder  # noqa: E402
+from invdn.config import ConfigError, PairFolder  # noqa: E402
 from invdn.net.noise_head import (  # noqa: E402
     KNOTS_8BIT,
     NoiseModel,
@@ -25,7 +25,12 @@ from invdn.net.noise_head import (  # noqa: E402
     unscales,
 )
 from invdn.noise import Character, add_noise, camera_character, load_noise_model  # noqa: E402
-from invdn.train_noise import NoiseTrainConfig, divergence_loss, train_noise  # noqa: E402
+from invdn.train_noise import (  # noqa: E402
+    NoiseTrainConfig,
+    divergence_loss,
+    train_noise,
+    train_noise_from_config_file,
+)
 
 #: Settings of a short training on pairs in ``pairs`` with the network in ``net.safetensors``.
 SHORT = NoiseTrainConfig(
@@ -179,3 +184,42 @@ def test_a_stored_character_is_that_of_its_pair(small_net, tmp_path) -> None:  #
 
 def lag_1(noise: np.ndarray) -> float:
     return float((noise[:, 1:] * noise[:, :-1]).mean() / (noise**2).mean())
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("characters = -3", "characters must not be negative"),
+        ("crop_px = 0", "crop_px must be at least 1"),
+        ("crop_px = 31", "crop_px must be a multiple of"),
+        ("steps = 0", "steps must be at least 1"),
+        ("learning_rate = nan", "learning_rate must be above 0"),
+        ("pairs = []", "one of them above 0"),
+        ('pairs = [{ folder = "p", weight = 0 }]', "one of them above 0"),
+        ('pairs = [{ folder = "p", weight = -1.0 }]', "p: weight must not be negative"),
+        ('pairs = [{ folder = "p", layout = "other" }]', "layout must be noisy-clean or sidd"),
+        ('pairs = [{ folder = "p", layout = "sidd" }]', "holds no SIDD scenes"),
+    ],
+)
+def test_settings_that_make_no_sense(small_net, tmp_path, setting, said) -> None:  # type: ignore[no-untyped-def]
+    save_file(small_net.state_dict(), tmp_path / "net.safetensors")
+    lines = ['denoiser = "net.safetensors"', 'output = "noise.safetensors"', setting]
+    if not setting.startswith("pairs"):
+        lines.append('pairs = [{ folder = "p" }]')
+    path = tmp_path / "noise.toml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match=said):
+        train_noise_from_config_file(path)
+
+
+def test_sidd_is_read_as_it_is_published(small_net, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(0)
+    for kind in ("NOISY", "GT"):
+        path = tmp_path / "sidd" / "0001_scene" / f"0001_{kind}_SRGB_010.PNG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(96, 160, (64, 64, 3), dtype=np.uint8)
+        images.write(images.Photo(pixels, "png"), path)
+    save_file(small_net.state_dict(), tmp_path / "net.safetensors")
+    pairs = (PairFolder("sidd", layout="sidd"),)
+    model = train_noise(replace(SHORT, pairs=pairs, steps=2), tmp_path)
+    assert float(model.head.levels_8bit[0]) > 10

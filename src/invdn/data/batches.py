@@ -7,6 +7,7 @@ that is resumed sees what it would have seen, with any number of workers.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,21 @@ from invdn.data.patches import (
 from invdn.data.sidd import find_training_frames
 
 log = logging.getLogger(__name__)
+
+
+def read_pairs(
+    root: Path, entry: PairFolder, read: Callable[[Path], Pixels] = read_rgb8
+) -> list[Pair]:
+    """The pairs of a folder of the settings, whatever its layout.
+
+    Raises:
+        FileNotFoundError: where the folder, a picture or its counterpart is missing.
+        ValueError: where a picture cannot be read, or two of a pair differ in size.
+    """
+    folder = root / entry.folder
+    if entry.layout == "sidd":
+        return load_pair_files(find_training_frames(folder), read)
+    return load_pairs(folder, read=read)
 
 
 class Batches(Dataset[tuple[Tensor, Tensor]]):
@@ -117,16 +133,10 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
     @cached_property
     def _stages(self) -> dict[DataConfig, _Stage]:
         """The photos that each stage draws from, by its settings."""
-        pairs = [self._load_pairs(entry) for entry in self.config.pairs]
+        pairs = [read_pairs(self.root, entry, self.read) for entry in self.config.pairs]
         paths = [p for folder in self.config.clean for p in find_images(self.root / folder)]
         photos = [self.read(path) for path in paths]
         return {stage: _Stage.of(stage, pairs, photos) for stage in self.config.all_stages}
-
-    def _load_pairs(self, entry: PairFolder) -> list[Pair]:
-        folder = self.root / entry.folder
-        if entry.layout == "sidd":
-            return load_pair_files(find_training_frames(folder), self.read)
-        return load_pairs(folder, read=self.read)
 
     def _paths(self, entry: PairFolder) -> list[Path]:
         folder = self.root / entry.folder

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from invdn.data.jpeg import jpeg_round_trip
+from invdn.data.patches import Pixels, random_window, to_pixels, to_tensor
 
 #: Patches must be larger than the wanted crop by this many pixels on each axis: the filters'
 #: borders are cut off, and the rest is a random shift against the JPEG and Bayer grids.
@@ -356,6 +357,31 @@ def _process(x: Tensor, p: _Processing) -> Tensor:
 
 def _quantise(x: Tensor) -> Tensor:
     return torch.round(x.clamp(0.0, 1.0) * 255.0) / 255.0
+
+
+def simulated_pair(
+    photo: Pixels,
+    size_px: int,
+    rng: np.random.Generator,
+    generator: torch.Generator,
+    config: CameraNoiseConfig | None = None,
+) -> tuple[Pixels, Pixels]:
+    """A random patch of a photo with the noise of a random camera, and without: 8 bits each.
+
+    Args:
+        photo: ``[H, W, 3]``, larger than the patch by :data:`MARGIN_PX` each way at least.
+        size_px: Side of the patch.
+        rng: Chooses the place.
+        generator: Of the camera and its noise.
+        config: What cameras there are.
+
+    Raises:
+        ValueError: the photo is too small.
+    """
+    patch = photo[random_window(photo.shape, size_px + MARGIN_PX, rng)]
+    both = camera_pair(to_tensor([patch]), size_px, generator, config)
+    noisy, target = (to_pixels(x)[0] for x in both)
+    return noisy, target
 
 
 def camera_pair(

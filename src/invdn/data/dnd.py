@@ -49,7 +49,7 @@ def noisy_crops(folder: Path) -> Iterator[NoisyCrop]:
     Raises:
         DatasetError: a file is missing or is not what it should be.
     """
-    for image, boxes in enumerate(_bounding_boxes(folder / "info.mat")):
+    for image, boxes in enumerate(bounding_boxes(folder)):
         path = folder / "images_srgb" / f"{image + 1:04d}.mat"
         photo = _read_photo(path)
         for box, (top, left, bottom, right) in enumerate(boxes):
@@ -59,15 +59,19 @@ def noisy_crops(folder: Path) -> Iterator[NoisyCrop]:
             yield NoisyCrop(image, box, np.ascontiguousarray(pixels))
 
 
-def _bounding_boxes(path: Path) -> list[npt.NDArray[np.intp]]:
-    """For each photo ``[boxes, 4]``."""
+def bounding_boxes(folder: Path) -> list[npt.NDArray[np.intp]]:
+    """For each photo ``[boxes, 4]``, from ``info.mat``.
+
+    Raises:
+        DatasetError: the file is missing or is not what it should be.
+    """
 
     def read(file: Any) -> list[npt.NDArray[np.intp]]:
         info = file["info"]
         references = info["boundingboxes"][()].ravel()
         return [np.array(info[r]).T.round().astype(np.intp).reshape(-1, 4) for r in references]
 
-    boxes: list[npt.NDArray[np.intp]] = _read(path, read)
+    boxes: list[npt.NDArray[np.intp]] = _read(folder / "info.mat", read)
     return boxes
 
 
@@ -91,11 +95,21 @@ def _read(path: Path, what: Any) -> Any:
         raise DatasetError(f"{path} cannot be read ({reason}): get it again from {URL}") from error
 
 
+def crop_path(folder: Path, image: int, box: int) -> Path:
+    """Where :func:`write_crop` writes: ``0001_01.mat``."""
+    return folder / f"{image + 1:04d}_{box + 1:02d}.mat"
+
+
+def bundle_path(folder: Path, image: int) -> Path:
+    """Where :func:`write_bundle` writes: ``bundled/0001.mat``."""
+    return folder / "bundled" / f"{image + 1:04d}.mat"
+
+
 def write_crop(folder: Path, crop: NoisyCrop, denoised: Crop, *, overwrite: bool = False) -> None:
-    """Write one restored crop, ``0001_01.mat``: ``[h, w, 3]`` float32 in [0, 1]."""
+    """Write one restored crop: ``[h, w, 3]`` float32 in [0, 1]."""
     from scipy.io import savemat
 
-    path = folder / f"{crop.image + 1:04d}_{crop.box + 1:02d}.mat"
+    path = crop_path(folder, crop.image, crop.box)
     with atomically(path, overwrite=overwrite) as file:
         savemat(file, {"Idenoised_crop": denoised})
 
@@ -105,16 +119,16 @@ def write_bundle(
 ) -> None:
     """Write all restored crops of a photo in the form that the server takes.
 
-    ``folder/bundled/0001.mat`` holds a cell array of the crops in their order; the folder
-    ``bundled`` is what is submitted.
+    The file holds a cell array of the crops in their order; the folder ``bundled`` is what is
+    submitted.
     """
     from scipy.io import savemat
 
     cells = np.empty(len(denoised), dtype=object)
     for i, crop in enumerate(denoised):
         cells[i] = crop
-    bundled = folder / "bundled"
-    bundled.mkdir(parents=True, exist_ok=True)
+    path = bundle_path(folder, image)
+    path.parent.mkdir(parents=True, exist_ok=True)
     content = {"Idenoised": cells, "israw": False, "eval_version": "1.0"}
-    with atomically(bundled / f"{image + 1:04d}.mat", overwrite=overwrite) as file:
+    with atomically(path, overwrite=overwrite) as file:
         savemat(file, content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from invdn.data.patches import Pixels, find_images, read_rgb8
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ def load_pairs(
     sigma_8bit: float | None = None,
     seed: int = 0,
     read: Callable[[Path], Pixels] = read_rgb8,
+    notice: Callable[[str], object] = log.warning,
 ) -> list[Pair]:
     """Read pairs.
 
@@ -39,23 +43,37 @@ def load_pairs(
             rounded and clipped to 8 bits.
         seed: Of that noise, together with the image's position in the folder.
         read: Reads an image file.
+        notice: Is told, in one line, how many noisy pictures have no clean one and are left out.
 
     Raises:
         FileNotFoundError: where a folder or a counterpart is missing.
         ValueError: where the two pictures of a pair differ in size.
     """
-    clean_folder = folder / "clean" if (folder / "clean").is_dir() else folder
+    clean_folder, noisy_folder = folder / "clean", folder / "noisy"
+    if not clean_folder.is_dir():
+        if sigma_8bit is None:
+            raise FileNotFoundError(
+                f"{folder} has no folder clean/: pairs lie in noisy/ and clean/ (clean pictures"
+                " alone need a sigma)"
+            )
+        clean_folder = folder
     pairs = []
     paths = find_images(clean_folder)
+    if sigma_8bit is None and noisy_folder.is_dir():
+        noisy_paths = {path.relative_to(noisy_folder) for path in find_images(noisy_folder)}
+        if alone := len(noisy_paths - {path.relative_to(clean_folder) for path in paths}):
+            notice(f"{noisy_folder}: {alone} without a counterpart in clean/ left out")
     for index, (path, name) in enumerate(zip(paths, _names(paths, clean_folder), strict=True)):
-        clean = _centre(read(path), crop_px)
+        clean = read(path)
         if sigma_8bit is None:
-            noisy_path = folder / "noisy" / path.relative_to(clean_folder)
+            noisy_path = noisy_folder / path.relative_to(clean_folder)
             if not noisy_path.is_file():
                 raise FileNotFoundError(f"{noisy_path} is missing: each clean image needs one")
-            noisy = _centre(read(noisy_path), crop_px)
-            _check_sizes(noisy_path, noisy, path, clean)
+            noisy = read(noisy_path)
+            _check_sizes(noisy_path, noisy, path, clean)  # the middles of two sizes do not match
+            clean, noisy = _centre(clean, crop_px), _centre(noisy, crop_px)
         else:
+            clean = _centre(clean, crop_px)
             rng = np.random.default_rng((seed, index))
             noise = sigma_8bit * rng.standard_normal(clean.shape)
             noisy = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
@@ -66,8 +84,9 @@ def load_pairs(
 def _names(paths: Sequence[Path], folder: Path) -> list[str]:
     """Below the folder and without suffixes, but for those that tell two apart."""
     whole = [path.relative_to(folder) for path in paths]
-    short = Counter(path.with_suffix("") for path in whole)
-    found = (path if short[path.with_suffix("")] > 1 else path.with_suffix("") for path in whole)
+    # A whole name counts too: a.png.png without its suffix is another's a.png.
+    taken = Counter([*whole, *(path.with_suffix("") for path in whole)])
+    found = (path if taken[path.with_suffix("")] > 1 else path.with_suffix("") for path in whole)
     return [path.as_posix() for path in found]
 
 
@@ -89,7 +108,8 @@ def load_pair_files(
 
 def _check_sizes(noisy_path: Path, noisy: Pixels, path: Path, clean: Pixels) -> None:
     if noisy.shape != clean.shape:
-        raise ValueError(f"{noisy_path} and {path} differ in size")
+        sizes = (f"{x.shape[1]}×{x.shape[0]}" for x in (noisy, clean))
+        raise ValueError(f"{noisy_path} and {path} differ in size: {', '.join(sizes)}")
 
 
 def _centre(pixels: Pixels, crop_px: int | None) -> Pixels:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from invdn.images.vips import detail
+from invdn import images
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,26 +36,18 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def read_rgb8(path: Path) -> Pixels:
-    """An image file as ``[H, W, 3]`` sRGB, 8 bits.
+    """An image file as ``[H, W, 3]`` sRGB, 8 bits: upright, on white, through its profile.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged or no image.
+        ValueError: it cannot be read.
     """
-    import pyvips
-
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing")
     try:
-        image = pyvips.Image.new_from_file(str(path), fail_on="error").colourspace("srgb")
-        if image.hasalpha():
-            image = image.flatten()
-        if image.format != "uchar":
-            image = image.cast("uchar")
-        pixels: Pixels = np.ascontiguousarray(image.numpy())
-    except pyvips.Error as error:
-        raise ValueError(f"{path} is damaged or no image: {detail(error)}") from error
-    return pixels
+        return images.as_rgb8(images.read(path)).pixels
+    except images.PhotoError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
 
 
 def read_rgb8_cached(path: Path, cache: Path) -> Pixels:
@@ -84,6 +76,12 @@ def to_tensor(pixels: Sequence[Pixels]) -> Tensor:
 
     batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
     return batch.float().div_(255.0)
+
+
+def to_pixels(batch: Tensor) -> list[Pixels]:
+    """The inverse of :func:`to_tensor`, rounded to 8 bits."""
+    rounded: list[Pixels] = list(batch.permute(0, 2, 3, 1).mul(255.0).round().byte().numpy())
+    return rounded
 
 
 def random_window(

@@ -5,6 +5,7 @@ Source: A. Abdelhamed et al., *A High-Quality Denoising Dataset for Smartphone C
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,24 @@ def write_submission(
     }
     with atomically(path, overwrite=overwrite) as file:
         savemat(file, content, do_compression=True)
+
+
+def write_submission_csv(
+    path: Path, denoised: npt.NDArray[np.uint8], *, overwrite: bool = False
+) -> None:
+    """Write the blocks as a table ``ID,BLOCK``, whole or not at all.
+
+    A row a block, counted from 0, image after image: its bytes (``[H, W, 3]``, 8 bits) in base64.
+
+    Args:
+        path: The file.
+        denoised: ``[images, blocks, H, W, 3]``, in the order of the noisy blocks.
+        overwrite: Replace the file where it exists.
+
+    Raises:
+        FileExistsError: the file exists and is not to be replaced.
+    """
+    with atomically(path, overwrite=overwrite) as file:
+        file.write(b"ID,BLOCK\n")
+        for number, index in enumerate(np.ndindex(denoised.shape[:2])):
+            file.write(b"%d,%s\n" % (number, base64.b64encode(denoised[index].tobytes())))

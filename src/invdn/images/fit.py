@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from invdn import metadata
-from invdn.images import extras
+from invdn.images import colour, extras
 from invdn.images.photo import Photo, Pixels
 from invdn.images.vips import vips
 
@@ -76,14 +76,15 @@ def on_white(pixels: Pixels) -> Pixels:
 
 
 def as_rgb8(photo: Photo) -> Photo:
-    """The picture alone, for training: upright, RGB, 8 bits, on white, without metadata."""
-    pixels = upright(photo).pixels
-    if photo.has_alpha:
-        pixels = on_white(pixels)
-    pixels = to_depth(pixels, "uint8")
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    rgb = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    """The picture alone, as screens show it: upright, sRGB, 8 bits, on white, without metadata."""
+    pixels = on_white(photo.pixels) if photo.has_alpha else photo.pixels
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    profile = colour.profile_of(photo.fields.get("icc-profile-data"), channels)
+    if profile is not None:
+        pixels = colour.shown(pixels, profile)
+    pixels = turned_upright(to_depth(pixels, "uint8"), photo.orientation)
+    planes = pixels.reshape(*pixels.shape[:2], -1)
+    rgb = np.ascontiguousarray(np.broadcast_to(planes, (*planes.shape[:2], 3)))
     return Photo(rgb, "png")
 
 

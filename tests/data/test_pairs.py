@@ -1,0 +1,74 @@
+"""Pairs of pictures in folders, and how pictures are read for training and measuring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from invdn import images
+from invdn.data.pairs import load_pairs
+from invdn.data.patches import read_rgb8
+from samples import exif_block, libvips_profile, scene
+
+
+def write(path: Path, pixels: np.ndarray, **facts: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images.write(images.Photo(pixels, images.format_of(path), **facts), path)  # type: ignore[arg-type]
+    return path
+
+
+def test_pictures_of_different_size_are_no_pair(tmp_path: Path) -> None:
+    write(tmp_path / "noisy" / "a.png", scene(40, 48))
+    write(tmp_path / "clean" / "a.png", scene(44, 48))
+    for crop_px in (None, 32):
+        with pytest.raises(ValueError, match="differ in size: 48×40, 48×44"):
+            load_pairs(tmp_path, crop_px=crop_px)
+
+
+def test_what_is_missing_of_pairs(tmp_path: Path) -> None:
+    write(tmp_path / "noisy" / "a.png", scene())
+    with pytest.raises(FileNotFoundError, match="has no folder clean/"):
+        load_pairs(tmp_path)
+    write(tmp_path / "clean" / "a.png", scene())
+    said: list[str] = []
+    assert len(load_pairs(tmp_path, notice=said.append)) == 1
+    assert said == []
+    for name in ("b.png", "c.png"):
+        write(tmp_path / "noisy" / name, scene())
+    assert len(load_pairs(tmp_path, notice=said.append)) == 1
+    assert said == [f"{tmp_path / 'noisy'}: 2 without a counterpart in clean/ left out"]
+
+
+def test_names_of_pairs_differ(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg", "a.png.png", "b.png"):
+        write(tmp_path / name, scene())
+    names = [pair.name for pair in load_pairs(tmp_path, sigma_8bit=5.0)]
+    assert names == ["a.jpg", "a.png", "a.png.png", "b"]
+
+
+def test_pictures_are_read_as_screens_show_them(tmp_path: Path) -> None:
+    """Upright, on white and through their profile, by both ways of reading."""
+    pixels = scene(channels=4)
+    facts = {
+        "orientation": 6,
+        "exif": exif_block(6),
+        "fields": {"icc-profile-data": libvips_profile("p3")},
+    }
+    path = write(tmp_path / "a.png", pixels, **facts)
+    read = read_rgb8(path)
+    np.testing.assert_array_equal(read, images.as_rgb8(images.read(path)).pixels)
+    profile = libvips_profile("p3")
+    expected = images.turned_upright(images.to_srgb(images.on_white(pixels), profile), 6)
+    assert read.shape == (30, 20, 3)
+    assert np.abs(read.astype(int) - expected).max() <= 3
+    assert np.abs(read.astype(int) - images.turned_upright(images.on_white(pixels), 6)).max() > 8
+
+
+def test_a_name_that_is_no_text_can_be_read(tmp_path: Path) -> None:
+    try:
+        path = write(tmp_path / "plain.png", scene()).rename(tmp_path / "ni\udcf1o.png")
+    except OSError:
+        pytest.skip("file names are text here")
+    np.testing.assert_array_equal(read_rgb8(path), scene())
