@@ -86,6 +86,18 @@ def test_what_is_missing_is_found() -> None:
     assert view.missing(Box(291, 290, 300, 300)) == (288, 288, 300, 300)
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_draft_does_not_replace_the_result(orientation: int) -> None:
+    photo = images.Photo(noise(300, 300, 3), "png", orientation=orientation)
+    view = View(photo)
+    result, draft = np.full((300, 300, 3), 10, np.uint8), np.full((300, 300, 3), 20, np.uint8)
+    view.put(slice(0, 128), slice(0, 300), result[:128], view.generation)
+    view.put(slice(0, 300), slice(0, 300), draft, view.generation, draft=True)
+    shown = np.concatenate([result[:128], draft[128:]])
+    expected = images.turned_upright(shown, orientation)
+    np.testing.assert_array_equal(view.after.levels[0], expected)
+
+
 def test_a_cut_is_as_fine_as_the_screen() -> None:
     pyramid = Pyramid(noise(2048, 2048, 3))
     for zoom, step in [(2.0, 1), (1.0, 1), (0.51, 1), (0.5, 2), (0.3, 2), (0.25, 4), (0.01, 4)]:

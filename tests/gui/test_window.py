@@ -223,10 +223,10 @@ def test_strength_changes_what_is_seen_and_then_the_rest(
     window.options.strength_slider.setFocus()
     window.options.strength_slider.setValue(50)
     assert window.session.result is None
-    until(qtbot, lambda: view.after.levels[0][300, 300, 0] == 75)
+    until(qtbot, lambda: view.after.levels[0][300, 300, 0] == 94)
     wait_restored(qtbot, window)
     assert window.session.result is not None
-    assert (window.session.result[590, 590] == 75).all()
+    assert (window.session.result[590, 590] == 94).all()
     qtbot.keyClick(window.options.strength_slider, Qt.Key.Key_Home)
     assert window.options.strength == 0
     wait_restored(qtbot, window)
@@ -247,7 +247,50 @@ def test_moving_the_slider_fast_ends_at_its_last_place(
     wait_restored(qtbot, window)
     view = window.session.view
     assert view is not None
-    assert (view.after.levels[0][200:] == 60).all()
+    assert (view.after.levels[0][200:] == 74).all()
+
+
+def test_no_draft_stays_in_a_result(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    """However the photo is moved while the result for less strength is coming."""
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 1000, 1400))
+    wait_restored(qtbot, window)
+    window.full_size_action.trigger()
+    window.compare.pan(33, 17)
+    model.seconds = 0.01
+    window.options.strength_slider.setValue(50)
+    until(qtbot, lambda: view_of(window).after.levels[0][500, 700, 0] != 50)
+    steps = 0
+    while window.session.result is None:
+        qtbot.wait(100)
+        steps += 1
+        window.compare.pan(37 if steps % 2 else -30, 0)
+    qtbot.wait(300)
+    assert steps > 3
+    np.testing.assert_array_equal(view_of(window).after.levels[0], window.session.result)
+
+
+def view_of(window: MainWindow) -> preview.View:
+    assert window.session.view is not None
+    return window.session.view
+
+
+def test_a_draft_comes_from_what_was_visible_before(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 1000, 1400))
+    wait_restored(qtbot, window)
+    window.full_size_action.trigger()
+    window.session.set_whole_allowed(False)
+    window.options.strength_slider.setValue(120)
+    until(qtbot, lambda: window.session._sample and window.session._sample.strength == 1.2)
+    model.gate.clear()
+    window.options.strength_slider.setValue(60)
+    draft = round(100 - (100 - 100 * (1 - 1.2**3 / 2)) / 2)
+    until(qtbot, lambda: abs(int(view_of(window).after.levels[0][500, 700, 0]) - draft) <= 1)
+    window.options.model_changed.emit("photo")
+    assert window.session._sample is None  # of another model
 
 
 def test_a_turned_photo_is_shown_upright_and_saved_as_it_was(
@@ -512,7 +555,7 @@ def test_two_starts_in_a_row(qtbot: Any, window: MainWindow, photo: Photo, tmp_p
     names = sorted(path.name for path in tmp_path.glob("a-*"))
     assert names == ["a-denoised-2.png", "a-denoised.png"]
     assert images.read(tmp_path / "a-denoised.png").pixels[50, 50, 0] == 50
-    assert images.read(tmp_path / "a-denoised-2.png").pixels[50, 50, 0] == 75
+    assert images.read(tmp_path / "a-denoised-2.png").pixels[50, 50, 0] == 94
 
 
 def test_pause_stops_the_work_and_going_on_finishes_it(
@@ -741,7 +784,7 @@ def test_a_strength_that_is_changed_meanwhile_makes_the_results_old(
     assert images.read(tmp_path / "a-denoised.png").pixels[50, 50, 0] == 50
     assert states(window) == ["waiting", "failed"]  # why it failed can still be read
     run_all(qtbot, window)
-    assert images.read(tmp_path / "a-denoised-2.png").pixels[50, 50, 0] == 75
+    assert images.read(tmp_path / "a-denoised-2.png").pixels[50, 50, 0] == 94
 
 
 def test_language_and_looks_can_be_switched_while_it_works(
@@ -861,6 +904,11 @@ def test_saving_on_request_uses_what_is_there(
     assert proposals == [str(tmp_path / "a-denoised.png")]
     assert images.read(tmp_path / "mine.tif").pixels[200, 200, 0] == 50
     assert len(model.tiles) == tiles
+    (tmp_path / "a.png").unlink()
+    photo(tmp_path / "a.png", 310, 300, value=80)  # another picture in its place
+    window.save_as(tmp_path / "other.tif")
+    until(qtbot, lambda: not window.runner.busy)
+    assert images.read(tmp_path / "other.tif").pixels[305, 200, 0] == 40
 
 
 def test_the_original_is_never_replaced(

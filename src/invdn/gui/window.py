@@ -55,6 +55,7 @@ from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
 from invdn.preview import NOISE_GAIN
+from invdn.restore import Denoises, tones_of
 from invdn.runtime import ModelError, shipped_models
 
 MOST_RECENT = 10
@@ -64,21 +65,8 @@ MODES: tuple[Mode, ...] = ("side", "wipe", "single")
 class AlreadyDone:
     """A denoiser for a photo whose result is there; for another, the one that it was made with."""
 
-    def __init__(self, before: images.Pixels, after: images.Pixels, denoiser: Denoiser) -> None:
+    def __init__(self, before: images.Pixels, after: images.Pixels, denoiser: Denoises) -> None:
         self._before, self._after, self._denoiser = before, after, denoiser
-
-    def __call__(
-        self,
-        image: images.Pixels,
-        *,
-        strength: float = 1.0,
-        progress: Callable[[float], object] | None = None,
-    ) -> images.Pixels:
-        # The file may have changed since it was opened.
-        before = self._before
-        if image.dtype == before.dtype and np.array_equal(image, before):
-            return self._after
-        return self._denoiser(image, strength=strength, progress=progress)
 
     def restore_regions(
         self,
@@ -90,10 +78,26 @@ class AlreadyDone:
         strength: float = 1.0,
         progress: Callable[[float], object] | None = None,
     ) -> None:
-        """What colours outside sRGB and pictures larger than the memory go through: anew."""
-        self._denoiser.restore_regions(
-            height, width, read, write, strength=strength, progress=progress
-        )
+        """As one region: a file can only be read from top to bottom, and once."""
+        whole = slice(0, height), slice(0, width)
+        image, restored = read(*whole), self._after
+        before = self._before
+        if image.dtype != before.dtype or not np.array_equal(image, before):
+            # The file has changed since it was opened.
+            restored = np.empty_like(image)
+            self._denoiser.restore_regions(
+                height,
+                width,
+                lambda rows, columns: image[rows, columns],
+                partial(_put_into, restored),
+                strength=strength,
+                progress=progress,
+            )
+        write(*whole, restored)
+
+
+def _put_into(image: images.Pixels, rows: slice, columns: slice, part: images.Pixels) -> None:
+    image[rows, columns] = part
 
 
 class MainWindow(QMainWindow):
@@ -751,9 +755,11 @@ class MainWindow(QMainWindow):
             suffix = batch.place([entry.path], None)[0].output.suffix
             target = target.with_name(target.name + suffix)
         source, session = entry.path, self.session
-        done: Denoiser | AlreadyDone = denoiser
-        if session.view is not None and session.result is not None:
-            done = AlreadyDone(session.view.photo.pixels, session.result, denoiser)
+        done: Denoises = denoiser
+        view, result = session.view, session.result
+        # What goes through a profile is not compared here, but restored anew.
+        if view is not None and result is not None and tones_of(view.photo) is None:
+            done = AlreadyDone(view.photo.pixels, result, denoiser)
 
         def jobs() -> tuple[Job, ...]:
             # Refuses what would replace the original.
@@ -787,7 +793,7 @@ class MainWindow(QMainWindow):
     def _run(
         self,
         jobs: Callable[[], Sequence[Job]],
-        denoiser: Denoiser | AlreadyDone,
+        denoiser: Denoises,
         *,
         overwrite: bool = False,
     ) -> None:
