@@ -483,7 +483,7 @@ def _is_of_a_full_disk(error: BaseException | None) -> bool:
 
 def reason_of(error: Exception) -> str:
     """Why a photo failed, in one line."""
-    if isinstance(error, images.PhotoError | ModelError | ValueError):
+    if isinstance(error, images.PhotoError | ModelError | UsageError | ValueError):
         text = str(error)
     elif isinstance(error, MemoryError):
         text = "not enough memory for a picture of this size"

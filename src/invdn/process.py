@@ -26,6 +26,14 @@ _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 itself it keeps more and more of it, in pieces: 70 MB with a photo of 100 megapixels."""
 
 
+def python(program: str) -> list[str]:
+    """The command that runs a program of Python, with the modules of this process.
+
+    So that it is the same invdn, and nothing in the current folder is taken for a module.
+    """
+    return [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {program}"]
+
+
 class ProcessError(Exception):
     """The process cannot work, or is gone; the message is one line that says why."""
 
@@ -52,11 +60,8 @@ class Process:
         ensemble: arguments for `invdn.Denoiser.using`.
         device: as for `invdn.load`.
         """
-        # The path of this process, so that it is the same invdn, and nothing in the current
-        # folder is taken for a module.
-        program = f"import sys; sys.path[:] = {sys.path!r}; {PROGRAM}"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program],
+            python(PROGRAM),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ import ast
 import errno
 import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QMimeData, QPointF, QSettings, Qt, QTimer, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QPointF, QProcess, QSettings, Qt, QTimer, QUrl
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -709,6 +710,56 @@ def test_closing_while_working_asks(
     assert not list(tmp_path.glob(".invdn-*"))
 
 
+def open_question() -> QMessageBox | None:
+    boxes = [w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox)]
+    return next((box for box in boxes if box.isVisible()), None)
+
+
+def test_being_ended_while_the_question_is_open_stops_and_closes(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300))
+    wait_restored(qtbot, window)
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: states(window)[0] == "working")
+
+    def end() -> None:
+        assert open_question() is not None
+        window.stop_and_close()
+        model.gate.set()
+
+    QTimer.singleShot(200, end)
+    window.close()
+    assert open_question() is None
+    until(qtbot, lambda: not window.isVisible())
+    assert not list(tmp_path.glob("*-denoised*"))
+
+
+def test_whoever_keeps_working_is_asked_again(
+    qtbot: Any,
+    window: MainWindow,
+    model: Any,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300))
+    wait_restored(qtbot, window)
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: states(window)[0] == "working")
+    asked = []
+    monkeypatch.setattr(window, "_really_stop", lambda: bool(asked.append(1)))
+    window.close()
+    window.close()
+    assert len(asked) == 2
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+    qtbot.wait(50)
+    assert window.isVisible()
+
+
 def test_closing_an_idle_window_just_closes(window: MainWindow) -> None:
     window.close()
     assert not window.isVisible()
@@ -1052,6 +1103,100 @@ def test_closing_while_noise_is_made_asks(
 
 
 @pytest.mark.usefixtures("noise_command")
+@pytest.mark.parametrize("way", ["quit", "ended"])
+def test_closing_while_noise_is_made_and_photos_are_done(
+    qtbot: Any,
+    window: MainWindow,
+    model: Any,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    sleeping = staticmethod(lambda: [sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(NoiseTab, "command", sleeping)
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300))
+    wait_restored(qtbot, window)
+    window.noise_tab.make()
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: states(window)[0] == "working")
+    monkeypatch.setattr(window, "_really_stop", lambda: True)
+    window.close() if way == "quit" else window.stop_and_close()
+    assert not window.noise_tab.busy
+    model.gate.set()
+    until(qtbot, lambda: not window.isVisible())
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_a_result_stays_that_of_its_picture_when_another_one_fails(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = photo(tmp_path / "a.png"), photo(tmp_path / "b.png", value=50)
+    open_photos(qtbot, window, a, b)
+    tab = window.noise_tab
+    tab.make()
+    until(qtbot, lambda: "a.png: a noisy version is made" in log(window))
+    window.next_action.trigger()
+    tab.set_like(tmp_path / "bad.png")  # makes it fail
+    tab.make()
+    until(qtbot, lambda: "b.png: no noise was made" in log(window))
+    proposals: list[str] = []
+
+    def choose(_: object, __: str, proposal: str, *___: str) -> tuple[str, str]:
+        proposals.append(Path(proposal).name)
+        return proposal, ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    tab._save()
+    until(qtbot, lambda: "saved: " in log(window))
+    assert proposals == ["a-noisy.png"]
+    assert images.read(tmp_path / "a-noisy.png").pixels[50, 50, 0] == 120
+    for path, value in ((a, 100), (b, 50)):
+        window.log.clear()
+        tab.save(path)
+        until(qtbot, lambda: "an original is never replaced" in log(window))
+        assert images.read(path).pixels[50, 50, 0] == value
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_only_the_last_noisy_picture_is_kept_until_it_is_saved(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    tab = window.noise_tab
+    for _ in range(3):
+        window.log.clear()
+        tab.make()
+        until(qtbot, lambda: "a noisy version is made" in log(window))
+    until(qtbot, lambda: not tab.lane.busy)
+    assert tab._folder is not None
+    assert [path.name for path in tab._folder.iterdir()] == ["3.png"]
+    until(qtbot, lambda: not tab.findChildren(QProcess))
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_a_noise_command_that_is_ended_is_a_sentence(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = "import os, sys; print('loading', file=sys.stderr); os.abort()"
+    monkeypatch.setattr(NoiseTab, "command", staticmethod(lambda: [sys.executable, "-c", killed]))
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    window.noise_tab.make()
+    said = "a.png: no noise was made: the command ended before it was done"
+    until(qtbot, lambda: said in log(window))
+
+
+def test_the_noise_command_takes_no_modules_of_the_current_folder(tmp_path: Path) -> None:
+    for name in ("typer.py", "invdn.py"):
+        (tmp_path / name).write_text("raise SystemExit('taken')", encoding="utf-8")
+    command = [*NoiseTab.command(), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--level" in done.stdout
+
+
+@pytest.mark.usefixtures("noise_command")
 def test_without_weights_the_noise_tab_says_so_and_takes_others(
     qtbot: Any,
     make_window: Callable[[], MainWindow],
@@ -1386,7 +1531,6 @@ def test_the_interface_thread_is_never_held_up(
 def test_translations_are_complete_and_compiled(name: str, tmp_path: Path) -> None:
     """Every text of the source is translated, and the .qm file is that of the .ts file."""
     import shutil
-    import subprocess
 
     tools = [shutil.which(tool) for tool in ("pyside6-lupdate", "pyside6-lrelease")]
     if None in tools:

@@ -104,7 +104,6 @@ class MainWindow(QMainWindow):
     """The window. `load` makes a denoiser from a model's name; it is called in a thread."""
 
     denoiser_loaded = Signal(object)
-    closed = Signal()
     _found = Signal(object)
     _load_failed = Signal(str)
 
@@ -116,7 +115,8 @@ class MainWindow(QMainWindow):
         self._load = load
         self._denoiser: Denoiser | None = None
         self._wants_start = False  # Start was pressed before the model was there
-        self._closing = False
+        self._closing = False  # without asking once more
+        self._question: QMessageBox | None = None
         self._clock: Clock | None = None
         self._rows: dict[Path, int] = {}  # place of a photo in the batch
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
@@ -953,16 +953,16 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         at_work = self.runner.busy or self.noise_tab.busy
-        if at_work and (self._closing or not self._really_stop()):
+        if at_work and not self._closing and not self._really_stop():
             event.ignore()
             return
+        self.noise_tab.close_down()
         if self.runner.busy:  # it may have finished while the question was there
             event.ignore()
             self._closing = True
             self.setEnabled(False)
             self.runner.cancel()  # once it has stopped, this window closes
             return
-        self.noise_tab.close_down()
         self._settings.setValue("window/geometry", self.saveGeometry())
         self._settings.setValue("window/columns", self.columns.saveState())
         self._settings.setValue("window/middle", self.middle.saveState())
@@ -971,16 +971,14 @@ class MainWindow(QMainWindow):
         self._finder.close()
         self._model_lane.close()
         event.accept()
-        self.closed.emit()
 
     def stop_and_close(self) -> None:
         """Close without asking: the system or the terminal wants it."""
-        if self.runner.busy:
-            self._closing = True
-            self.runner.cancel()
-        else:
-            self.noise_tab.stop()
+        self._closing = True
+        if self._question is None:
             self.close()
+        else:
+            self._question.reject()  # whoever asked goes on with closing
 
     def join(self) -> None:
         """After closing: wait for the threads, which end with the tile that they are at."""
@@ -1001,8 +999,11 @@ class MainWindow(QMainWindow):
         stay = box.addButton(self.tr("&Keep working"), QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)
         box.setEscapeButton(stay)
+        self._question = box
         box.exec()
-        return box.clickedButton() is stop
+        self._question = None
+        box.deleteLater()
+        return self._closing or box.clickedButton() is stop
 
     # --- words -----------------------------------------------------------------------------------
 

@@ -469,6 +469,10 @@
         <translation>无法启动命令</translation>
     </message>
     <message>
+        <source>the command ended before it was done</source>
+        <translation>命令未完成就已结束</translation>
+    </message>
+    <message>
         <source>{0}: a noisy version is made</source>
         <translation>{0}：已生成带噪版本</translation>
     </message>
