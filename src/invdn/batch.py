@@ -242,7 +242,7 @@ def _plan_folder(
         return name + PREVIEW_SUFFIX if preview else _renamed(name, format)
 
     for start in inputs:
-        if not start.is_dir():
+        if not os.path.isdir(start):  # noqa: PTH112 - a Path's raises where it may not look
             # One that is not there gets its job too, and fails by itself: the others are done.
             jobs.setdefault(_identity(start), Job(start, output / named(start.name)))
             continue

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import errno
+import gc
 import os
 import re
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -457,6 +459,20 @@ def test_a_photo_too_large_to_be_shown_can_still_be_done(
     assert states(window) == ["done"]
 
 
+def test_a_photo_that_is_no_longer_shown_is_given_back(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 500, 500), photo(tmp_path / "b.png"))
+    wait_restored(qtbot, window)
+    window.noise_action.trigger()
+    until(qtbot, lambda: view_of(window).noise is not None)
+    window.noise_action.trigger()
+    view = weakref.ref(view_of(window))
+    window.next_action.trigger()
+    wait_restored(qtbot, window)
+    until(qtbot, lambda: gc.collect() >= 0 and view() is None)
+
+
 # --- what goes wrong -----------------------------------------------------------------------------
 
 
@@ -633,6 +649,48 @@ def test_after_a_full_disk_the_next_photo_can_be_left_out(
     window.pause_or_resume()
     until(qtbot, lambda: not window.runner.busy)
     assert [path.exists() for path in map(denoised, paths)] == [False, False, True]
+
+
+def test_after_a_full_disk_a_cleared_list_ends_the_batch(
+    qtbot: Any,
+    window: MainWindow,
+    model: Any,
+    photo: Photo,
+    tmp_path: Path,
+    full: threading.Event,
+) -> None:
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png", 300, 300) for i in range(3)))
+    wait_restored(qtbot, window)
+    full.set()
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: states(window)[0] == "working")
+    window.clear_action.trigger()
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+    assert window.pause_button.text() == "&Pause"
+
+
+def test_a_paused_batch_ends_once_the_rest_is_removed(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, full: threading.Event
+) -> None:
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png") for i in range(3)))
+    wait_restored(qtbot, window)
+    full.set()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: window.pause_button.text() == "&Go on")
+    window.clear_action.trigger()
+    until(qtbot, lambda: not window.runner.busy)
+
+
+def test_what_a_window_that_was_killed_left_is_removed(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    stray = tmp_path / ".invdn-0123456789ab.tmp"
+    stray.touch()
+    run_all(qtbot, window)
+    assert not stray.exists()
 
 
 def denoised(path: Path) -> Path:
@@ -1466,6 +1524,27 @@ def _sentence(node: ast.AST | None) -> Iterator[str]:
         yield node.value
     elif isinstance(node, ast.JoinedStr):
         yield "".join(filled(part) for part in node.values)
+
+
+def test_the_system_s_looks_come_back(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the platform knows its own only once none is asked for."""
+
+    class Hints:
+        asked = Qt.ColorScheme.Unknown
+
+        def setColorScheme(self, scheme: Qt.ColorScheme) -> None:
+            self.asked = scheme
+
+        def colorScheme(self) -> Qt.ColorScheme:
+            unknown = self.asked == Qt.ColorScheme.Unknown
+            return Qt.ColorScheme.Light if unknown else self.asked
+
+    hints = Hints()
+    monkeypatch.setattr(theme.QGuiApplication, "styleHints", staticmethod(lambda: hints))
+    theme.apply("dark")
+    assert qapp.palette().window().color().lightness() < 60
+    theme.apply("system")
+    assert qapp.palette().window().color().lightness() > 200
 
 
 def test_the_looks_can_be_switched(window: MainWindow, settings: QSettings) -> None:

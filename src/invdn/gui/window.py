@@ -858,8 +858,9 @@ class MainWindow(QMainWindow):
             reason = translated_reason(result.reason or "")
             self.log.say(self.tr("{0}: failed: {1}").format(name, reason))
         left = len(self._rows) - sum(self._counts.values())
-        if result.no_room and self.runner.paused and left:
-            self._on_pause(self.tr("paused: make room on the disk, then go on"))
+        if result.no_room:
+            if self.runner.paused and left:
+                self._on_pause(self.tr("paused: make room on the disk, then go on"))
             self._enable()
             self._show_progress()
 
