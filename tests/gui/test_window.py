@@ -534,6 +534,42 @@ def test_a_missing_model_is_said_and_another_can_be_chosen(
     assert window.start_button.isEnabled()
 
 
+def test_an_unexpected_error_of_a_model_forgets_the_start(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    load, going = window._load, threading.Event()
+
+    def fail(name: str) -> Any:
+        assert going.wait(30)
+        raise RuntimeError("what")
+
+    monkeypatch.setattr(window, "_load", fail)
+    window._load_model("x")
+    window.start()  # as soon as it is there
+    going.set()
+    until(qtbot, lambda: "unexpected error, please report it: RuntimeError: what" in log(window))
+    until(qtbot, lambda: window.photo_state.text() == "no model")
+    monkeypatch.setattr(window, "_load", load)
+    window._load_model("photo")
+    wait_restored(qtbot, window)
+    assert states(window) == ["waiting"]
+
+
+def test_a_failure_that_is_told_late_is_not_the_next_photo_s(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"")
+    open_photos(qtbot, window, photo(tmp_path / "good.png"), bad)
+    wait_restored(qtbot, window)
+    window.next_action.trigger()
+    window.session._open_lane.join(0.5)  # meanwhile nothing is heard of it
+    window.previous_action.trigger()
+    wait_restored(qtbot, window)
+    assert "the file is empty" not in log(window)
+
+
 def test_a_mishap_in_the_network_is_a_sentence(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -862,6 +898,109 @@ def test_photos_can_be_taken_out_of_a_running_batch(
     assert window.progress_bar.value() == 1000
     assert not (tmp_path / "2-denoised.png").exists()
     assert (tmp_path / "3-denoised.png").exists()
+
+
+def test_photos_can_be_taken_out_of_a_batch_that_has_only_just_begun(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), photo(tmp_path / "b.png"))
+    wait_restored(qtbot, window)
+    window.start()
+    window.list_view.setCurrentIndex(window.photos.index(1))
+    window.remove_action.trigger()
+    until(qtbot, lambda: not window.runner.busy)
+    assert [path.name for path in tmp_path.glob("*-denoised*")] == ["a-denoised.png"]
+    assert "1 photo to do" in log(window)
+    assert "finished: 1 done" in log(window)
+
+
+def test_a_photo_that_is_done_can_be_removed_added_and_removed_while_others_are_done(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    paths = [photo(tmp_path / f"{i}.png", 300, 300) for i in range(2)]
+    open_photos(qtbot, window, *paths)
+    wait_restored(qtbot, window)
+    window.runner.photo_done.connect(
+        lambda _: model.gate.clear(), Qt.ConnectionType.DirectConnection
+    )
+    window.start()
+    until(qtbot, lambda: states(window)[0] == "done" and window.runner._at_work == paths[1])
+    for _ in range(2):
+        row = window.photos.row_of(paths[0])
+        assert row is not None
+        window._remove([row])
+        assert len(window.photos) == 1
+        open_photos(qtbot, window, paths[0])
+    assert window.progress_label.text().startswith("1 of 2")
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+
+
+def test_while_photos_are_done_nothing_is_said_of_removing_noise_from_another(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png", 300, 300) for i in range(2)))
+    wait_restored(qtbot, window)
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: states(window)[0] == "working")
+    window.next_action.trigger()
+    until(qtbot, lambda: window.session.view is not None)
+    assert window.photo_state.text() == ""
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+    until(qtbot, lambda: window.photo_state.text() == "Done")
+
+
+def test_where_nothing_could_be_saved_it_says_so(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    (tmp_path / "b.jpg").write_bytes(b"")
+    open_photos(qtbot, window, tmp_path / "b.jpg", photo(tmp_path / "a.png"))
+    window.list_view.setCurrentIndex(window.photos.index(0))
+    window._remove([1])
+    run_all(qtbot, window)
+    assert window.progress_label.text() == "nothing was saved"
+    assert window.progress_bar.value() == 0
+    assert "nothing was saved: 0 done, 1 failed" in log(window)
+
+
+def test_a_name_for_camera_raw_is_refused(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    filters: list[str] = []
+
+    def choose(*arguments: Any) -> tuple[str, str]:
+        filters.append(arguments[-1])
+        return str(tmp_path / "x.dng"), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    window.save_result()
+    until(qtbot, lambda: not window.runner.busy)
+    assert "*.jpg" in filters[0]
+    assert "*.dng" not in filters[0]
+    assert ".dng files cannot be written: choose another format" in log(window)
+    assert "unexpected" not in log(window)
+    assert window.progress_label.text() == "nothing was saved"
+
+
+def test_a_result_is_known_again_when_its_settings_come_back(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    run_all(qtbot, window)
+    wait_restored(qtbot, window)
+    window.options.strength_slider.setValue(50)
+    assert states(window) == ["waiting"]
+    window.options.strength_slider.setValue(100)
+    assert states(window) == ["done"]
+    (tmp_path / "no folder").touch()
+    window.save_as(tmp_path / "no folder" / "a.png")
+    until(qtbot, lambda: not window.runner.busy)
+    assert "a.png: failed" in log(window)
+    assert states(window) == ["done"]  # beside the photo it is
 
 
 def test_clearing_the_list_while_it_is_worked_on_leaves_what_is_in_work(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,11 +36,16 @@ from invdn.gui.theme import named
 from invdn.process import python
 from invdn.runtime import WEIGHTS
 
-PICTURES = " ".join(
-    f"*{suffix} *{suffix.upper()}" for suffix in sorted({*images.SUFFIXES, *images.RAW_SUFFIXES})
-)
-"""What file dialogs show; some of them take "IMG.JPG" for something else than "*.jpg"."""
 
+def _patterns(suffixes: Iterable[str]) -> str:
+    """For file dialogs, some of which take "IMG.JPG" for something else than "*.jpg"."""
+    return " ".join(f"*{suffix} *{suffix.upper()}" for suffix in sorted(suffixes))
+
+
+PICTURES = _patterns({*images.SUFFIXES, *images.RAW_SUFFIXES})
+"""What dialogs for photos to be opened show."""
+RESULTS = _patterns(images.SUFFIXES)
+"""What those for results to be saved show."""
 
 SHIPPED_MODEL = WEIGHTS / "noise.safetensors"
 """What `invdn noise` takes by itself, said here too because asking it would load PyTorch."""

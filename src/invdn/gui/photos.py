@@ -50,6 +50,8 @@ class Entry:
     """Why it failed or was skipped, as the engine says it."""
     output: Path | None = None
     """The last result."""
+    made_with: object = None
+    """The settings with which it was made."""
     megapixels: float = 0.0
     """0 until the thumbnail is there."""
     thumbnail: QImage | None = None

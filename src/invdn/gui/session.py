@@ -47,8 +47,8 @@ class Session(QObject):
     """
 
     opened = Signal()
-    failed = Signal(str)
-    """The photo cannot be opened or restored: why."""
+    failed = Signal(object, str)
+    """A photo, by its path, cannot be opened or restored: why."""
     changed = Signal()
     """There is something new to paint."""
     progressed = Signal(float)
@@ -79,7 +79,7 @@ class Session(QObject):
         self._lanes = [Lane(name, self) for name in ("open", "preview", "whole", "noise")]
         self._open_lane, self._preview_lane, self._whole_lane, self._noise_lane = self._lanes
         for lane in self._lanes:
-            lane.failed.connect(self.failed)
+            lane.failed.connect(self._on_mishap)
         self._preview_timer = _single_shot(self, SETTLE_MS, self._start_preview)
         self._whole_timer = _single_shot(self, WHOLE_SETTLE_MS, self._start_whole)
         self._loaded.connect(self._on_loaded)
@@ -154,7 +154,6 @@ class Session(QObject):
         for lane in self._lanes:
             lane.clear()
         self.view = self.result = self._sample = self._visible = self._opening = None
-        self.progressed.emit(0.0)
 
     def _read(self, token: Token, path: Path) -> None:
         try:
@@ -163,10 +162,13 @@ class Session(QObject):
             view = preview.View(photo)
         except (images.PhotoError, OSError, MemoryError) as error:
             token.check()
-            self.failed.emit(reason_of(error))
+            self.failed.emit(path, reason_of(error))
             return
         token.check()
         self._loaded.emit(token, path, view)
+
+    def _on_mishap(self, reason: str) -> None:
+        self.failed.emit(self.path, reason)
 
     def _on_loaded(self, token: Token, path: Path, view: preview.View) -> None:
         if token is not self._opening:
@@ -191,9 +193,9 @@ class Session(QObject):
         self.view.outdate()
         if self._denoiser is None:
             return
-        self.progressed.emit(0.0)
         self._preview_timer.start()
         if self._whole_allowed:
+            self.progressed.emit(0.0)
             self._whole_timer.start()
 
     def _take_sample(self) -> None:
@@ -212,15 +214,17 @@ class Session(QObject):
         box = view.stored(visible)
         strength, generation, sample = self._strength, view.generation, self._sample
         if 0 < box.area <= PREVIEW_LIMIT:
+            path = self.path
             self._preview_lane.replace(
                 lambda token: self._preview(
-                    token, view, denoiser, box, strength, generation, sample
+                    token, path, view, denoiser, box, strength, generation, sample
                 )
             )
 
     def _preview(
         self,
         token: Token,
+        path: Path | None,
         view: preview.View,
         denoiser: Denoiser,
         box: preview.Box,
@@ -250,7 +254,7 @@ class Session(QObject):
                         )
         except Exception as error:
             token.check()
-            self.failed.emit(reason_of(error))
+            self.failed.emit(path, reason_of(error))
         finally:
             self._preview_idle.set()
 
@@ -273,13 +277,19 @@ class Session(QObject):
         view, denoiser = self.view, self._denoiser
         if view is None or denoiser is None or self.result is not None or not self._whole_allowed:
             return
-        strength, generation = self._strength, view.generation
+        path, strength, generation = self.path, self._strength, view.generation
         self._whole_lane.replace(
-            lambda token: self._whole(token, view, denoiser, strength, generation)
+            lambda token: self._whole(token, path, view, denoiser, strength, generation)
         )
 
     def _whole(
-        self, token: Token, view: preview.View, denoiser: Denoiser, strength: float, generation: int
+        self,
+        token: Token,
+        path: Path | None,
+        view: preview.View,
+        denoiser: Denoiser,
+        strength: float,
+        generation: int,
     ) -> None:
         pixels = view.photo.pixels
 
@@ -306,7 +316,7 @@ class Session(QObject):
             )
         except Exception as error:
             token.check()
-            self.failed.emit(reason_of(error))
+            self.failed.emit(path, reason_of(error))
             return
         self._finished.emit(token, (view, generation, strength, result))
 

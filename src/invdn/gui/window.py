@@ -47,7 +47,7 @@ from invdn.gui import language, theme
 from invdn.gui.compare import CompareView, Mode
 from invdn.gui.language import translated_reason
 from invdn.gui.log import LogPane
-from invdn.gui.noise_tab import PICTURES, NoiseTab
+from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
 from invdn.gui.photos import Entry, PhotoList, PhotoListView
 from invdn.gui.runner import Clock, Runner
@@ -119,8 +119,10 @@ class MainWindow(QMainWindow):
         self._question: QMessageBox | None = None
         self._clock: Clock | None = None
         self._rows: dict[Path, int] = {}  # place of a photo in the batch
+        self._left: set[Path] = set()  # photos of the batch of which nothing has become yet
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
-        self._batch_strength = 0.0
+        self._refused = False  # the batch as a whole
+        self._batch_settings: object = None  # as `_result_settings` were when it began
         # What three labels say, so that it can be said anew in another language.
         self._state_said: Callable[[], str] = str
         self._message_said: Callable[[], str] = str
@@ -388,12 +390,12 @@ class MainWindow(QMainWindow):
         self.session.completed.connect(self._on_session_completed)
         self.options.strength_changed.connect(self._on_strength)
         self.options.model_changed.connect(self._on_model)
-        self.options.saving_changed.connect(self._on_saving)
+        self.options.saving_changed.connect(self._judge_results)
         self.runner.started.connect(self._on_batch_started)
         self.runner.progressed.connect(self._on_batch_progress)
         self.runner.photo_done.connect(self._on_photo_done)
         self.runner.finished.connect(self._on_batch_finished)
-        self.runner.failed.connect(lambda reason: self.log.say(translated_reason(reason)))
+        self.runner.failed.connect(self._on_refused)
         self.tabs.currentChanged.connect(self._on_tab)
         self.denoiser_loaded.connect(self._on_denoiser)
         self._load_failed.connect(self._on_load_failed)
@@ -443,14 +445,11 @@ class MainWindow(QMainWindow):
             self,
             self.tr("Choose photos"),
             str(self._settings.value("folder", "")),
-            self._file_filter() + ";;" + self.tr("All files (*)"),
+            self.tr("Photos ({0})").format(PICTURES) + ";;" + self.tr("All files (*)"),
         )
         if chosen:
             self._settings.setValue("folder", str(Path(chosen[0]).parent))
             self.add_photos([Path(name) for name in chosen])
-
-    def _file_filter(self) -> str:
-        return self.tr("Photos ({0})").format(PICTURES)
 
     def choose_folder(self) -> None:
         chosen = QFileDialog.getExistingDirectory(
@@ -480,15 +479,15 @@ class MainWindow(QMainWindow):
 
     def _leave_out(self, entry: Entry) -> bool:
         """See to it that a batch does not do a photo any more; False if it is at it."""
-        number = self._rows.get(entry.path)
-        if not self.runner.busy or number is None or entry.state not in ("waiting", "working"):
+        if not self.runner.busy:
             return True
         if not self.runner.leave_out(entry.path):
             return False
-        del self._rows[entry.path]
-        if self._clock is not None:
-            self._clock.leave_out(number)
-        self._show_progress()
+        if entry.path in self._left:
+            self._left.remove(entry.path)
+            if self._clock is not None:
+                self._clock.leave_out(self._rows[entry.path])
+            self._show_progress()
         return True
 
     def reveal_result(self) -> None:
@@ -571,8 +570,10 @@ class MainWindow(QMainWindow):
         self.compare.set_view(self.session.view)
         self._enable()
 
-    def _on_session_failed(self, reason: str) -> None:
-        name = self.session.path.name if self.session.path else ""
+    def _on_session_failed(self, path: Path | None, reason: str) -> None:
+        if path is None or path != self.session.path:  # it was said too late
+            return
+        name = path.name
 
         def sentence() -> str:
             return self.tr("{0}: {1}").format(name, translated_reason(reason))
@@ -634,9 +635,9 @@ class MainWindow(QMainWindow):
         def work(token: Token) -> None:
             try:
                 denoiser = self._load(name)
-            except (ModelError, ValueError) as error:
+            except Exception as error:
                 token.check()
-                self._load_failed.emit(str(error))
+                self._load_failed.emit(batch.reason_of(error))
                 return
             token.check()
             self.denoiser_loaded.emit(denoiser)
@@ -667,22 +668,29 @@ class MainWindow(QMainWindow):
         self._enable()
 
     def _on_model(self, name: str) -> None:
-        self._outdate_results()
+        self._judge_results()
         self._load_model(name)
 
     def _on_strength(self, strength: float) -> None:
         self.session.set_strength(strength)
-        self._outdate_results()
+        self._judge_results()
 
-    def _on_saving(self) -> None:
-        self._outdate_results()
+    @property
+    def _result_settings(self) -> object:
+        """All that a result depends on besides its photo."""
+        return self.options.model, self.options.strength, self.options.saving
 
-    def _outdate_results(self) -> None:
-        """With other settings the photos that are done may be wanted once more."""
-        if not self.runner.busy:
-            for entry in self.photos.entries:
-                if entry.state == "done":
-                    self.photos.update(entry.path, state="waiting", fraction=0.0)
+    def _judge_results(self) -> None:
+        """A photo is done where its last result was made with the settings of now."""
+        if self.runner.busy:
+            return
+        settings = self._result_settings
+        for entry in self.photos.entries:
+            if entry.made_with is not None and entry.made_with == settings:
+                if entry.state != "done":
+                    self.photos.update(entry.path, state="done")
+            elif entry.state == "done":
+                self.photos.update(entry.path, state="waiting", fraction=0.0)
 
     def set_language(self, name: str) -> None:
         """Speak another language, now and from now on."""
@@ -736,7 +744,7 @@ class MainWindow(QMainWindow):
             self,
             self.tr("Save the result"),
             str(proposal.output),
-            self._file_filter(),
+            self.tr("Photos ({0})").format(RESULTS),
         )
         if chosen:
             self.save_as(Path(chosen))
@@ -799,13 +807,16 @@ class MainWindow(QMainWindow):
     ) -> None:
         saving = self.options.saving
         self.session.set_whole_allowed(False)
+        if self.session.result is None:
+            self._say_state(str)  # only what is visible is restored from now on
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
-        self._rows = {}
-        self._batch_strength = self.options.strength
+        self._rows, self._left = {}, set()
+        self._batch_settings = self._result_settings
+        self._refused = False
         self.runner.start(
             jobs,
             denoiser,
-            strength=self._batch_strength,
+            strength=self.options.strength,
             quality=saving.quality,
             metadata=saving.metadata,
             overwrite=overwrite,
@@ -814,7 +825,10 @@ class MainWindow(QMainWindow):
         self._enable()
 
     def _on_batch_started(self, jobs: Sequence[Job]) -> None:
+        # Not those that were removed from the list since Start was pressed.
+        jobs = [job for job in jobs if self.photos.row_of(job.input) is not None]
         self._rows = {job.input: number for number, job in enumerate(jobs)}
+        self._left = set(self._rows)
         sizes = []
         for job in jobs:
             row = self.photos.row_of(job.input)
@@ -833,11 +847,11 @@ class MainWindow(QMainWindow):
         self._show_progress()
 
     def _on_photo_done(self, result: Result) -> None:
-        output = result.output if result.status == "done" else None
-        self.photos.update(
-            result.input, state=result.status, reason=result.reason or "", output=output
-        )
+        self.photos.update(result.input, state=result.status, reason=result.reason or "")
+        if result.status == "done":
+            self.photos.update(result.input, output=result.output, made_with=self._batch_settings)
         self._counts[result.status] += 1
+        self._left.discard(result.input)
         if self._clock is not None:
             self._clock.at(self._rows[result.input], 1.0)
             if result.status != "done":
@@ -857,9 +871,8 @@ class MainWindow(QMainWindow):
         else:
             reason = translated_reason(result.reason or "")
             self.log.say(self.tr("{0}: failed: {1}").format(name, reason))
-        left = len(self._rows) - sum(self._counts.values())
         if result.no_room:
-            if self.runner.paused and left:
+            if self.runner.paused and self._left:
                 self._on_pause(self.tr("paused: make room on the disk, then go on"))
             self._enable()
             self._show_progress()
@@ -870,33 +883,40 @@ class MainWindow(QMainWindow):
             if entry.state == "working":
                 self.photos.update(entry.path, state="waiting", fraction=0.0)
         counts = self._counts
-        said = self._outcome(cancelled)
+        nothing = self._refused or counts["failed"] == sum(counts.values()) > 0
+        self._outcome_said = partial(self._outcome, cancelled, nothing)
+        said = self._outcome_said()
         parts = [self.tr("%n done", "", counts["done"])]
         if counts["skipped"]:
             parts.append(self.tr("%n skipped", "", counts["skipped"]))
         if counts["failed"]:
             parts.append(self.tr("%n failed", "", counts["failed"]))
         self.log.say(self.tr("{0}: {1}").format(said, self.tr(", ").join(parts)))
-        self.progress_bar.setValue(0 if cancelled else 1000)
-        self._outcome_said = partial(self._outcome, cancelled)
+        self.progress_bar.setValue(0 if cancelled or nothing else 1000)
         self.progress_label.setText(said)
         self._clock = None
-        if self.options.strength != self._batch_strength:
-            self._outdate_results()
+        self._judge_results()
         self._enable()
         if self._closing:
             self.close()
         else:
             self.session.set_whole_allowed(True)
 
-    def _outcome(self, cancelled: bool) -> str:
-        return self.tr("cancelled") if cancelled else self.tr("finished")
+    def _outcome(self, cancelled: bool, nothing: bool) -> str:
+        if cancelled:
+            return self.tr("cancelled")
+        return self.tr("nothing was saved") if nothing else self.tr("finished")
+
+    def _on_refused(self, reason: str) -> None:
+        self._refused = True
+        self.log.say(translated_reason(reason))
 
     def _show_progress(self) -> None:
         """How many are done, and how long it still takes."""
         if not self.runner.busy:
             return
-        parts = [self.tr("{0} of {1}").format(sum(self._counts.values()), len(self._rows))]
+        done = sum(self._counts.values())
+        parts = [self.tr("{0} of {1}").format(done, done + len(self._left))]
         if self.runner.paused:
             parts.append(self.tr("paused"))
         elif self._clock is not None and self._clock.seconds_left is not None:

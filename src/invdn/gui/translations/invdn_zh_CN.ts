@@ -168,6 +168,10 @@
         <translation>，</translation>
     </message>
     <message>
+        <source>nothing was saved</source>
+        <translation>没有保存任何文件</translation>
+    </message>
+    <message>
         <source>{0} of {1}</source>
         <translation>{0} / {1}</translation>
     </message>
