@@ -460,3 +460,18 @@ def test_a_name_that_cannot_be_looked_up_costs_only_itself(tmp_path: Path) -> No
 
 def test_what_makes_no_sense_is_told_as_it_is() -> None:
     assert reason_of(UsageError("name a folder")) == "name a folder"
+
+
+def test_a_search_can_be_stopped(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.png").touch()
+    asked = []
+
+    def check() -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        find([tmp_path], check=check)
+    assert len(asked) == 2

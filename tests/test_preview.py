@@ -121,6 +121,19 @@ def test_every_kind_of_pixels_can_be_shown(dtype: type, shape: tuple[int, ...]) 
     assert np.abs(shown - expected).max() < 1.1
 
 
+def test_what_would_take_too_much_memory_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in bytes: floats with transparency take more than twice as much."""
+    monkeypatch.setattr(preview, "MOST_BYTES", 100 * 100 * 20)
+    images.write(images.Photo(noise(100, 100, 3), "png"), tmp_path / "a.png")
+    preview.read(tmp_path / "a.png")
+    floats = images.Photo(noise(100, 100, 4, dtype=np.float32), "tiff")
+    images.write(floats, tmp_path / "a.tif")
+    with pytest.raises(images.PhotoError, match="too many to be shown"):
+        preview.read(tmp_path / "a.tif")
+
+
 def test_a_profile_is_applied_and_srgb_is_left_alone() -> None:
     import pyvips
 

@@ -30,8 +30,11 @@ NOISE_GAIN = 8
 BLOCK_PX = 4
 """The grain in which a view knows which parts of it are up to date, pixels: tiles end on it."""
 
-MOST_PIXELS = 200_000_000
-"""Of what can be looked at: a view takes some 15 bytes a pixel. Batches have no such limit."""
+MOST_BYTES = 3_600_000_000
+"""Of memory for a photo that is looked at, with its result: 200 megapixels of 8-bit RGB. Batches
+have no such limit."""
+_SCREEN_BYTES = 12
+"""A pixel of before, after and noise: three channels, and a third more for smaller sizes."""
 
 _SMALLEST_LEVEL_PX = 512
 _BAND_PX = 256  # rows converted at a time, so that no float copy of a whole photo is made
@@ -294,7 +297,7 @@ def read(path: Path) -> images.Photo:
     """The photo in a file. Raises `images.PhotoError`, also for one too large to be looked at."""
     with images.opened(path) as found:
         pixels = found.photo.width * found.photo.height
-        if pixels > MOST_PIXELS:
+        if 2 * found.photo.pixels.nbytes + _SCREEN_BYTES * pixels > MOST_BYTES:
             raise images.PhotoError(f"has {pixels / 1e6:.0f} megapixels, too many to be shown")
         return found.whole()
 

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from PySide6.QtCore import QEvent, QProcess, QSettings, Signal
+from PySide6.QtCore import QEvent, QProcess, QSettings, Qt, Signal
 from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QFileDialog,
@@ -31,6 +31,7 @@ from PySide6.QtWidgets import (
 from invdn import batch, images, preview
 from invdn.gui.compare import CompareView
 from invdn.gui.language import translated_reason
+from invdn.gui.names import shortened, show_on_button
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
 from invdn.process import python
@@ -119,8 +120,7 @@ class NoiseTab(QWidget):
         """The photo whose noise is wanted."""
         self._like = path
         self.like_radio.setChecked(True)
-        self.like_button.setText(path.name)
-        self.like_button.setToolTip(str(path))
+        show_on_button(self.like_button, path.name, str(path))
         self._enable()
 
     def stop(self) -> None:
@@ -165,6 +165,7 @@ class NoiseTab(QWidget):
         self.save_button = QPushButton()
         self.hint = named(QLabel(), "hint")
         self.hint.setWordWrap(True)
+        self.hint.setTextFormat(Qt.TextFormat.PlainText)
 
     def _lay_out(self) -> None:
         row = QHBoxLayout()
@@ -215,7 +216,7 @@ class NoiseTab(QWidget):
             text = self.tr("Choose a clean photo in the list first.")
         else:
             text = self.tr("Adds noise like a camera's to {0}, to test or train with.").format(
-                self._path.name
+                shortened(self._path.name, self.hint, 300)
             )
         self.hint.setText(text)
 

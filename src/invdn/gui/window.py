@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QSettings, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QByteArray, QEvent, QSettings, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QAction,
     QActionGroup,
@@ -47,6 +47,7 @@ from invdn.gui import language, theme
 from invdn.gui.compare import CompareView, Mode
 from invdn.gui.language import translated_reason
 from invdn.gui.log import LogPane
+from invdn.gui.names import shortened
 from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
 from invdn.gui.photos import Entry, PhotoList, PhotoListView
@@ -59,6 +60,7 @@ from invdn.restore import Denoises, tones_of
 from invdn.runtime import ModelError, shipped_models
 
 MOST_RECENT = 10
+_MESSAGE_NAME_PX = 400
 MODES: tuple[Mode, ...] = ("side", "wipe", "single")
 
 
@@ -104,7 +106,7 @@ class MainWindow(QMainWindow):
     """The window. `load` makes a denoiser from a model's name; it is called in a thread."""
 
     denoiser_loaded = Signal(object)
-    _found = Signal(object)
+    _found = Signal(object, object)
     _load_failed = Signal(str)
 
     def __init__(
@@ -114,6 +116,7 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._load = load
         self._denoiser: Denoiser | None = None
+        self._searches = 0  # for photos, under way
         self._wants_start = False  # Start was pressed before the model was there
         self._closing = False  # without asking once more
         self._question: QMessageBox | None = None
@@ -230,6 +233,9 @@ class MainWindow(QMainWindow):
         page = QWidget()
         self.message = QLabel()
         self.message.setWordWrap(True)
+        self.message.setTextFormat(Qt.TextFormat.PlainText)
+        # A path in a reason may be one long word.
+        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
         layout = QVBoxLayout(page)
         layout.addWidget(self.message)
@@ -423,7 +429,7 @@ class MainWindow(QMainWindow):
             ("window/middle", self.middle.restoreState),
         ):
             stored = self._settings.value(name)
-            if stored is not None:
+            if isinstance(stored, QByteArray):  # anybody may have edited the file
                 restore(stored)
         mode = str(self._settings.value("view/mode", "side"))
         self._set_mode(mode if mode in MODES else "side")
@@ -436,9 +442,14 @@ class MainWindow(QMainWindow):
         self._remember_recent(inputs)
 
         def work(token: Token) -> None:
-            self._found.emit(batch.find([path.absolute() for path in inputs]))
+            plan = batch.find([path.absolute() for path in inputs], check=token.check)
+            photos = {batch.identity(job.input): job.input for job in plan.jobs}
+            token.check()
+            self._found.emit(plan, photos)
 
         self._finder.add(work)
+        self._searches += 1
+        self._enable()
 
     def choose_files(self) -> None:
         chosen, _ = QFileDialog.getOpenFileNames(
@@ -507,8 +518,10 @@ class MainWindow(QMainWindow):
             event.acceptProposedAction()
             self.add_photos([Path(name) for name in names])
 
-    def _on_found(self, plan: Plan) -> None:
-        added = self.photos.add(job.input for job in plan.jobs)
+    def _on_found(self, plan: Plan, photos: Mapping[Path, Path]) -> None:
+        self._searches = max(0, self._searches - 1)
+        self._enable()
+        added = self.photos.add(photos)
         for folder, reason in plan.unreadable:
             self.log.say(f"{folder}: {translated_reason(reason)}")
         if plan.left_out:
@@ -561,7 +574,7 @@ class MainWindow(QMainWindow):
         if entry is None:
             self.stack.setCurrentIndex(0)
         else:
-            name = entry.path.name
+            name = shortened(entry.path.name, self.message, _MESSAGE_NAME_PX)
             self._say_message(lambda: self.tr("Opening {0}…").format(name))
         self._enable()
 
@@ -574,11 +587,12 @@ class MainWindow(QMainWindow):
         if path is None or path != self.session.path:  # it was said too late
             return
         name = path.name
+        short_name = shortened(name, self.message, _MESSAGE_NAME_PX)
 
-        def sentence() -> str:
+        def sentence(name: str = short_name) -> str:
             return self.tr("{0}: {1}").format(name, translated_reason(reason))
 
-        self.log.say(sentence())
+        self.log.say(sentence(name))
         self._say_state(str)
         if self.session.view is None:
             self._say_message(sentence)
@@ -612,6 +626,7 @@ class MainWindow(QMainWindow):
         # What is set and said there is about removing noise.
         self.options.setVisible(number == 0)
         self.photo_corner.setVisible(number == 0)
+        self._enable()
 
     def _set_mode(self, mode: Mode) -> None:
         self.mode_actions[mode].setChecked(True)
@@ -794,9 +809,17 @@ class MainWindow(QMainWindow):
         self.log.say(said)
 
     def cancel(self) -> None:
-        """Stop the batch; what is saved stays, what is in work leaves nothing."""
+        """Stop the batch; what is saved stays, what is in work leaves nothing.
+
+        The search for photos too, which in a large folder takes long.
+        """
         if self.runner.busy:
             self.runner.cancel()
+        if self._searches:
+            self._finder.clear()
+            self._searches = 0
+            self.log.say(self.tr("the search for photos was cancelled"))
+            self._enable()
 
     def _run(
         self,
@@ -936,6 +959,7 @@ class MainWindow(QMainWindow):
         some = len(self.photos) > 0
         current = self._current_entry() is not None
         opened = self.session.view is not None
+        removing = self.tabs.currentIndex() == 0  # the noise tab has none of what that is about
         ready = self._denoiser is not None or self._model_lane.busy
         for start in (self.start_action, self.start_button):
             start.setEnabled(some and ready and not busy)
@@ -943,7 +967,7 @@ class MainWindow(QMainWindow):
             pause.setEnabled(busy)
             pause.setText(self.tr("&Go on") if paused else self.tr("&Pause"))
         for cancel in (self.cancel_action, self.cancel_button):
-            cancel.setEnabled(busy)
+            cancel.setEnabled(busy or self._searches > 0)
         for save in (self.save_action, self.save_button):
             save.setEnabled(opened and self._denoiser is not None and not busy)
         self.reveal_action.setEnabled(current)
@@ -959,7 +983,9 @@ class MainWindow(QMainWindow):
             self.zoom_out_action,
             self.noise_action,
         ):
-            view.setEnabled(opened)
+            view.setEnabled(opened and removing)
+        for setting in (self.stronger_action, self.weaker_action, self.focus_action):
+            setting.setEnabled(removing)
         self.zoom_label.setVisible(opened)
         self.options.set_locked(busy)
         if not some and not busy:

@@ -151,6 +151,10 @@
             <numerusform>完成 %n 张</numerusform>
         </translation>
     </message>
+    <message>
+        <source>the search for photos was cancelled</source>
+        <translation>已取消查找照片</translation>
+    </message>
     <message numerus="yes">
         <source>%n skipped</source>
         <translation>
