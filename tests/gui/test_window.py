@@ -1233,6 +1233,13 @@ def test_results_go_where_and_how_the_settings_say(
     assert "a.png: skipped: there is a result of that name already" in log(again)
 
 
+def test_the_settings_labels_are_all_seen(qtbot: Any, window: MainWindow) -> None:
+    window.options._insert_model("/" + "x" * 100 + ".onnx")
+    qtbot.wait(100)
+    for label in window.options._labels.values():
+        assert not label.isVisible() or label.width() >= label.sizeHint().width(), label.text()
+
+
 def test_asking_for_a_folder_can_be_answered_with_no(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,11 @@ class OptionsPanel(QWidget):
         for name in models:
             self.model_box.addItem(name, name)
         self.model_box.addItem("", _OTHER_MODEL)
+        # As wide as there is room: a long name would push its label out of sight.
+        self.model_box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.model_box.setMinimumContentsLength(8)
         self.where_box = QComboBox()
         for where in ("beside", "folder", "ask"):
             self.where_box.addItem("", where)
