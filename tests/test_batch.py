@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from invdn import images
-from invdn.batch import Job, Result, UsageError, find, place, plan, run
+from invdn.batch import Job, Result, UsageError, find, place, plan, reason_of, run, run_one
 from invdn.images import writing
 from invdn.runtime import ModelError
 from one_region import InOneRegion
@@ -447,3 +447,31 @@ def _srgb_profile() -> bytes:
 
     profile = pyvips.Operation.call("profile_load", "srgb")
     return profile if isinstance(profile, bytes) else bytes(profile)
+
+
+def test_a_name_that_cannot_be_looked_up_costs_only_itself(tmp_path: Path) -> None:
+    odd, good = tmp_path / ("x" * 300 + ".png"), tmp_path / "good.png"
+    good.touch()
+    assert [job.input for job in find([odd, good]).jobs] == [odd, good]
+    result = run_one(Job(odd, tmp_path / "out.png"), InOneRegion(lambda x, **_: x))
+    assert result.status == "failed"
+    assert "file name too long" in str(result.reason)
+
+
+def test_what_makes_no_sense_is_told_as_it_is() -> None:
+    assert reason_of(UsageError("name a folder")) == "name a folder"
+
+
+def test_a_search_can_be_stopped(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.png").touch()
+    asked = []
+
+    def check() -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        find([tmp_path], check=check)
+    assert len(asked) == 2

@@ -86,6 +86,18 @@ def test_what_is_missing_is_found() -> None:
     assert view.missing(Box(291, 290, 300, 300)) == (288, 288, 300, 300)
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_draft_does_not_replace_the_result(orientation: int) -> None:
+    photo = images.Photo(noise(300, 300, 3), "png", orientation=orientation)
+    view = View(photo)
+    result, draft = np.full((300, 300, 3), 10, np.uint8), np.full((300, 300, 3), 20, np.uint8)
+    view.put(slice(0, 128), slice(0, 300), result[:128], view.generation)
+    view.put(slice(0, 300), slice(0, 300), draft, view.generation, draft=True)
+    shown = np.concatenate([result[:128], draft[128:]])
+    expected = images.turned_upright(shown, orientation)
+    np.testing.assert_array_equal(view.after.levels[0], expected)
+
+
 def test_a_cut_is_as_fine_as_the_screen() -> None:
     pyramid = Pyramid(noise(2048, 2048, 3))
     for zoom, step in [(2.0, 1), (1.0, 1), (0.51, 1), (0.5, 2), (0.3, 2), (0.25, 4), (0.01, 4)]:
@@ -98,9 +110,28 @@ def test_a_cut_is_as_fine_as_the_screen() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 2), (4, 5, 3), (4, 5, 4)])
 def test_every_kind_of_pixels_can_be_shown(dtype: type, shape: tuple[int, ...]) -> None:
-    shown = preview.to_screen(noise(*shape, dtype=dtype))
-    assert shown.shape == (4, 5, 3)
+    pixels = noise(*shape, dtype=dtype)
+    top = 1.0 if dtype is np.float32 else float(np.iinfo(dtype).max)
+    shown = preview.to_screen(pixels)
+    planes = pixels.reshape(4, 5, -1) / top
+    if planes.shape[2] in (2, 4):
+        planes = planes[..., :-1] * planes[..., -1:] + 1 - planes[..., -1:]
+    expected = np.broadcast_to(255 * planes, (4, 5, 3))
     assert shown.dtype == np.uint8
+    assert np.abs(shown - expected).max() < 1.1
+
+
+def test_what_would_take_too_much_memory_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in bytes: floats with transparency take more than twice as much."""
+    monkeypatch.setattr(preview, "MOST_BYTES", 100 * 100 * 20)
+    images.write(images.Photo(noise(100, 100, 3), "png"), tmp_path / "a.png")
+    preview.read(tmp_path / "a.png")
+    floats = images.Photo(noise(100, 100, 4, dtype=np.float32), "tiff")
+    images.write(floats, tmp_path / "a.tif")
+    with pytest.raises(images.PhotoError, match="too many to be shown"):
+        preview.read(tmp_path / "a.tif")
 
 
 def test_a_profile_is_applied_and_srgb_is_left_alone() -> None:
@@ -142,14 +173,42 @@ def test_a_draft_is_near_the_result_at_a_lower_strength(denoiser: Denoiser) -> N
 
 def test_thumbnails_are_small_and_upright(tmp_path: Path) -> None:
     path = tmp_path / "图片 [1].jpg"
-    images.write(images.Photo(noise(300, 200, 3), "jpeg"), path)
+    stored = np.full((200, 300, 3), 50, np.uint8)
+    stored[:100, :150] = 200
+    exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    images.write(images.Photo(stored, "jpeg", orientation=6, exif=exif), path)
     pixels, megapixels = preview.thumbnail(path, 60)
     assert pixels.shape == (60, 40, 3)
     assert megapixels == 0.06
+    assert np.abs(pixels[5, [5, 35]].astype(int) - [[50] * 3, [200] * 3]).max() <= 2
     (tmp_path / "x.jpg").write_bytes(b"\xff\xd8\xffno picture")
     for broken in ("x.jpg", "gone.jpg"):
         with pytest.raises(images.PhotoError):
             preview.thumbnail(tmp_path / broken, 60)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 3), (40, 50, 4)])
+def test_a_thumbnail_of_floats_has_the_photo_s_tones(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    pixels = np.full(shape, 0.4, np.float32)
+    if shape[2:] == (4,):
+        pixels[..., 3] = 1.0
+    images.write(images.Photo(pixels, "tiff"), tmp_path / "a.tif")
+    small, _ = preview.thumbnail(tmp_path / "a.tif", 10)
+    assert small.shape == (8, 10, 3)
+    assert np.abs(small.astype(int) - 102).max() <= 1
+    pixels[:3] = np.nan
+    images.write(images.Photo(pixels, "tiff"), tmp_path / "b.tif")
+    assert preview.thumbnail(tmp_path / "b.tif", 10)[0][7, 9, 0] == 102
+
+
+def test_a_thumbnail_is_no_larger_than_the_photo(tmp_path: Path) -> None:
+    for name, dtype in (("a.png", np.uint8), ("a.tif", np.float32), ("a.bmp", np.uint8)):
+        photo = images.Photo(noise(1, 2, 3, dtype=dtype), images.format_of(tmp_path / name))
+        images.write(photo, tmp_path / name)
+        assert preview.thumbnail(tmp_path / name, 60)[0].shape == (1, 2, 3)
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0])

@@ -38,6 +38,22 @@ def notes(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     return path
 
 
+def test_a_process_that_closes_its_pipe_and_does_not_end_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    silent = (
+        "import os, sys, time; sys.stdin.readline(); print('{\"ready\": {}}', flush=True);"
+        "sys.stdin.readline(); os.close(1); time.sleep(60)"
+    )
+    monkeypatch.setattr(process, "PROGRAM", silent)
+    monkeypatch.setattr(process, "_SECONDS_TO_STOP", 0.2)
+    one = process.Process("photo")
+    one.model()
+    with pytest.raises(process.ProcessError, match="went silent"):
+        one.do({}, lambda fraction: None)
+    assert one._process.poll() is not None
+
+
 def photo(path: Path, value: int = 100) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((6, 8, 3), value, np.uint8)
@@ -92,7 +108,7 @@ def test_a_process_that_does_not_start_is_an_error(
 ) -> None:
     monkeypatch.setattr(process, "PROGRAM", "raise SystemExit(3)")
     jobs = [Job(photo(tmp_path / "a.png"), tmp_path / "b.png")]
-    with pytest.raises(ModelError, match="does not start"):
+    with pytest.raises(ModelError, match=r"does not start \(exit status 3\)"):
         list(workers.run(jobs, workers.Setup("photo")))
 
 

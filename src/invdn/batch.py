@@ -155,21 +155,28 @@ def _matching(given: Path) -> list[Path]:
     return [Path(name) for name in found] or [given]
 
 
-def find(inputs: Sequence[Path], *, recursive: bool = True) -> Plan:
+def find(
+    inputs: Sequence[Path],
+    *,
+    recursive: bool = True,
+    check: Callable[[], object] = lambda: None,
+) -> Plan:
     """Find the photos as `plan` does, where it is not yet known what the results will be called.
 
     The plan's outputs mean nothing; `place` names them later. Results that `place` has put beside
     their photos are no photos to be done, unless they are named themselves.
+
+    check: called for each file; what it raises stops the search.
     """
-    found = _plan_folder(inputs, Path(os.devnull), recursive, None, preview=False)
+    found = _plan_folder(inputs, Path(os.devnull), recursive, None, preview=False, check=check)
     photos = {(job.input.parent, job.input.stem) for job in found.jobs}
-    named = {_identity(path) for path in inputs}
+    named = {identity(path) for path in inputs}
 
     def is_result(photo: Path) -> bool:
         match = _RESULT_STEM.fullmatch(photo.stem)
         return match is not None and (photo.parent, match[1]) in photos
 
-    jobs = (job for job in found.jobs if _identity(job.input) in named or not is_result(job.input))
+    jobs = (job for job in found.jobs if identity(job.input) in named or not is_result(job.input))
     return replace(found, jobs=tuple(jobs))
 
 
@@ -196,7 +203,7 @@ def place(
     photos' own names.
     """
     photos = tuple(photos)
-    taken = {_identity(photo) for photo in photos}
+    taken = {identity(photo) for photo in photos}
     jobs = []
     for photo in photos:
         name = Path(_renamed(photo.name, format))
@@ -204,10 +211,10 @@ def place(
             name = Path(name.stem + BESIDE + name.suffix)
         target = (folder or photo.parent) / name
         count = 1
-        while _identity(target) in taken or (number and os.path.lexists(target)):
+        while identity(target) in taken or (number and os.path.lexists(target)):
             count += 1
             target = target.with_name(f"{name.stem}-{count}{name.suffix}")
-        taken.add(_identity(target))
+        taken.add(identity(target))
         jobs.append(Job(photo, target))
     return tuple(jobs)
 
@@ -231,7 +238,12 @@ def _single_output(inputs: Sequence[Path], output: Path, format: str | None) -> 
 
 
 def _plan_folder(
-    inputs: Sequence[Path], output: Path, recursive: bool, format: str | None, preview: bool
+    inputs: Sequence[Path],
+    output: Path,
+    recursive: bool,
+    format: str | None,
+    preview: bool,
+    check: Callable[[], object] = lambda: None,
 ) -> Plan:
     jobs: dict[Path, Job] = {}  # by the resolved input: a photo given twice is done once
     left_out: Counter[str] = Counter()
@@ -242,12 +254,13 @@ def _plan_folder(
         return name + PREVIEW_SUFFIX if preview else _renamed(name, format)
 
     for start in inputs:
-        if not start.is_dir():
+        if not os.path.isdir(start):  # noqa: PTH112 - a Path's raises where it may not look
             # One that is not there gets its job too, and fails by itself: the others are done.
-            jobs.setdefault(_identity(start), Job(start, output / named(start.name)))
+            jobs.setdefault(identity(start), Job(start, output / named(start.name)))
             continue
         for folder, subfolders, names in _walk(start, unreadable):
             for name in sorted(names):
+                check()
                 path = folder / name
                 suffix = path.suffix.lower()
                 if name.startswith("."):  # among them macOS' "._x.jpg", which are no pictures
@@ -256,7 +269,7 @@ def _plan_folder(
                     left_out[suffix] += 1
                 elif suffix in images.SUFFIXES or suffix in images.RAW_SUFFIXES:
                     target = output / folder.relative_to(start) / named(name)
-                    jobs.setdefault(_identity(path), Job(path, target))
+                    jobs.setdefault(identity(path), Job(path, target))
             subfolders[:] = [s for s in sorted(subfolders) if _is_input(folder / s, output)]
             if not recursive:
                 deeper |= bool(subfolders)
@@ -286,7 +299,7 @@ def _walk(
 
 def _is_input(folder: Path, output: Path) -> bool:
     """Whether to go into a subfolder: not if it is hidden, nor if it is where the results go."""
-    return not folder.name.startswith(".") and _identity(folder) != _identity(output)
+    return not folder.name.startswith(".") and identity(folder) != identity(output)
 
 
 def _renamed(name: str, format: str | None) -> str:
@@ -302,7 +315,7 @@ def _renamed(name: str, format: str | None) -> str:
     return (name[: -len(suffix)] if suffix.lower() in known else name) + "." + format
 
 
-def _identity(path: Path) -> Path:
+def identity(path: Path) -> Path:
     """The same for two names of one file, whether it exists or not."""
     found = os.path.normcase(os.path.realpath(path))
     if sys.platform == "darwin":  # whose file systems mostly tell neither apart
@@ -324,19 +337,19 @@ def _without_collisions(found: Plan, files: Callable[[Path], Sequence[Path]]) ->
 
     files: what is written for an output.
     """
-    inputs = {_identity(job.input) for job in found.jobs}
+    inputs = {identity(job.input) for job in found.jobs}
     inodes = {_inode(job.input) for job in found.jobs} - {None}
     claims: defaultdict[Path, list[Job]] = defaultdict(list)
     for job in found.jobs:
         for file in files(job.output):
-            claims[_identity(file)].append(job)
+            claims[identity(file)].append(job)
     kept, refused = [], []
     for job in found.jobs:
         reason = None
         for file in files(job.output):
-            if _identity(file) in inputs or _inode(file) in inodes:
+            if identity(file) in inputs or _inode(file) in inodes:
                 reason = f"the output {file} is an input: name another folder with -o"
-            elif others := [str(o.input) for o in claims[_identity(file)] if o != job]:
+            elif others := [str(o.input) for o in claims[identity(file)] if o != job]:
                 both = f"this and {', '.join(others)} would both become {file}"
                 reason = f"{both}: give them separately, with other folders"
             if reason is not None:
@@ -483,7 +496,7 @@ def _is_of_a_full_disk(error: BaseException | None) -> bool:
 
 def reason_of(error: Exception) -> str:
     """Why a photo failed, in one line."""
-    if isinstance(error, images.PhotoError | ModelError | ValueError):
+    if isinstance(error, images.PhotoError | ModelError | UsageError | ValueError):
         text = str(error)
     elif isinstance(error, MemoryError):
         text = "not enough memory for a picture of this size"

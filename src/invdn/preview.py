@@ -30,8 +30,11 @@ NOISE_GAIN = 8
 BLOCK_PX = 4
 """The grain in which a view knows which parts of it are up to date, pixels: tiles end on it."""
 
-MOST_PIXELS = 200_000_000
-"""Of what can be looked at: a view takes some 15 bytes a pixel. Batches have no such limit."""
+MOST_BYTES = 3_600_000_000
+"""Of memory for a photo that is looked at, with its result: 200 megapixels of 8-bit RGB. Batches
+have no such limit."""
+_SCREEN_BYTES = 12
+"""A pixel of before, after and noise: three channels, and a third more for smaller sizes."""
 
 _SMALLEST_LEVEL_PX = 512
 _BAND_PX = 256  # rows converted at a time, so that no float copy of a whole photo is made
@@ -60,6 +63,22 @@ class Box(NamedTuple):
     def area(self) -> int:
         """Pixels; 0 where it is empty."""
         return max(0, self.bottom - self.top) * max(0, self.right - self.left)
+
+    def contains(self, other: Box) -> bool:
+        """Whether another box lies in it."""
+        return (
+            self.top <= other.top
+            and self.left <= other.left
+            and other.bottom <= self.bottom
+            and other.right <= self.right
+        )
+
+    def cut(self, pixels: images.Pixels, part: Box) -> images.Pixels:
+        """Those of its pixels that lie in a part of it."""
+        return pixels[
+            part.top - self.top : part.bottom - self.top,
+            part.left - self.left : part.right - self.left,
+        ]
 
     def within(self, height: int, width: int) -> Box:
         """The part of it that an image of this size has."""
@@ -167,6 +186,8 @@ class View:
         self.noise: Pyramid | None = None
         """What was removed, `NOISE_GAIN` times as strong, around a middle grey; where wanted."""
         self._lock = threading.Lock()
+        # One after the other: a draft must not come between a result and its being up to date.
+        self._putting = threading.Lock()
         blocks = (-(-photo.height // BLOCK_PX), -(-photo.width // BLOCK_PX))
         self._fresh = np.zeros(blocks, bool)
 
@@ -188,16 +209,28 @@ class View:
     ) -> bool:
         """Take a part of the result, stored as in the file; False if it is an outdated one.
 
-        draft: whether it is only nearly right, so that it still counts as missing.
+        draft: whether it is only nearly right: it still counts as missing, and is not taken where
+        the result is there.
         """
         photo = self.photo
         shown = images.turned_upright(to_screen(pixels, photo.fields), photo.orientation)
         box = self.upright(Box(rows.start, columns.start, rows.stop, columns.stop))
+        with self._putting:
+            return self._put(rows, columns, box, shown, generation, draft)
+
+    def _put(
+        self, rows: slice, columns: slice, box: Box, shown: Screen, generation: int, draft: bool
+    ) -> bool:
+        photo = self.photo
         for band in _bands(box):
             with self._lock:  # for a moment only: the interface thread calls outdate()
                 if generation != self.generation:
                     return False
-                self.after.put(band, shown[band.top - box.top : band.bottom - box.top])
+                part = shown[band.top - box.top : band.bottom - box.top]
+                if draft:
+                    done, there = self._done(band), self.after.levels[0][band.rows, band.columns]
+                    part = np.where(done[:, :, None], there, part)
+                self.after.put(band, part)
                 self._put_noise(band)
         with self._lock:
             if generation != self.generation:
@@ -206,6 +239,13 @@ class View:
                 blocks = _inner_blocks(rows, photo.height), _inner_blocks(columns, photo.width)
                 self._fresh[blocks] = True
         return True
+
+    def _done(self, box: Box) -> NDArray[np.bool_]:
+        """Which pixels of an upright box are up to date."""
+        stored = self.stored(box)
+        rows = np.arange(stored.top, stored.bottom) // BLOCK_PX
+        columns = np.arange(stored.left, stored.right) // BLOCK_PX
+        return images.turned_upright(self._fresh[np.ix_(rows, columns)], self.photo.orientation)
 
     def _put_noise(self, box: Box) -> None:
         if self.noise is not None:
@@ -257,7 +297,7 @@ def read(path: Path) -> images.Photo:
     """The photo in a file. Raises `images.PhotoError`, also for one too large to be looked at."""
     with images.opened(path) as found:
         pixels = found.photo.width * found.photo.height
-        if pixels > MOST_PIXELS:
+        if 2 * found.photo.pixels.nbytes + _SCREEN_BYTES * pixels > MOST_BYTES:
             raise images.PhotoError(f"has {pixels / 1e6:.0f} megapixels, too many to be shown")
         return found.whole()
 

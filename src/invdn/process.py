@@ -26,6 +26,14 @@ _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 itself it keeps more and more of it, in pieces: 70 MB with a photo of 100 megapixels."""
 
 
+def python(program: str) -> list[str]:
+    """The command that runs a program of Python, with the modules of this process.
+
+    So that it is the same invdn, and nothing in the current folder is taken for a module.
+    """
+    return [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {program}"]
+
+
 class ProcessError(Exception):
     """The process cannot work, or is gone; the message is one line that says why."""
 
@@ -52,17 +60,15 @@ class Process:
         ensemble: arguments for `invdn.Denoiser.using`.
         device: as for `invdn.load`.
         """
-        # The path of this process, so that it is the same invdn, and nothing in the current
-        # folder is taken for a module.
-        program = f"import sys; sys.path[:] = {sys.path!r}; {PROGRAM}"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program],
+            python(PROGRAM),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**_MALLOC, **os.environ},
         )
         self.is_gone = False
+        self._is_silent = False
         self._model: dict[str, Any] | None = None
         self._at_work = False
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -97,9 +103,7 @@ class Process:
             if message is None or "fatal" in message:
                 self.end()
                 told = None if message is None else message["fatal"]
-                raise ProcessError(
-                    told or f"the working process does not start ({self._how_it_ended()})"
-                )
+                raise ProcessError(told or f"the working process does not start ({self._status()})")
             self._model = message["ready"]
         return self._model
 
@@ -148,7 +152,7 @@ class Process:
             self._reader.join(_SECONDS_TO_STOP)
         if self._reader.is_alive():
             self._process.kill()
-        self._process.wait()
+        self._wait()
 
     def _send(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError, ValueError):  # it is gone: receiving will tell
@@ -171,11 +175,26 @@ class Process:
                     self._messages.put(json.loads(line))
         self._messages.put(None)
 
+    def _wait(self) -> int:
+        """Its exit status. One that has closed its pipe and does not end is killed."""
+        try:
+            return self._process.wait(_SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:
+            self._is_silent = True
+            self._process.kill()
+            return self._process.wait()
+
     def _how_it_ended(self) -> str:
-        status = self._process.wait()
+        status = self._wait()
+        if self._is_silent:
+            return "the work on it went silent and did not end"
         if status in (-9, 137):
             return "the system ended the work on it, probably for want of memory"
+        return f"it crashed its decoder ({self._status()})"
+
+    def _status(self) -> str:
+        status = self._wait()
         if status < 0:
             with contextlib.suppress(ValueError):
-                return f"it crashed its decoder ({signal.Signals(-status).name})"
-        return f"it crashed its decoder (exit status {status & 0xFFFFFFFF})"
+                return signal.Signals(-status).name
+        return f"exit status {status & 0xFFFFFFFF}"

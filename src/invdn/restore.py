@@ -122,6 +122,11 @@ def _colours(photo: Photo) -> int:
     return 3 if photo.pixels.ndim == 3 and photo.pixels.shape[2] >= 3 else 1
 
 
+def tones_of(photo: Photo) -> colour.Profile | None:
+    """The profile through which a photo is restored; None if its pixels go as they are."""
+    return colour.tones_of(photo.fields.get("icc-profile-data"), _colours(photo))
+
+
 def restore_regions(
     photo: Photo,
     read: Callable[[slice, slice], Pixels],
@@ -134,7 +139,7 @@ def restore_regions(
 
     Of the photo only the shape, the type and the profile are looked at.
     """
-    profile = colour.tones_of(photo.fields.get("icc-profile-data"), _colours(photo))
+    profile = tones_of(photo)
     if profile is not None:
         through = _ThroughProfile(profile, read, write)
         read, write = through.read, through.write

@@ -36,18 +36,36 @@ def colour(widget: CompareView, x: int, y: int) -> QColor:
     return widget.grab().toImage().pixelColor(x, y)
 
 
-def wheel(widget: CompareView, at: QPointF, notches: int) -> None:
+def wheel(widget: CompareView, at: QPointF, notches: int, sideways: int = 0) -> None:
     event = QWheelEvent(
         at,
         widget.mapToGlobal(at),
         QPoint(),
-        QPoint(0, 120 * notches),
+        QPoint(120 * sideways, 120 * notches),
         Qt.MouseButton.NoButton,
         Qt.KeyboardModifier.NoModifier,
         Qt.ScrollPhase.NoScrollPhase,
         False,
     )
     QApplication.sendEvent(widget, event)
+
+
+def test_another_photo_of_the_same_size_stays_where_the_last_one_was(compare: CompareView) -> None:
+    compare.set_zoom(1.0)
+    compare.pan(-300, -200)
+    place = compare.centre
+    assert place != QPointF(800, 600)
+    compare.set_view(None)  # while the other is being opened
+    compare.pan(50, 50)
+    compare.set_view(View(images.Photo(np.zeros((1200, 1600, 3), np.uint8), "png")))
+    assert compare.centre == place
+    compare.set_view(View(images.Photo(np.zeros((1600, 1200, 3), np.uint8), "png")))
+    assert compare.centre == QPointF(600, 800)
+
+
+def test_a_wheel_turned_sideways_moves_and_does_not_zoom(compare: CompareView) -> None:
+    wheel(compare, QPointF(50, 50), 0, sideways=1)
+    assert compare.fits
 
 
 def test_it_opens_with_the_whole_photo_side_by_side(compare: CompareView) -> None:

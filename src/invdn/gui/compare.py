@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QImage,
@@ -49,6 +49,7 @@ class CompareView(QWidget):
         self._mode: Mode = "side"
         self._zoom: float | None = None  # None: fit
         self._centre = QPointF()
+        self._size = QSize()  # of the last photo
         self._wipe = 0.5
         self._noise_shown = False
         self._original_held = False
@@ -65,16 +66,13 @@ class CompareView(QWidget):
     # --- what is shown ---------------------------------------------------------------------------
 
     def set_view(self, view: View | None) -> None:
-        """Show another photo, as a whole; one of the same size stays where it was."""
-        same = (
-            view is not None
-            and self._view is not None
-            and (view.before.height, view.before.width)
-            == (self._view.before.height, self._view.before.width)
-        )
+        """Show another photo, from its middle; one of the last one's size stays where that was."""
         self._view = view
-        if view is not None and not same:
-            self._centre = QPointF(view.before.width / 2, view.before.height / 2)
+        if view is not None:
+            size = QSize(view.before.width, view.before.height)
+            if size != self._size:
+                self._centre = QPointF(size.width() / 2, size.height() / 2)
+            self._size = size
         self._moved()
 
     def set_titles(self, before: str, after: str, noise: str) -> None:
@@ -167,6 +165,8 @@ class CompareView(QWidget):
 
     def pan(self, right: float, down: float) -> None:
         """Move over the photo by so many pixels of the widget."""
+        if self._view is None:
+            return
         self._centre += QPointF(right, down) / self._scale()
         self._moved()
 
@@ -365,7 +365,7 @@ class CompareView(QWidget):
         zooms = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         if not fine.isNull() and not zooms:  # two fingers on a trackpad
             self.pan(-fine.x(), -fine.y())
-        elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+        elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier or not event.angleDelta().y():
             turned = event.angleDelta().y() or event.angleDelta().x()
             self.pan(-turned, 0)
         else:

@@ -7,12 +7,14 @@ loading would stop the window for seconds, and whose memory is given back this w
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
+from collections.abc import Iterable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
-from PySide6.QtCore import QEvent, QProcess, QSettings, Signal
+from PySide6.QtCore import QEvent, QProcess, QSettings, Qt, Signal
 from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QFileDialog,
@@ -29,18 +31,33 @@ from PySide6.QtWidgets import (
 from invdn import batch, images, preview
 from invdn.gui.compare import CompareView
 from invdn.gui.language import translated_reason
+from invdn.gui.names import shortened, show_on_button
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
+from invdn.process import python
 from invdn.runtime import WEIGHTS
 
-PICTURES = " ".join(
-    f"*{suffix} *{suffix.upper()}" for suffix in sorted({*images.SUFFIXES, *images.RAW_SUFFIXES})
-)
-"""What file dialogs show; some of them take "IMG.JPG" for something else than "*.jpg"."""
 
+def _patterns(suffixes: Iterable[str]) -> str:
+    """For file dialogs, some of which take "IMG.JPG" for something else than "*.jpg"."""
+    return " ".join(f"*{suffix} *{suffix.upper()}" for suffix in sorted(suffixes))
+
+
+PICTURES = _patterns({*images.SUFFIXES, *images.RAW_SUFFIXES})
+"""What dialogs for photos to be opened show."""
+RESULTS = _patterns(images.SUFFIXES)
+"""What those for results to be saved show."""
 
 SHIPPED_MODEL = WEIGHTS / "noise.safetensors"
 """What `invdn noise` takes by itself, said here too because asking it would load PyTorch."""
+
+
+class Made(NamedTuple):
+    """A noisy picture that is made and not saved."""
+
+    source: Path
+    """The clean picture."""
+    file: Path
 
 
 class NoiseTab(QWidget):
@@ -49,15 +66,14 @@ class NoiseTab(QWidget):
     said = Signal(str)
     """A sentence for the log."""
     _made = Signal(object, object)
-    _could_not = Signal(str)
+    _could_not = Signal(object, str)
 
     def __init__(self, settings: QSettings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._settings = settings
         self._path: Path | None = None
         self._like: Path | None = None
-        self._result: Path | None = None
-        self._source: Path | None = None  # what the result was made from
+        self._result: Made | None = None
         self._folder: Path | None = None  # of what is made and not saved
         self._number = 0
         self._process: QProcess | None = None
@@ -71,7 +87,7 @@ class NoiseTab(QWidget):
     @staticmethod
     def command() -> list[str]:
         """The program that makes noise, and its first arguments."""
-        return [sys.executable, "-m", "invdn.cli", "noise"]
+        return [*python("from invdn.cli import main; main()"), "noise"]
 
     @staticmethod
     def available() -> bool:
@@ -104,8 +120,7 @@ class NoiseTab(QWidget):
         """The photo whose noise is wanted."""
         self._like = path
         self.like_radio.setChecked(True)
-        self.like_button.setText(path.name)
-        self.like_button.setToolTip(str(path))
+        show_on_button(self.like_button, path.name, str(path))
         self._enable()
 
     def stop(self) -> None:
@@ -116,6 +131,7 @@ class NoiseTab(QWidget):
             process.errorOccurred.disconnect()
             process.kill()
             process.waitForFinished(1000)
+            process.deleteLater()
 
     def close_down(self) -> None:
         """Stop everything; `join` waits for it."""
@@ -149,6 +165,7 @@ class NoiseTab(QWidget):
         self.save_button = QPushButton()
         self.hint = named(QLabel(), "hint")
         self.hint.setWordWrap(True)
+        self.hint.setTextFormat(Qt.TextFormat.PlainText)
 
     def _lay_out(self) -> None:
         row = QHBoxLayout()
@@ -199,7 +216,7 @@ class NoiseTab(QWidget):
             text = self.tr("Choose a clean photo in the list first.")
         else:
             text = self.tr("Adds noise like a camera's to {0}, to test or train with.").format(
-                self._path.name
+                shortened(self._path.name, self.hint, 300)
             )
         self.hint.setText(text)
 
@@ -221,79 +238,87 @@ class NoiseTab(QWidget):
 
     def make(self) -> None:
         """Start the command."""
-        model = self.model
-        if self._path is None or model is None or self.busy:
+        model, source = self.model, self._path
+        if source is None or model is None or self.busy:
             self._enable()
             return
-        self._source = self._path
         try:
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix="invdn-noise-"))
         except OSError as error:
-            self._on_failed(batch.reason_of(error))
+            self._on_failed(source, batch.reason_of(error))
             return
         self._number += 1
-        output = self._folder / f"{self._number}.png"
-        arguments = [*self.command(), str(self._source), "-o", str(output)]
+        made = Made(source, self._folder / f"{self._number}.png")
+        arguments = [*self.command(), str(source), "-o", str(made.file)]
         if self.level_radio.isChecked():
             arguments += ["--level", f"{self.level_box.value():g}"]
         else:
             arguments += ["--like", str(self._like)]
         arguments += ["--seed", str(self.seed_box.value()), "--model", str(model)]
         process = QProcess(self)
-        process.finished.connect(lambda code, _: self._on_finished(process, code, output))
-        process.errorOccurred.connect(self._on_process_error)
+        process.finished.connect(partial(self._on_finished, process, made))
+        process.errorOccurred.connect(partial(self._on_process_error, process, source))
         self._process = process
         self._enable()
         process.start(arguments[0], arguments[1:])
 
-    def _on_process_error(self, error: QProcess.ProcessError) -> None:
+    def _on_process_error(
+        self, process: QProcess, source: Path, error: QProcess.ProcessError
+    ) -> None:
         if error == QProcess.ProcessError.FailedToStart:
             self._process = None
-            self._on_failed(self.tr("the command could not be started"))
+            process.deleteLater()
+            self._on_failed(source, self.tr("the command could not be started"))
 
-    def _on_finished(self, process: QProcess, code: int, output: Path) -> None:
+    def _on_finished(
+        self, process: QProcess, made: Made, code: int, status: QProcess.ExitStatus
+    ) -> None:
         said = bytes(process.readAllStandardError().data()).decode("utf-8", "replace")
         self._process = None
-        source = self._source
-        if code != 0 or source is None:
-            lines = [line.strip() for line in said.splitlines() if line.strip(" │╭╮╰╯─")]
-            self._on_failed((lines[-1] if lines else str(code)).removeprefix("invdn: "))
+        process.deleteLater()
+        lines = [line.strip() for line in said.splitlines() if line.strip(" │╭╮╰╯─")]
+        if status == QProcess.ExitStatus.CrashExit or (code != 0 and not lines):
+            self._on_failed(made.source, self.tr("the command ended before it was done"))
+            return
+        if code != 0:
+            self._on_failed(made.source, lines[-1].removeprefix("invdn: "))
             return
 
         def work(token: Token) -> None:
             try:
-                clean, noisy = images.read(source), images.read(output)
+                clean, noisy = images.read(made.source), images.read(made.file)
                 view = preview.View(clean)
                 token.check()
                 # The result is a PNG, which is stored upright.
                 stored = preview.to_screen(noisy.pixels, noisy.fields)
                 view.after.put(preview.Box(0, 0, view.after.height, view.after.width), stored)
             except (images.PhotoError, OSError, MemoryError, ValueError) as error:
-                self._could_not.emit(batch.reason_of(error))
+                self._could_not.emit(made.source, batch.reason_of(error))
                 return
-            self._made.emit(view, output)
+            self._made.emit(view, made)
 
         self.lane.add(work)
 
-    def _on_made(self, view: preview.View, output: Path) -> None:
-        self._result = output
+    def _on_made(self, view: preview.View, made: Made) -> None:
+        former, self._result = self._result, made
+        if former is not None:  # after all that was asked for before, saving it too
+            self.lane.add(lambda token: former.file.unlink(missing_ok=True))
         self.compare.set_view(view)
-        assert self._source is not None
-        self.said.emit(self.tr("{0}: a noisy version is made").format(self._source.name))
+        self.said.emit(self.tr("{0}: a noisy version is made").format(made.source.name))
         self._enable()
 
-    def _on_failed(self, reason: str) -> None:
-        name = self._source.name if self._source else ""
+    def _on_failed(self, source: Path, reason: str) -> None:
         self.said.emit(
-            self.tr("{0}: no noise was made: {1}").format(name, translated_reason(reason))
+            self.tr("{0}: no noise was made: {1}").format(source.name, translated_reason(reason))
         )
         self._enable()
 
     def _save(self) -> None:
-        if self._result is None or self._source is None:
+        if self._result is None:
             return
-        proposal = self._source.with_name(f"{self._source.stem}-noisy.png")
+        source = self._result.source
+        proposal = source.with_name(f"{source.stem}-noisy.png")
         chosen, _ = QFileDialog.getSaveFileName(
             self, self.tr("Save the noisy picture"), str(proposal), "PNG (*.png)"
         )
@@ -301,30 +326,30 @@ class NoiseTab(QWidget):
             self.save(Path(chosen))
 
     def save(self, target: Path) -> None:
-        """Copy the result there, as a PNG file; never over the clean picture.
+        """Copy the result there, as a PNG file; never over a picture that noise is made from.
 
         A file of that name is replaced: the user was asked. One that has the name only once its
         suffix is appended is not.
         """
-        result, source = self._result, self._source
-        if result is None or source is None:
+        made = self._result
+        if made is None:
             return
+        originals = [made.source, *(path for path in (self._path, self._like) if path is not None)]
         as_chosen = target.suffix.lower() == ".png"
         if not as_chosen:
             target = target.with_name(target.name + ".png")
 
         def work(token: Token) -> None:
             try:
-                batch.plan([source], target)  # refuses what would replace the picture
+                for original in originals:
+                    batch.plan([original], target)  # refuses what would replace it
                 with (
                     images.atomically(target, overwrite=as_chosen) as file,
-                    result.open("rb") as made,
+                    made.file.open("rb") as picture,
                 ):
-                    shutil.copyfileobj(made, file)
+                    shutil.copyfileobj(picture, file)
             except (batch.UsageError, OSError) as error:
-                self._could_not.emit(
-                    str(error) if isinstance(error, batch.UsageError) else batch.reason_of(error)
-                )
+                self._could_not.emit(made.source, batch.reason_of(error))
                 return
             self.said.emit(self.tr("saved: {0}").format(target))
 

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from invdn.gui.names import show_on_button
 from invdn.gui.theme import named
 
 Where = Literal["beside", "folder", "ask"]
@@ -129,6 +130,11 @@ class OptionsPanel(QWidget):
         for name in models:
             self.model_box.addItem(name, name)
         self.model_box.addItem("", _OTHER_MODEL)
+        # As wide as there is room: a long name would push its label out of sight.
+        self.model_box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.model_box.setMinimumContentsLength(8)
         self.where_box = QComboBox()
         for where in ("beside", "folder", "ask"):
             self.where_box.addItem("", where)
@@ -224,6 +230,7 @@ class OptionsPanel(QWidget):
         self.strength_changed.emit(percent / 100)
 
     def _on_model(self) -> None:
+        chosen = ""
         if self.model_box.currentData() == _OTHER_MODEL:
             chosen, _ = QFileDialog.getOpenFileName(
                 self, self.tr("Choose a model"), "", self.tr("Models (*.onnx)")
@@ -231,7 +238,7 @@ class OptionsPanel(QWidget):
             if chosen and self.model_box.findData(chosen) < 0:
                 self._insert_model(chosen)
             self.model_box.setCurrentIndex(self.model_box.findData(chosen or self._chosen_model))
-        if self.model != self._chosen_model:
+        if chosen or self.model != self._chosen_model:  # the same file may have become another one
             self._chosen_model = self.model
             self._settings.setValue("model", self.model)
             self.model_changed.emit(self.model)
@@ -260,12 +267,7 @@ class OptionsPanel(QWidget):
         visible = self.saving.where == "folder"
         self.folder_button.setVisible(visible)
         self._labels["folder"].setVisible(visible)
-        self.folder_button.setText(
-            self.folder_button.fontMetrics().elidedText(
-                str(self._folder), Qt.TextElideMode.ElideMiddle, 150
-            )
-        )
-        self.folder_button.setToolTip(str(self._folder))
+        show_on_button(self.folder_button, str(self._folder), str(self._folder))
         lossy = self.format_box.currentData() in ("", "jpg", "webp")
         self.quality_box.setEnabled(lossy)
 
@@ -325,6 +327,6 @@ class OptionsPanel(QWidget):
 def _whole_number(settings: QSettings, key: str, default: int) -> int:
     """A number from the settings, which are a file that anybody may have edited."""
     try:
-        return int(str(settings.value(key, default)))
+        return min(max(int(str(settings.value(key, default))), 0), 1000)  # what Qt's numbers hold
     except ValueError:
         return default

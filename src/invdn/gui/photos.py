@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 
 from invdn import images, preview
 from invdn.gui.language import translated_reason
+from invdn.gui.names import tool_tip
 from invdn.gui.tasks import Lane, Token
 
 State = Literal["waiting", "working", "done", "skipped", "failed"]
@@ -44,12 +45,16 @@ class Entry:
     """One photo of the list."""
 
     path: Path
+    identity: Path
+    """The same for all paths to this photo."""
     state: State = "waiting"
     fraction: float = 0.0
     reason: str = ""
     """Why it failed or was skipped, as the engine says it."""
     output: Path | None = None
     """The last result."""
+    made_with: object = None
+    """The settings with which it was made."""
     megapixels: float = 0.0
     """0 until the thumbnail is there."""
     thumbnail: QImage | None = None
@@ -66,7 +71,8 @@ class PhotoList(QAbstractListModel):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._entries: list[Entry] = []
-        self._rows: dict[Path, int] = {}
+        self._identities: set[Path] = set()
+        self._rows: dict[Path, int] | None = None  # as far as they are known
         self.lane = Lane("thumbnails", self)
         self._small.connect(self._on_small)
 
@@ -81,16 +87,24 @@ class PhotoList(QAbstractListModel):
         return self._entries
 
     def row_of(self, path: Path) -> int | None:
+        if self._rows is None:
+            self._rows = {entry.path: row for row, entry in enumerate(self._entries)}
         return self._rows.get(path)
 
-    def add(self, paths: Iterable[Path]) -> int:
-        """Append those that are not there yet; returns how many they were."""
-        new = [path for path in dict.fromkeys(paths) if path not in self._rows]
+    def add(self, photos: Mapping[Path, Path]) -> int:
+        """Append those that are not there yet; returns how many they were.
+
+        photos: paths, by what `batch.identity` says of them.
+        """
+        new = [
+            Entry(p, identity) for identity, p in photos.items() if identity not in self._identities
+        ]
         if new:
             first = len(self._entries)
             self.beginInsertRows(QModelIndex(), first, first + len(new) - 1)
-            self._entries += [Entry(path) for path in new]
-            self._rows.update({path: first + i for i, path in enumerate(new)})
+            self._entries += new
+            self._identities |= {entry.identity for entry in new}
+            self._rows = None
             self.endInsertRows()
         return len(new)
 
@@ -98,14 +112,14 @@ class PhotoList(QAbstractListModel):
         """Take photos out of the list; the files stay."""
         for first, last in _runs(rows):
             self.beginRemoveRows(QModelIndex(), first, last)
+            self._identities -= {entry.identity for entry in self._entries[first : last + 1]}
             del self._entries[first : last + 1]
+            self._rows = None
             self.endRemoveRows()
-            # At once: whoever hears of the removal may ask for rows.
-            self._rows = {entry.path: row for row, entry in enumerate(self._entries)}
 
     def update(self, path: Path, **fields: Any) -> None:
         """Change fields of the entry of a photo, if it is still there."""
-        row = self._rows.get(path)
+        row = self.row_of(path)
         if row is not None:
             for name, value in fields.items():
                 setattr(self._entries[row], name, value)
@@ -126,7 +140,7 @@ class PhotoList(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return entry.path.name
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{entry.path}\n{self.state_text(entry)}"
+            return tool_tip(f"{entry.path}\n{self.state_text(entry)}")
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{entry.path.name}, {self.state_text(entry)}"
         if role == Qt.ItemDataRole.DecorationRole:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from invdn import batch
+from invdn import batch, images
 from invdn.batch import Job
 from invdn.restore import Denoises
 
@@ -85,7 +85,7 @@ class Runner(QObject):
         self._cancelled = threading.Event()
         self._going = threading.Event()
         self._busy = False
-        self._begun: set[Path] = set()
+        self._at_work: Path | None = None
         self._left_out: set[Path] = set()
         self._choosing = threading.Lock()
         self.finished.connect(self._on_finished)
@@ -113,7 +113,7 @@ class Runner(QObject):
         if self._busy:
             return False
         self._busy = True
-        self._begun, self._left_out = set(), set()
+        self._at_work, self._left_out = None, set()
         self._cancelled.clear()
         self._going.set()
 
@@ -121,6 +121,7 @@ class Runner(QObject):
             try:
                 found = tuple(jobs())
                 self.started.emit(found)
+                images.remove_strays({job.output.parent for job in found})
                 for result in batch.run(
                     self._wanted(found),
                     denoiser,
@@ -143,9 +144,9 @@ class Runner(QObject):
         return True
 
     def leave_out(self, photo: Path) -> bool:
-        """Do not do a photo of the batch; False if it is begun already, or done."""
+        """Do not do a photo of the batch; False if it is being done."""
         with self._choosing:
-            if photo in self._begun:
+            if photo == self._at_work:
                 return False
             self._left_out.add(photo)
             return True
@@ -172,12 +173,16 @@ class Runner(QObject):
 
     def _wanted(self, jobs: Sequence[Job]) -> Iterator[Job]:
         for job in jobs:
-            self._going.wait()  # a photo that is only next may still be left out
+            # A photo that is only next may still be left out, and then its batch is not held up.
+            while job.input not in self._left_out and not self._going.wait(0.1):
+                pass
             with self._choosing:
                 if job.input in self._left_out:
                     continue
-                self._begun.add(job.input)
+                self._at_work = job.input
             yield job
+            with self._choosing:
+                self._at_work = None
 
     def _is_cancelled(self) -> bool:
         self._going.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,17 @@ WHOLE_SETTLE_MS = 300
 """And before the whole photo is begun again."""
 
 
+@dataclass
+class _Sample:
+    """A part of a result, from which drafts at other strengths are made."""
+
+    box: preview.Box
+    restored: images.Pixels
+    strength: float
+    drafted: int = -1
+    """The last of the view's generations for which it was used: once is enough."""
+
+
 class Session(QObject):
     """One photo, its result so far, and the threads that work on it.
 
@@ -35,8 +47,8 @@ class Session(QObject):
     """
 
     opened = Signal()
-    failed = Signal(str)
-    """The photo cannot be opened or restored: why."""
+    failed = Signal(object, str)
+    """A photo, by its path, cannot be opened or restored: why."""
     changed = Signal()
     """There is something new to paint."""
     progressed = Signal(float)
@@ -44,6 +56,7 @@ class Session(QObject):
     completed = Signal()
     """`result` is there."""
     _loaded = Signal(object, object, object)
+    _sampled = Signal(object, object)
     _finished = Signal(object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -61,15 +74,16 @@ class Session(QObject):
         # The whole waits between two tiles while the preview works: the cores belong to it then.
         self._preview_idle = threading.Event()
         self._preview_idle.set()
-        self._sample: tuple[preview.Box, images.Pixels, float] | None = None
+        self._sample: _Sample | None = None  # of this photo and this model
         self._opening: Token | None = None
         self._lanes = [Lane(name, self) for name in ("open", "preview", "whole", "noise")]
         self._open_lane, self._preview_lane, self._whole_lane, self._noise_lane = self._lanes
         for lane in self._lanes:
-            lane.failed.connect(self.failed)
+            lane.failed.connect(self._on_mishap)
         self._preview_timer = _single_shot(self, SETTLE_MS, self._start_preview)
         self._whole_timer = _single_shot(self, WHOLE_SETTLE_MS, self._start_whole)
         self._loaded.connect(self._on_loaded)
+        self._sampled.connect(self._on_sampled)
         self._finished.connect(self._on_finished)
 
     # --- what the window asks for ----------------------------------------------------------------
@@ -84,7 +98,7 @@ class Session(QObject):
     def set_denoiser(self, denoiser: Denoiser | None) -> None:
         """Restore with this from now on."""
         self._denoiser = denoiser
-        self._sample = None
+        self._sample = self.result = None  # another model's
         self._begin_again()
 
     def set_strength(self, strength: float) -> None:
@@ -140,7 +154,6 @@ class Session(QObject):
         for lane in self._lanes:
             lane.clear()
         self.view = self.result = self._sample = self._visible = self._opening = None
-        self.progressed.emit(0.0)
 
     def _read(self, token: Token, path: Path) -> None:
         try:
@@ -149,10 +162,13 @@ class Session(QObject):
             view = preview.View(photo)
         except (images.PhotoError, OSError, MemoryError) as error:
             token.check()
-            self.failed.emit(reason_of(error))
+            self.failed.emit(path, reason_of(error))
             return
         token.check()
         self._loaded.emit(token, path, view)
+
+    def _on_mishap(self, reason: str) -> None:
+        self.failed.emit(self.path, reason)
 
     def _on_loaded(self, token: Token, path: Path, view: preview.View) -> None:
         if token is not self._opening:
@@ -177,9 +193,9 @@ class Session(QObject):
         self.view.outdate()
         if self._denoiser is None:
             return
-        self.progressed.emit(0.0)
         self._preview_timer.start()
         if self._whole_allowed:
+            self.progressed.emit(0.0)
             self._whole_timer.start()
 
     def _take_sample(self) -> None:
@@ -188,33 +204,40 @@ class Session(QObject):
             return
         box = self.view.stored(self._visible)
         if self._whole_strength > 0 and 0 < box.area <= PREVIEW_LIMIT:
-            self._sample = (box, self.result[box.rows, box.columns].copy(), self._whole_strength)
+            restored = self.result[box.rows, box.columns].copy()
+            self._sample = _Sample(box, restored, self._whole_strength)
 
     def _start_preview(self) -> None:
         view, denoiser, visible = self.view, self._denoiser, self._visible
         if view is None or denoiser is None or visible is None or self.result is not None:
             return
         box = view.stored(visible)
-        strength, generation = self._strength, view.generation
+        strength, generation, sample = self._strength, view.generation, self._sample
         if 0 < box.area <= PREVIEW_LIMIT:
+            path = self.path
             self._preview_lane.replace(
-                lambda token: self._preview(token, view, denoiser, box, strength, generation)
+                lambda token: self._preview(
+                    token, path, view, denoiser, box, strength, generation, sample
+                )
             )
 
     def _preview(
         self,
         token: Token,
+        path: Path | None,
         view: preview.View,
         denoiser: Denoiser,
         box: preview.Box,
         strength: float,
         generation: int,
+        sample: _Sample | None,
     ) -> None:
         if view.missing(box) is None:
             return
         self._preview_idle.clear()
         try:
-            self._draft(view, strength, generation)
+            if sample is not None and sample.strength > strength:
+                self._draft(view, sample, strength, generation)
             for part in (box.centre(FIRST_PX), box):
                 missing = view.missing(part)
                 if missing is None:
@@ -224,37 +247,49 @@ class Session(QObject):
                     view.photo, missing.rows, missing.columns, denoiser, strength, token.check
                 )
                 if view.put(missing.rows, missing.columns, restored, generation):
-                    if strength > 0 and missing == box:
-                        self._sample = (box, restored, strength)
                     self.changed.emit()
+                    if strength > 0 and missing.contains(box):
+                        self._sampled.emit(
+                            token, _Sample(box, missing.cut(restored, box).copy(), strength)
+                        )
         except Exception as error:
             token.check()
-            self.failed.emit(reason_of(error))
+            self.failed.emit(path, reason_of(error))
         finally:
             self._preview_idle.set()
 
-    def _draft(self, view: preview.View, strength: float, generation: int) -> None:
-        """Show at once nearly what comes, where the result at another strength is known."""
-        sample = self._sample
-        if sample is None or sample[2] <= strength:
+    def _draft(self, view: preview.View, sample: _Sample, strength: float, generation: int) -> None:
+        """Show at once nearly what comes, where the result at a higher strength is known."""
+        if sample.drafted == generation:
             return
-        box, restored, sampled_strength = sample
+        sample.drafted = generation
+        box = sample.box
         before = view.photo.pixels[box.rows, box.columns]
-        draft = preview.at_strength(before, restored, sampled_strength, strength)
+        draft = preview.at_strength(before, sample.restored, sample.strength, strength)
         if view.put(box.rows, box.columns, draft, generation, draft=True):
             self.changed.emit()
+
+    def _on_sampled(self, token: Token, sample: _Sample) -> None:
+        if not token.stopped:  # otherwise it may be another photo's, or another model's
+            self._sample = sample
 
     def _start_whole(self) -> None:
         view, denoiser = self.view, self._denoiser
         if view is None or denoiser is None or self.result is not None or not self._whole_allowed:
             return
-        strength, generation = self._strength, view.generation
+        path, strength, generation = self.path, self._strength, view.generation
         self._whole_lane.replace(
-            lambda token: self._whole(token, view, denoiser, strength, generation)
+            lambda token: self._whole(token, path, view, denoiser, strength, generation)
         )
 
     def _whole(
-        self, token: Token, view: preview.View, denoiser: Denoiser, strength: float, generation: int
+        self,
+        token: Token,
+        path: Path | None,
+        view: preview.View,
+        denoiser: Denoiser,
+        strength: float,
+        generation: int,
     ) -> None:
         pixels = view.photo.pixels
 
@@ -281,7 +316,7 @@ class Session(QObject):
             )
         except Exception as error:
             token.check()
-            self.failed.emit(reason_of(error))
+            self.failed.emit(path, reason_of(error))
             return
         self._finished.emit(token, (view, generation, strength, result))
 

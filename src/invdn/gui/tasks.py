@@ -101,19 +101,30 @@ class Lane(QObject):
             self._thread.join(seconds)
 
     def _run(self) -> None:
-        while True:
+        while self._do_next():
+            pass
+
+    def _do_next(self) -> bool:
+        """Wait for work and do it; False once there will be no more.
+
+        On its own, so that nothing keeps what the work held, whole photos, while the next is
+        waited for.
+        """
+        with self._changed:
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                return False
+            self._current, work = self._waiting.popleft()
+            token = self._current
+        try:
+            work(token)
+        except Stopped:
+            pass
+        except Exception as error:  # no mishap in a thread may end the program
+            if not token.stopped:
+                self.failed.emit(f"{type(error).__name__}: {error}")
+        finally:
             with self._changed:
                 self._current = None
-                while not self._waiting and not self._closed:
-                    self._changed.wait()
-                if self._closed:
-                    return
-                self._current, work = self._waiting.popleft()
-                token = self._current
-            try:
-                work(token)
-            except Stopped:
-                pass
-            except Exception as error:  # no mishap in a thread may end the program
-                if not token.stopped:
-                    self.failed.emit(f"{type(error).__name__}: {error}")
+        return True

@@ -66,14 +66,15 @@ def apply(theme: str) -> None:
     assert isinstance(application, QApplication)
     if application.style().objectName() != "fusion":
         application.setStyle("Fusion")
-    dark = is_dark(theme)
-    # Title bars and native dialogs follow this, where the platform has it.
+    # Title bars and native dialogs follow this, where the platform has it. First: until then the
+    # system's own is not to be had.
     schemes = {
         "light": Qt.ColorScheme.Light,
         "dark": Qt.ColorScheme.Dark,
         "system": Qt.ColorScheme.Unknown,
     }
     QGuiApplication.styleHints().setColorScheme(schemes[theme])
+    dark = is_dark(theme)
     application.setPalette(_palette(dark))
     application.setStyleSheet(_style_sheet(dark))
 

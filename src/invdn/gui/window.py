@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QSettings, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QByteArray, QEvent, QSettings, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QAction,
     QActionGroup,
@@ -47,7 +47,8 @@ from invdn.gui import language, theme
 from invdn.gui.compare import CompareView, Mode
 from invdn.gui.language import translated_reason
 from invdn.gui.log import LogPane
-from invdn.gui.noise_tab import PICTURES, NoiseTab
+from invdn.gui.names import shortened
+from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
 from invdn.gui.photos import Entry, PhotoList, PhotoListView
 from invdn.gui.runner import Clock, Runner
@@ -55,30 +56,19 @@ from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
 from invdn.preview import NOISE_GAIN
+from invdn.restore import Denoises, tones_of
 from invdn.runtime import ModelError, shipped_models
 
 MOST_RECENT = 10
+_MESSAGE_NAME_PX = 400
 MODES: tuple[Mode, ...] = ("side", "wipe", "single")
 
 
 class AlreadyDone:
     """A denoiser for a photo whose result is there; for another, the one that it was made with."""
 
-    def __init__(self, before: images.Pixels, after: images.Pixels, denoiser: Denoiser) -> None:
+    def __init__(self, before: images.Pixels, after: images.Pixels, denoiser: Denoises) -> None:
         self._before, self._after, self._denoiser = before, after, denoiser
-
-    def __call__(
-        self,
-        image: images.Pixels,
-        *,
-        strength: float = 1.0,
-        progress: Callable[[float], object] | None = None,
-    ) -> images.Pixels:
-        # The file may have changed since it was opened.
-        before = self._before
-        if image.dtype == before.dtype and np.array_equal(image, before):
-            return self._after
-        return self._denoiser(image, strength=strength, progress=progress)
 
     def restore_regions(
         self,
@@ -90,18 +80,33 @@ class AlreadyDone:
         strength: float = 1.0,
         progress: Callable[[float], object] | None = None,
     ) -> None:
-        """What colours outside sRGB and pictures larger than the memory go through: anew."""
-        self._denoiser.restore_regions(
-            height, width, read, write, strength=strength, progress=progress
-        )
+        """As one region: a file can only be read from top to bottom, and once."""
+        whole = slice(0, height), slice(0, width)
+        image, restored = read(*whole), self._after
+        before = self._before
+        if image.dtype != before.dtype or not np.array_equal(image, before):
+            # The file has changed since it was opened.
+            restored = np.empty_like(image)
+            self._denoiser.restore_regions(
+                height,
+                width,
+                lambda rows, columns: image[rows, columns],
+                partial(_put_into, restored),
+                strength=strength,
+                progress=progress,
+            )
+        write(*whole, restored)
+
+
+def _put_into(image: images.Pixels, rows: slice, columns: slice, part: images.Pixels) -> None:
+    image[rows, columns] = part
 
 
 class MainWindow(QMainWindow):
     """The window. `load` makes a denoiser from a model's name; it is called in a thread."""
 
     denoiser_loaded = Signal(object)
-    closed = Signal()
-    _found = Signal(object)
+    _found = Signal(object, object)
     _load_failed = Signal(str)
 
     def __init__(
@@ -111,12 +116,16 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._load = load
         self._denoiser: Denoiser | None = None
+        self._searches = 0  # for photos, under way
         self._wants_start = False  # Start was pressed before the model was there
-        self._closing = False
+        self._closing = False  # without asking once more
+        self._question: QMessageBox | None = None
         self._clock: Clock | None = None
         self._rows: dict[Path, int] = {}  # place of a photo in the batch
+        self._left: set[Path] = set()  # photos of the batch of which nothing has become yet
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
-        self._batch_strength = 0.0
+        self._refused = False  # the batch as a whole
+        self._batch_settings: object = None  # as `_result_settings` were when it began
         # What three labels say, so that it can be said anew in another language.
         self._state_said: Callable[[], str] = str
         self._message_said: Callable[[], str] = str
@@ -224,6 +233,9 @@ class MainWindow(QMainWindow):
         page = QWidget()
         self.message = QLabel()
         self.message.setWordWrap(True)
+        self.message.setTextFormat(Qt.TextFormat.PlainText)
+        # A path in a reason may be one long word.
+        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
         layout = QVBoxLayout(page)
         layout.addWidget(self.message)
@@ -384,12 +396,12 @@ class MainWindow(QMainWindow):
         self.session.completed.connect(self._on_session_completed)
         self.options.strength_changed.connect(self._on_strength)
         self.options.model_changed.connect(self._on_model)
-        self.options.saving_changed.connect(self._on_saving)
+        self.options.saving_changed.connect(self._judge_results)
         self.runner.started.connect(self._on_batch_started)
         self.runner.progressed.connect(self._on_batch_progress)
         self.runner.photo_done.connect(self._on_photo_done)
         self.runner.finished.connect(self._on_batch_finished)
-        self.runner.failed.connect(lambda reason: self.log.say(translated_reason(reason)))
+        self.runner.failed.connect(self._on_refused)
         self.tabs.currentChanged.connect(self._on_tab)
         self.denoiser_loaded.connect(self._on_denoiser)
         self._load_failed.connect(self._on_load_failed)
@@ -417,7 +429,7 @@ class MainWindow(QMainWindow):
             ("window/middle", self.middle.restoreState),
         ):
             stored = self._settings.value(name)
-            if stored is not None:
+            if isinstance(stored, QByteArray):  # anybody may have edited the file
                 restore(stored)
         mode = str(self._settings.value("view/mode", "side"))
         self._set_mode(mode if mode in MODES else "side")
@@ -430,23 +442,25 @@ class MainWindow(QMainWindow):
         self._remember_recent(inputs)
 
         def work(token: Token) -> None:
-            self._found.emit(batch.find([path.absolute() for path in inputs]))
+            plan = batch.find([path.absolute() for path in inputs], check=token.check)
+            photos = {batch.identity(job.input): job.input for job in plan.jobs}
+            token.check()
+            self._found.emit(plan, photos)
 
         self._finder.add(work)
+        self._searches += 1
+        self._enable()
 
     def choose_files(self) -> None:
         chosen, _ = QFileDialog.getOpenFileNames(
             self,
             self.tr("Choose photos"),
             str(self._settings.value("folder", "")),
-            self._file_filter() + ";;" + self.tr("All files (*)"),
+            self.tr("Photos ({0})").format(PICTURES) + ";;" + self.tr("All files (*)"),
         )
         if chosen:
             self._settings.setValue("folder", str(Path(chosen[0]).parent))
             self.add_photos([Path(name) for name in chosen])
-
-    def _file_filter(self) -> str:
-        return self.tr("Photos ({0})").format(PICTURES)
 
     def choose_folder(self) -> None:
         chosen = QFileDialog.getExistingDirectory(
@@ -476,15 +490,15 @@ class MainWindow(QMainWindow):
 
     def _leave_out(self, entry: Entry) -> bool:
         """See to it that a batch does not do a photo any more; False if it is at it."""
-        number = self._rows.get(entry.path)
-        if not self.runner.busy or number is None or entry.state not in ("waiting", "working"):
+        if not self.runner.busy:
             return True
         if not self.runner.leave_out(entry.path):
             return False
-        del self._rows[entry.path]
-        if self._clock is not None:
-            self._clock.leave_out(number)
-        self._show_progress()
+        if entry.path in self._left:
+            self._left.remove(entry.path)
+            if self._clock is not None:
+                self._clock.leave_out(self._rows[entry.path])
+            self._show_progress()
         return True
 
     def reveal_result(self) -> None:
@@ -504,8 +518,10 @@ class MainWindow(QMainWindow):
             event.acceptProposedAction()
             self.add_photos([Path(name) for name in names])
 
-    def _on_found(self, plan: Plan) -> None:
-        added = self.photos.add(job.input for job in plan.jobs)
+    def _on_found(self, plan: Plan, photos: Mapping[Path, Path]) -> None:
+        self._searches = max(0, self._searches - 1)
+        self._enable()
+        added = self.photos.add(photos)
         for folder, reason in plan.unreadable:
             self.log.say(f"{folder}: {translated_reason(reason)}")
         if plan.left_out:
@@ -558,7 +574,7 @@ class MainWindow(QMainWindow):
         if entry is None:
             self.stack.setCurrentIndex(0)
         else:
-            name = entry.path.name
+            name = shortened(entry.path.name, self.message, _MESSAGE_NAME_PX)
             self._say_message(lambda: self.tr("Opening {0}…").format(name))
         self._enable()
 
@@ -567,13 +583,16 @@ class MainWindow(QMainWindow):
         self.compare.set_view(self.session.view)
         self._enable()
 
-    def _on_session_failed(self, reason: str) -> None:
-        name = self.session.path.name if self.session.path else ""
+    def _on_session_failed(self, path: Path | None, reason: str) -> None:
+        if path is None or path != self.session.path:  # it was said too late
+            return
+        name = path.name
+        short_name = shortened(name, self.message, _MESSAGE_NAME_PX)
 
-        def sentence() -> str:
+        def sentence(name: str = short_name) -> str:
             return self.tr("{0}: {1}").format(name, translated_reason(reason))
 
-        self.log.say(sentence())
+        self.log.say(sentence(name))
         self._say_state(str)
         if self.session.view is None:
             self._say_message(sentence)
@@ -607,6 +626,7 @@ class MainWindow(QMainWindow):
         # What is set and said there is about removing noise.
         self.options.setVisible(number == 0)
         self.photo_corner.setVisible(number == 0)
+        self._enable()
 
     def _set_mode(self, mode: Mode) -> None:
         self.mode_actions[mode].setChecked(True)
@@ -630,9 +650,9 @@ class MainWindow(QMainWindow):
         def work(token: Token) -> None:
             try:
                 denoiser = self._load(name)
-            except (ModelError, ValueError) as error:
+            except Exception as error:
                 token.check()
-                self._load_failed.emit(str(error))
+                self._load_failed.emit(batch.reason_of(error))
                 return
             token.check()
             self.denoiser_loaded.emit(denoiser)
@@ -663,22 +683,29 @@ class MainWindow(QMainWindow):
         self._enable()
 
     def _on_model(self, name: str) -> None:
-        self._outdate_results()
+        self._judge_results()
         self._load_model(name)
 
     def _on_strength(self, strength: float) -> None:
         self.session.set_strength(strength)
-        self._outdate_results()
+        self._judge_results()
 
-    def _on_saving(self) -> None:
-        self._outdate_results()
+    @property
+    def _result_settings(self) -> object:
+        """All that a result depends on besides its photo."""
+        return self.options.model, self.options.strength, self.options.saving
 
-    def _outdate_results(self) -> None:
-        """With other settings the photos that are done may be wanted once more."""
-        if not self.runner.busy:
-            for entry in self.photos.entries:
-                if entry.state == "done":
-                    self.photos.update(entry.path, state="waiting", fraction=0.0)
+    def _judge_results(self) -> None:
+        """A photo is done where its last result was made with the settings of now."""
+        if self.runner.busy:
+            return
+        settings = self._result_settings
+        for entry in self.photos.entries:
+            if entry.made_with is not None and entry.made_with == settings:
+                if entry.state != "done":
+                    self.photos.update(entry.path, state="done")
+            elif entry.state == "done":
+                self.photos.update(entry.path, state="waiting", fraction=0.0)
 
     def set_language(self, name: str) -> None:
         """Speak another language, now and from now on."""
@@ -732,7 +759,7 @@ class MainWindow(QMainWindow):
             self,
             self.tr("Save the result"),
             str(proposal.output),
-            self._file_filter(),
+            self.tr("Photos ({0})").format(RESULTS),
         )
         if chosen:
             self.save_as(Path(chosen))
@@ -751,9 +778,11 @@ class MainWindow(QMainWindow):
             suffix = batch.place([entry.path], None)[0].output.suffix
             target = target.with_name(target.name + suffix)
         source, session = entry.path, self.session
-        done: Denoiser | AlreadyDone = denoiser
-        if session.view is not None and session.result is not None:
-            done = AlreadyDone(session.view.photo.pixels, session.result, denoiser)
+        done: Denoises = denoiser
+        view, result = session.view, session.result
+        # What goes through a profile is not compared here, but restored anew.
+        if view is not None and result is not None and tones_of(view.photo) is None:
+            done = AlreadyDone(view.photo.pixels, result, denoiser)
 
         def jobs() -> tuple[Job, ...]:
             # Refuses what would replace the original.
@@ -780,26 +809,37 @@ class MainWindow(QMainWindow):
         self.log.say(said)
 
     def cancel(self) -> None:
-        """Stop the batch; what is saved stays, what is in work leaves nothing."""
+        """Stop the batch; what is saved stays, what is in work leaves nothing.
+
+        The search for photos too, which in a large folder takes long.
+        """
         if self.runner.busy:
             self.runner.cancel()
+        if self._searches:
+            self._finder.clear()
+            self._searches = 0
+            self.log.say(self.tr("the search for photos was cancelled"))
+            self._enable()
 
     def _run(
         self,
         jobs: Callable[[], Sequence[Job]],
-        denoiser: Denoiser | AlreadyDone,
+        denoiser: Denoises,
         *,
         overwrite: bool = False,
     ) -> None:
         saving = self.options.saving
         self.session.set_whole_allowed(False)
+        if self.session.result is None:
+            self._say_state(str)  # only what is visible is restored from now on
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
-        self._rows = {}
-        self._batch_strength = self.options.strength
+        self._rows, self._left = {}, set()
+        self._batch_settings = self._result_settings
+        self._refused = False
         self.runner.start(
             jobs,
             denoiser,
-            strength=self._batch_strength,
+            strength=self.options.strength,
             quality=saving.quality,
             metadata=saving.metadata,
             overwrite=overwrite,
@@ -808,7 +848,10 @@ class MainWindow(QMainWindow):
         self._enable()
 
     def _on_batch_started(self, jobs: Sequence[Job]) -> None:
+        # Not those that were removed from the list since Start was pressed.
+        jobs = [job for job in jobs if self.photos.row_of(job.input) is not None]
         self._rows = {job.input: number for number, job in enumerate(jobs)}
+        self._left = set(self._rows)
         sizes = []
         for job in jobs:
             row = self.photos.row_of(job.input)
@@ -827,11 +870,11 @@ class MainWindow(QMainWindow):
         self._show_progress()
 
     def _on_photo_done(self, result: Result) -> None:
-        output = result.output if result.status == "done" else None
-        self.photos.update(
-            result.input, state=result.status, reason=result.reason or "", output=output
-        )
+        self.photos.update(result.input, state=result.status, reason=result.reason or "")
+        if result.status == "done":
+            self.photos.update(result.input, output=result.output, made_with=self._batch_settings)
         self._counts[result.status] += 1
+        self._left.discard(result.input)
         if self._clock is not None:
             self._clock.at(self._rows[result.input], 1.0)
             if result.status != "done":
@@ -851,9 +894,9 @@ class MainWindow(QMainWindow):
         else:
             reason = translated_reason(result.reason or "")
             self.log.say(self.tr("{0}: failed: {1}").format(name, reason))
-        left = len(self._rows) - sum(self._counts.values())
-        if result.no_room and self.runner.paused and left:
-            self._on_pause(self.tr("paused: make room on the disk, then go on"))
+        if result.no_room:
+            if self.runner.paused and self._left:
+                self._on_pause(self.tr("paused: make room on the disk, then go on"))
             self._enable()
             self._show_progress()
 
@@ -863,33 +906,40 @@ class MainWindow(QMainWindow):
             if entry.state == "working":
                 self.photos.update(entry.path, state="waiting", fraction=0.0)
         counts = self._counts
-        said = self._outcome(cancelled)
+        nothing = self._refused or counts["failed"] == sum(counts.values()) > 0
+        self._outcome_said = partial(self._outcome, cancelled, nothing)
+        said = self._outcome_said()
         parts = [self.tr("%n done", "", counts["done"])]
         if counts["skipped"]:
             parts.append(self.tr("%n skipped", "", counts["skipped"]))
         if counts["failed"]:
             parts.append(self.tr("%n failed", "", counts["failed"]))
         self.log.say(self.tr("{0}: {1}").format(said, self.tr(", ").join(parts)))
-        self.progress_bar.setValue(0 if cancelled else 1000)
-        self._outcome_said = partial(self._outcome, cancelled)
+        self.progress_bar.setValue(0 if cancelled or nothing else 1000)
         self.progress_label.setText(said)
         self._clock = None
-        if self.options.strength != self._batch_strength:
-            self._outdate_results()
+        self._judge_results()
         self._enable()
         if self._closing:
             self.close()
         else:
             self.session.set_whole_allowed(True)
 
-    def _outcome(self, cancelled: bool) -> str:
-        return self.tr("cancelled") if cancelled else self.tr("finished")
+    def _outcome(self, cancelled: bool, nothing: bool) -> str:
+        if cancelled:
+            return self.tr("cancelled")
+        return self.tr("nothing was saved") if nothing else self.tr("finished")
+
+    def _on_refused(self, reason: str) -> None:
+        self._refused = True
+        self.log.say(translated_reason(reason))
 
     def _show_progress(self) -> None:
         """How many are done, and how long it still takes."""
         if not self.runner.busy:
             return
-        parts = [self.tr("{0} of {1}").format(sum(self._counts.values()), len(self._rows))]
+        done = sum(self._counts.values())
+        parts = [self.tr("{0} of {1}").format(done, done + len(self._left))]
         if self.runner.paused:
             parts.append(self.tr("paused"))
         elif self._clock is not None and self._clock.seconds_left is not None:
@@ -909,6 +959,7 @@ class MainWindow(QMainWindow):
         some = len(self.photos) > 0
         current = self._current_entry() is not None
         opened = self.session.view is not None
+        removing = self.tabs.currentIndex() == 0  # the noise tab has none of what that is about
         ready = self._denoiser is not None or self._model_lane.busy
         for start in (self.start_action, self.start_button):
             start.setEnabled(some and ready and not busy)
@@ -916,7 +967,7 @@ class MainWindow(QMainWindow):
             pause.setEnabled(busy)
             pause.setText(self.tr("&Go on") if paused else self.tr("&Pause"))
         for cancel in (self.cancel_action, self.cancel_button):
-            cancel.setEnabled(busy)
+            cancel.setEnabled(busy or self._searches > 0)
         for save in (self.save_action, self.save_button):
             save.setEnabled(opened and self._denoiser is not None and not busy)
         self.reveal_action.setEnabled(current)
@@ -932,7 +983,9 @@ class MainWindow(QMainWindow):
             self.zoom_out_action,
             self.noise_action,
         ):
-            view.setEnabled(opened)
+            view.setEnabled(opened and removing)
+        for setting in (self.stronger_action, self.weaker_action, self.focus_action):
+            setting.setEnabled(removing)
         self.zoom_label.setVisible(opened)
         self.options.set_locked(busy)
         if not some and not busy:
@@ -947,16 +1000,16 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         at_work = self.runner.busy or self.noise_tab.busy
-        if at_work and (self._closing or not self._really_stop()):
+        if at_work and not self._closing and not self._really_stop():
             event.ignore()
             return
+        self.noise_tab.close_down()
         if self.runner.busy:  # it may have finished while the question was there
             event.ignore()
             self._closing = True
             self.setEnabled(False)
             self.runner.cancel()  # once it has stopped, this window closes
             return
-        self.noise_tab.close_down()
         self._settings.setValue("window/geometry", self.saveGeometry())
         self._settings.setValue("window/columns", self.columns.saveState())
         self._settings.setValue("window/middle", self.middle.saveState())
@@ -965,16 +1018,14 @@ class MainWindow(QMainWindow):
         self._finder.close()
         self._model_lane.close()
         event.accept()
-        self.closed.emit()
 
     def stop_and_close(self) -> None:
         """Close without asking: the system or the terminal wants it."""
-        if self.runner.busy:
-            self._closing = True
-            self.runner.cancel()
-        else:
-            self.noise_tab.stop()
+        self._closing = True
+        if self._question is None:
             self.close()
+        else:
+            self._question.reject()  # whoever asked goes on with closing
 
     def join(self) -> None:
         """After closing: wait for the threads, which end with the tile that they are at."""
@@ -995,8 +1046,11 @@ class MainWindow(QMainWindow):
         stay = box.addButton(self.tr("&Keep working"), QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)
         box.setEscapeButton(stay)
+        self._question = box
         box.exec()
-        return box.clickedButton() is stop
+        self._question = None
+        box.deleteLater()
+        return self._closing or box.clickedButton() is stop
 
     # --- words -----------------------------------------------------------------------------------
 

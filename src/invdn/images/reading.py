@@ -120,7 +120,7 @@ def read(path: Path, *, page: int | None = None, max_pixels: int = MAX_PIXELS) -
 
 
 def read_small(path: Path, side_px: int) -> tuple[Pixels, bytes | None, float]:
-    """A photo shrunk so that its longer side is `side_px`, upright, fast where that can be.
+    """A photo shrunk so that its longer side is at most `side_px`, upright, fast where that can be.
 
     Returns the pixels, the ICC profile that they are in, and the megapixels of the whole photo.
     """
@@ -132,9 +132,17 @@ def read_small(path: Path, side_px: int) -> tuple[Pixels, bytes | None, float]:
             if found.region is None:
                 upright = np.ascontiguousarray(fit.turned_upright(photo.pixels, photo.orientation))
                 whole = library.Image.new_from_array(upright)
-                image = whole.thumbnail_image(side_px, height=side_px)
+                image = whole.thumbnail_image(side_px, height=side_px, size="down")
+            elif photo.pixels.dtype == np.float32:
+                # libvips takes floats for linear, and goes from 0 to 1 or to 255 as it sees fit.
+                image = _load(source, photo.format, 0)
+                tones = "b-w" if image.bands < 3 else "srgb"
+                image = image.linear(255, 0.5, uchar=True).copy(interpretation=tones)
+                image = image.thumbnail_image(side_px, height=side_px, size="down")
             else:
-                image = library.Image.thumbnail_source(source.vips, side_px, height=side_px)
+                image = library.Image.thumbnail_source(
+                    source.vips, side_px, height=side_px, size="down"
+                )
                 image, _ = _to_rgb(library, image)
             pixels = image.numpy()
         return pixels, photo.fields.get("icc-profile-data"), megapixels

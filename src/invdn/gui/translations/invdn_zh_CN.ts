@@ -151,6 +151,10 @@
             <numerusform>完成 %n 张</numerusform>
         </translation>
     </message>
+    <message>
+        <source>the search for photos was cancelled</source>
+        <translation>已取消查找照片</translation>
+    </message>
     <message numerus="yes">
         <source>%n skipped</source>
         <translation>
@@ -166,6 +170,10 @@
     <message>
         <source>, </source>
         <translation>，</translation>
+    </message>
+    <message>
+        <source>nothing was saved</source>
+        <translation>没有保存任何文件</translation>
     </message>
     <message>
         <source>{0} of {1}</source>
@@ -467,6 +475,10 @@
     <message>
         <source>the command could not be started</source>
         <translation>无法启动命令</translation>
+    </message>
+    <message>
+        <source>the command ended before it was done</source>
+        <translation>命令未完成就已结束</translation>
     </message>
     <message>
         <source>{0}: a noisy version is made</source>
