@@ -288,6 +288,10 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         QT_TRANSLATE_NOOP("Reasons", "the model {0} knows no strength but 100 %"),
     ),
     (
+        r"was changed while it was worked on: .*",
+        QT_TRANSLATE_NOOP("Reasons", "it was changed while it was worked on: run it again"),
+    ),
+    (
         r"unexpected error, please report it: (.+)",
         QT_TRANSLATE_NOOP("Reasons", "unexpected error, please report it: {0}"),
     ),

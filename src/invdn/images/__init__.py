@@ -20,6 +20,7 @@ from invdn.images.atomic import atomically, is_empty_file, remove_strays, scratc
 from invdn.images.colour import to_srgb
 from invdn.images.fit import as_rgb8, on_white, to_depth, turned_upright, without_metadata
 from invdn.images.photo import (
+    CHANGED,
     EXISTS,
     FULL,
     LABELS,
@@ -42,6 +43,7 @@ from invdn.images.reading import OpenPhoto, Region, opened, read, read_small
 from invdn.images.writing import copy, write
 
 __all__ = [
+    "CHANGED",
     "EXISTS",
     "FULL",
     "LABELS",

@@ -38,12 +38,14 @@ SUFFIXES: Mapping[str, str] = {
 
 # fmt: off
 RAW_SUFFIXES = frozenset([
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw",
-    ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef",
+    ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf",
+    ".srw", ".x3f",
 ])
 """Camera raw: read (developed), never written."""
 UNSUPPORTED_SUFFIXES = frozenset([
-    ".exr", ".gif", ".hdr", ".j2k", ".jp2", ".jxl", ".pbm", ".pfm", ".psd", ".svg", ".tga",
+    ".exr", ".gif", ".gpr", ".hdr", ".j2k", ".jp2", ".jxl", ".mpo", ".pbm", ".pfm", ".psd", ".svg",
+    ".tga",
 ])
 """Pictures all the same: worth a word when they are left out."""
 # fmt: on
@@ -70,6 +72,7 @@ NO_RESOLUTION = (1.0, 1.0)
 """libvips' way to say that none is given."""
 
 EXISTS = "the output exists already and is only replaced with --overwrite"
+CHANGED = "was changed while it was worked on: run it again"
 
 _EXTRAS = {"heic": ("pillow_heif", "heif"), "raw": ("rawpy", "raw")}
 

@@ -986,6 +986,10 @@
         <translation>模型 {0} 只支持 100% 的强度</translation>
     </message>
     <message>
+        <source>it was changed while it was worked on: run it again</source>
+        <translation>处理期间照片被修改：请重新处理</translation>
+    </message>
+    <message>
         <source>unexpected error, please report it: {0}</source>
         <translation>意外错误，请反馈：{0}</translation>
     </message>
