@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,38 @@ def _directory(fields: dict[int, Any]) -> Any:
         return struct.pack("<H", len(fields)) + rows + bytes(4) + values
 
     return at
+
+
+def bare_tiff(path: Path, pixels: Pixels, more: dict[int, tuple[int, bytes]]) -> Path:
+    """An uncompressed TIFF file of 8 bits with further fields, or others than usual."""
+    height, width = pixels.shape[:2]
+    bands = pixels.size // (height * width)
+    fields: dict[int, tuple[int, bytes]] = {
+        0x0100: (4, struct.pack("<I", width)),
+        0x0101: (4, struct.pack("<I", height)),
+        0x0102: (3, struct.pack(f"<{bands}H", *[8] * bands)),
+        0x0103: (3, struct.pack("<H", 1)),
+        0x0106: (3, struct.pack("<H", 2 if bands >= 3 else 1)),
+        0x0111: (4, struct.pack("<I", 8)),
+        0x0115: (3, struct.pack("<H", bands)),
+        0x0116: (4, struct.pack("<I", height)),
+        0x0117: (4, struct.pack("<I", pixels.size)),
+        **more,
+    }
+    start = 8 + pixels.size + pixels.size % 2
+    content = b"II*\0" + struct.pack("<I", start) + pixels.tobytes() + bytes(pixels.size % 2)
+    path.write_bytes(content + _directory(fields)(start))
+    return path
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    """A segment of a JPEG file."""
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """A chunk of a PNG file."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def tiff_pages(path: Path, pages: list[Pixels]) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from invdn import images
+from invdn import images, manifest
 from invdn.batch import Job, Result, UsageError, find, place, plan, reason_of, run, run_one
 from invdn.images import writing
 from invdn.runtime import ModelError
@@ -202,6 +202,12 @@ def test_camera_raw_becomes_tiff(tmp_path: Path) -> None:
     assert outputs(found.jobs, tmp_path / "out") == ["a.jpg", "b.jpg"]
 
 
+def test_pictures_that_are_never_read_are_counted(tmp_path: Path) -> None:
+    for name in ("a.mpo", "b.GPR"):
+        (tmp_path / name).write_bytes(b"?")
+    assert plan([tmp_path], tmp_path / "out").left_out == {".mpo": 1, ".gpr": 1}
+
+
 def test_what_needs_an_extra_is_left_out_with_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +316,39 @@ def test_an_output_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> Non
     (result,) = run(jobs, slow)
     assert result.status == "skipped"
     assert (tmp_path / "b.png").read_bytes() == b"precious"
+
+
+def test_a_photo_that_is_edited_meanwhile_fails(tmp_path: Path) -> None:
+    """Its output would be that of the old one, or of half of each."""
+    (job,) = plan(named(tmp_path / "in", "a.png"), tmp_path / "out").jobs
+
+    @InOneRegion
+    def slow(image: images.Pixels, **_: object) -> images.Pixels:
+        job.input.write_bytes(job.input.read_bytes() + b"edited")
+        return image
+
+    record = manifest.Manifest(tmp_path / "out", {})
+    for kept in (record, None):
+        result = run_one(job, slow, record=kept)
+        assert (result.status, result.reason) == ("failed", images.CHANGED)
+        assert tree(tmp_path / "out") == []
+
+
+def test_a_photo_that_is_deleted_meanwhile_is_done(tmp_path: Path) -> None:
+    (job,) = plan(named(tmp_path / "in", "a.png"), tmp_path / "out").jobs
+
+    @InOneRegion
+    def slow(image: images.Pixels, **_: object) -> images.Pixels:
+        job.input.unlink()
+        return image
+
+    result = run_one(job, slow, record=manifest.Manifest(tmp_path / "out", {}))
+    assert (result.status, result.reason) == ("done", None)
+    (record,) = manifest.load(tmp_path / "out").records["a.png"]
+    assert record["sha256"] is None
+    photo(job.input, value=3)  # another one of that name
+    state = manifest.load(tmp_path / "out").state(job.input, job.output, record["settings"])
+    assert state == "ours"
 
 
 def test_strength_and_quality_arrive(tmp_path: Path) -> None:

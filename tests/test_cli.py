@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,14 +104,14 @@ def test_some_failed(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("notes")
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no such names")
 def test_a_name_cannot_break_a_line_or_command_a_terminal(tmp_path: Path) -> None:
-    good, bad = tmp_path / "a\nb.png", tmp_path / "c\x1b[31m.png"
+    good, bad = tmp_path / "a\nb.png", tmp_path / "c\x1b[31m\u202e.png"
     photo(good)
     bad.write_bytes(b"?")
     result = invoke("denoise", good, bad, "-o", tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["a\nb.png"]
     assert result.stdout.splitlines()[0].startswith(f"{tmp_path}/a\\nb.png: ")
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"invdn: {tmp_path}/c\\x1b[31m.png: is not a PNG")
+    assert line.startswith(f"invdn: {tmp_path}/c\\x1b[31m\\u202e.png: is not a PNG")
 
 
 def test_an_empty_argument_is_not_the_current_folder(tmp_path: Path) -> None:
@@ -142,6 +143,50 @@ def test_what_is_there_is_skipped_with_status_0(tmp_path: Path) -> None:
     assert result.stdout.endswith(", 1 skipped\n")
     result = invoke("denoise", a, "-o", tmp_path / "out", "--overwrite")
     assert result.stdout.splitlines()[-1].startswith("1 done")
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_file_that_was_named_and_is_not_made_has_status_1(tmp_path: Path) -> None:
+    a = photo(tmp_path / "a.png")
+    result = invoke("denoise", a, "-o", photo(tmp_path / "clean.png"))
+    assert result.exit_code == 1
+    assert "skipped: the output exists already" in result.stderr
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_skipped_photo_counts_in_the_progress_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, float]] = []
+
+    @contextmanager
+    def noting(jobs: object) -> Iterator[Any]:
+        yield lambda job, fraction: told.append((job.input.name, fraction))
+
+    monkeypatch.setattr("invdn.cli._progress_bar", noting)
+    photo(tmp_path / "in" / "a.png")
+    invoke("denoise", tmp_path / "in", "-o", tmp_path / "out")
+    told.clear()
+    invoke("denoise", tmp_path / "in", "-o", tmp_path / "out")
+    assert told == [("a.png", 1.0)]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_results_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
+    photo(tmp_path / "a.png")
+    for arguments in (["info"], ["denoise", tmp_path / "a.png", "-o", tmp_path / "out"]):
+        with Path("/dev/full").open("w") as full:
+            result = subprocess.run(
+                [sys.executable, "-c", COMMAND, *arguments],
+                env=environment(),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                timeout=60,
+                check=False,
+            )
+        assert result.returncode == 1
+        (line,) = result.stderr.decode().splitlines()
+        assert line.startswith("invdn: cannot write the results: no space left on device")
 
 
 @pytest.mark.usefixtures("notes")

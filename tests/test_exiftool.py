@@ -155,6 +155,25 @@ def test_nothing_is_lost(photo_file: Path) -> None:
         assert (after["PNG:Author"], after["PNG:Title"]) == ("Ana Ćirić", "Müller")
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+def test_the_names_that_a_camera_goes_by_are_kept_in_tiff(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    images.write(Photo(samples.scene(), images.format_of(path), exif=samples.exif_block()), path)
+    names = {
+        "CameraSerialNumber": "X123",
+        "UniqueCameraModel": "Cam One",
+        "CameraLabel": "left",
+        "OriginalRawFileName": "a.nef",
+        "ImageHistory": "scanned",
+    }
+    options = [f"-IFD0:{name}={value}" for name, value in names.items()]
+    exiftool("-m", "-overwrite_original", *options, "-IFD0:TimeZoneOffset=2", path)
+    restore_file(path, tmp_path / "b.tif", fade)
+    after = tags(tmp_path / "b.tif")
+    assert {name: after.get(f"IFD0:{name}") for name in names} == names
+    assert after["IFD0:TimeZoneOffset"] == 2
+
+
 @pytest.mark.parametrize("photo_file", ["tif"], indirect=True)
 def test_nothing_is_lost_in_bigtiff(photo_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the one kind of TIFF to the other, and back."""

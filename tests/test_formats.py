@@ -6,6 +6,7 @@ import struct
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,6 +214,26 @@ def test_colours_in_two_numbers(tmp_path: Path, suffix: str) -> None:
         (9, 16): "is HDR (PQ or HLG)",
         (9, 1): "has the colours of BT.2020 and no profile: convert it to RGB first",
     }
+
+
+@pytest.mark.parametrize("what", ["aux", "depth_images"])
+def test_what_else_a_heic_file_holds_is_left_out_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    import pillow_heif
+
+    images.write(Photo(samples.scene(64, 96, 4), "png"), tmp_path / "a.heic")
+    assert images.write(images.read(tmp_path / "a.heic"), tmp_path / "b.heic") == ()
+    opened = pillow_heif.open_heif
+
+    def with_more(*arguments: Any, **options: Any) -> Any:
+        found = opened(*arguments, **options)
+        found.info[what] = {"urn:com:apple:photo:2020:aux:hdrgainmap": [2]}
+        return found
+
+    monkeypatch.setattr(pillow_heif, "open_heif", with_more)
+    (notice,) = images.write(images.read(tmp_path / "a.heic"), tmp_path / "c.heic")
+    assert notice.startswith("what else the file holds is left out")
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 import pyvips
 
+import samples
 from invdn import images, metadata
-from invdn.images import Photo, PhotoError, read, reading, write, writing
+from invdn.images import Photo, PhotoError, jpeg, read, reading, write, writing
 
 FORMATS = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 ICC = bytes(
@@ -213,8 +214,8 @@ def test_no_thumbnail_survives(tmp_path: Path) -> None:
         assert THUMBNAIL not in stripped
         assert MAKER_NOTE in stripped
     assert metadata.without_thumbnail(following).endswith(b"something after the thumbnail")
-    jpeg = pyvips.Image.new_from_array(picture()).jpegsave_buffer(keep="none")
-    (tmp_path / "a.jpg").write_bytes(b"".join(metadata.into_jpeg(jpeg, exif_block())))
+    bare = pyvips.Image.new_from_array(picture()).jpegsave_buffer(keep="none")
+    (tmp_path / "a.jpg").write_bytes(b"".join(metadata.into_jpeg(bare, exif_block())))
     write(read(tmp_path / "a.jpg"), tmp_path / "b.jpg")
     assert THUMBNAIL in (tmp_path / "a.jpg").read_bytes()
     assert THUMBNAIL not in (tmp_path / "b.jpg").read_bytes()
@@ -277,6 +278,41 @@ def test_resolution_is_kept(tmp_path: Path) -> None:
         assert read(tmp_path / f"b{suffix}").pixels_per_mm == pytest.approx((11.811, 5.9055), 0.01)
 
 
+def test_a_resolution_is_that_of_the_file_and_not_of_exif(tmp_path: Path) -> None:
+    """A scan of 300 dpi whose program wrote 72 into EXIF; EXIF alone counts too."""
+    rationals = struct.pack("<4I", 72, 1, 72, 1)
+    rows = struct.pack("<HHII", 0x011A, 5, 1, 38) + struct.pack("<HHII", 0x011B, 5, 1, 46)
+    exif = b"II*\0" + struct.pack("<IH", 8, 2) + rows + bytes(4) + rationals
+    for suffix in (".jpg", ".png"):
+        path = store(tmp_path / f"a{suffix}", picture(), pixels_per_mm=(300 / 25.4,) * 2, exif=exif)
+        assert read(path).pixels_per_mm == pytest.approx((300 / 25.4,) * 2, 1e-4)
+        path = store(tmp_path / f"b{suffix}", picture(), exif=exif)
+        assert read(path).pixels_per_mm == pytest.approx((72 / 25.4,) * 2, 1e-4)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
+def test_no_resolution_is_made_up(tmp_path: Path, suffix: str) -> None:
+    path = store(tmp_path / f"a{suffix}", picture())
+    assert read(path).pixels_per_mm == (1.0, 1.0)
+    assert b"pHYs" not in path.read_bytes()
+    write(read(path), tmp_path / f"b{suffix}")
+    assert read(tmp_path / f"b{suffix}").pixels_per_mm == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("per_mm", [300 / 25.4, 72 / 25.4, 11.8])
+def test_a_resolution_stays_a_whole_number(tmp_path: Path, per_mm: float) -> None:
+    """In dots an inch, or a centimetre: 11.8 a millimetre."""
+    for before in (".png", ".bmp", ".tif", ".jpg"):
+        path = store(tmp_path / f"a{before}", picture(), pixels_per_mm=(per_mm, per_mm))
+        for after in (".tif", ".jpg"):
+            write(read(path), tmp_path / f"b{after}", overwrite=True)
+            found = read(tmp_path / f"b{after}").pixels_per_mm
+            assert found == pytest.approx((per_mm, per_mm), 1e-3 if after == ".tif" else 1e-6)
+            image = pyvips.Image.new_from_file(str(tmp_path / f"b{after}"))
+            unit = {True: "in", False: "cm"}[per_mm != 11.8]
+            assert after == ".jpg" or image.get("resolution-unit") == unit
+
+
 def test_a_tiff_without_resolution_gets_the_usual_one(tmp_path: Path) -> None:
     """TIFF cannot do without; libvips' 25 dots an inch would print a photo three times as large."""
     write(Photo(picture(), "tiff"), tmp_path / "a.tif")
@@ -297,6 +333,196 @@ def test_png_texts_are_kept(tmp_path: Path) -> None:
     assert {n: image.get(f"png-comment-{i}-{n}") for i, n in enumerate(texts)} == texts
     assert write(read(tmp_path / "texts.png"), tmp_path / "c.tif") == (
         "comments and other parts that only PNG holds are left out",
+    )
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_what_a_png_says_after_its_pixels_is_kept(tmp_path: Path, compressed: bool) -> None:
+    text = zlib.compress(XMP) if compressed else XMP
+    xmp = b"XML:com.adobe.xmp\0" + (b"\1" if compressed else b"\0") + b"\0\0\0" + text
+    content = store(tmp_path / "a.png", picture()).read_bytes()
+    late = samples.chunk(b"eXIf", exif_block(6)) + samples.chunk(b"iTXt", xmp)
+    (tmp_path / "a.png").write_bytes(content[:-12] + late + content[-12:])
+    photo = read(tmp_path / "a.png")
+    assert photo.orientation == 6
+    assert photo.fields["xmp-data"] == XMP
+    assert reading.read_small(tmp_path / "a.png", 15)[0].shape == (15, 10, 3)
+    write(photo, tmp_path / "b.png")
+    again = read(tmp_path / "b.png")
+    assert (again.exif, again.orientation) == (photo.exif, 6)
+    assert again.fields["xmp-data"] == XMP
+    write(photo, tmp_path / "b.jpg")
+    assert viewed(tmp_path / "b.jpg").shape == (30, 20, 3)
+
+
+def test_colours_of_a_png_without_a_profile(tmp_path: Path) -> None:
+    """In cICP they count as in AVIF; in gAMA and cHRM they are lost in other formats."""
+    content = store(tmp_path / "a.png", picture()).read_bytes()
+
+    def with_chunk(kind: bytes, body: bytes) -> Path:
+        path = tmp_path / f"{kind.decode()}.png"
+        path.write_bytes(content[:33] + samples.chunk(kind, body) + content[33:])
+        return path
+
+    photo = read(with_chunk(b"cICP", bytes([12, 13, 0, 1])))
+    assert photo.fields["icc-profile-data"] == ICC
+    assert write(photo, tmp_path / "b.jpg") == ()
+    assert "icc-profile-data" not in read(with_chunk(b"cICP", bytes([1, 13, 0, 1]))).fields
+    assert "is HDR" in read_error(with_chunk(b"cICP", bytes([9, 16, 0, 1])))
+    assert "BT.2020" in read_error(with_chunk(b"cICP", bytes([9, 13, 0, 1])))
+    changes = "only PNG holds in numbers how its colours are meant: they change"
+    for gamma, notices in ((45455, ()), (100_000, (changes,))):
+        photo = read(with_chunk(b"gAMA", struct.pack(">I", gamma)))
+        assert write(photo, tmp_path / f"{gamma}.jpg") == notices
+        assert write(photo, tmp_path / f"{gamma}.png") == ()
+    adobe = (31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)
+    photo = read(with_chunk(b"cHRM", struct.pack(">8I", *adobe)))
+    assert write(photo, tmp_path / "c.jpg") == (changes,)
+
+
+@pytest.mark.parametrize("size", [62_000, 65_504, 65_505])
+def test_long_xmp_in_jpeg(tmp_path: Path, size: int) -> None:
+    xmp = XMP.ljust(size)
+    notices = write(Photo(picture(), "png", fields={"xmp-data": xmp}), tmp_path / "a.jpg")
+    kept = read(tmp_path / "a.jpg").fields.get("xmp-data")
+    if size <= 65_504:
+        assert (kept, notices) == (xmp, ())
+    else:
+        assert kept is None
+        assert notices == ("the XMP data does not fit into a JPEG file and is left out",)
+
+
+OTHERS = "what else the file holds is left out: a gain map, a depth map or a video"
+
+
+def index_of(*kinds: int) -> bytes:
+    """The index of a JPEG file's pictures (MPF)."""
+    entries = b"".join(struct.pack("<4I", kind, 100, 0, 0) for kind in kinds)
+    row = struct.pack("<HHII", 0xB002, 7, len(entries), 26)
+    return b"MPF\0II*\0" + struct.pack("<IH", 8, 1) + row + bytes(4) + entries
+
+
+@pytest.mark.parametrize(
+    ("segment", "behind", "told"),
+    [
+        ((0xFE, b"nothing"), b"", False),
+        ((0xFE, b"padding"), bytes(100), False),
+        ((0xFE, b"video"), b"\0\0\0\x18ftypmp42" + bytes(90), True),
+        ((0xE2, index_of(0x030000, 0x010001)), b"\xff\xd8small\xff\xd9", False),
+        ((0xE2, index_of(0x030000, 0)), b"\xff\xd8gain\xff\xd9", True),
+        ((0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + bytes(4)), b"\xff\xd8gain\xff\xd9", True),
+        ((0xE1, metadata.XMP_MARK + b'<r hdrgm:Version="1.0"/>'), b"\xff\xd8gain\xff\xd9", True),
+    ],
+)
+def test_what_else_a_jpeg_holds_is_left_out_and_said(
+    tmp_path: Path, segment: tuple[int, bytes], behind: bytes, told: bool
+) -> None:
+    content = store(tmp_path / "a.jpg", picture()).read_bytes()
+    (tmp_path / "a.jpg").write_bytes(content[:2] + samples.segment(*segment) + content[2:] + behind)
+    assert write(read(tmp_path / "a.jpg"), tmp_path / "b.jpg") == ((OTHERS,) if told else ())
+    after = (tmp_path / "b.jpg").read_bytes()
+    assert not [gone for gone in (b"hdrgm", b"21496", b"MPF") if gone in after]
+
+
+def test_xmp_promises_nothing_that_is_left_out() -> None:
+    directory = b"<Container:Directory><rdf:Seq><rdf:li/></rdf:Seq></Container:Directory>"
+    xmp = (
+        b'<rdf:Description hdrgm:Version="1.0" xmp:Rating="4"\n GCamera:MicroVideoOffset = \'5\'>'
+        + directory
+        + b"<GCamera:MotionPhoto>1</GCamera:MotionPhoto> <hdrgm:GainMapMax>2</hdrgm:GainMapMax>"
+        b"</rdf:Description>"
+    )
+    kept = b'<rdf:Description xmp:Rating="4"\n></rdf:Description>'
+    assert metadata.xmp_without_others(xmp) == kept
+    assert metadata.xmp_without_others(kept) == kept
+    for hostile in (
+        b"".join(b"<hdrgm:a%d>" % number for number in range(200_000)),
+        b"".join(b"<x%d:Thumbnails>" % number for number in range(200_000)),
+        b' hdrgm:a="' * 200_001 + b" hdrgm:a='",
+        b" " * 2_000_000 + b" hdrgm:a" + b" " * 2_000_000,
+    ):
+        start = time.process_time()
+        metadata.xmp_without_others(metadata.xmp_without_thumbnails(hostile))
+        assert time.process_time() - start < 2
+
+
+def test_stray_bytes_between_segments(tmp_path: Path) -> None:
+    """libjpeg passes over them, and what comes behind them counts."""
+    content = store(
+        tmp_path / "a.jpg", picture(), fields={"xmp-data": XMP}, extras=(b"\xff\xfe\0\4ab",)
+    ).read_bytes()
+    end = 4 + int.from_bytes(content[4:6], "big")  # of the JFIF header
+    for stray in (b"\0", b"stray" * 2000, b"\0\xff", bytes(4095)):
+        (tmp_path / "b.jpg").write_bytes(content[:end] + stray + content[end:])
+        photo = read(tmp_path / "b.jpg")
+        assert photo.extras == (b"\xff\xfe\0\4ab",)
+        assert photo.fields["xmp-data"] == XMP
+        assert photo.jpeg is not None
+    start = time.process_time()
+    assert list(jpeg.segments(io.BytesIO(b"\xff\xd8" + b"\xff" * 4_000_000))) == []
+    assert time.process_time() - start < 2
+
+
+def test_a_tiff_whose_fourth_channel_is_no_alpha_is_refused(tmp_path: Path) -> None:
+    def extra(kind: int) -> Path:
+        more = {metadata.EXTRA_SAMPLES: (3, struct.pack("<H", kind))}
+        return samples.bare_tiff(tmp_path / f"{kind}.tif", picture(channels=4), more)
+
+    assert "that is no transparency" in read_error(extra(0))
+    assert read(extra(1)).notices == (
+        "its colours were multiplied by its transparency, and are not now",
+    )
+    assert read(extra(2)).notices == ()
+
+
+def test_a_tiff_that_begins_with_a_thumbnail_is_refused(tmp_path: Path) -> None:
+    further = (metadata.SUB_IFDS, (4, struct.pack("<I", 8)))
+    for kind in (0, 1):
+        more = dict([further, (metadata.SUBFILE_TYPE, (4, struct.pack("<I", kind)))])
+        samples.bare_tiff(tmp_path / f"{kind}.tif", picture(), more)
+    assert read(tmp_path / "0.tif").width == 30
+    assert "a thumbnail" in read_error(tmp_path / "1.tif")
+
+
+def test_a_lab_tiff_of_8_bits_is_not_called_damaged(tmp_path: Path) -> None:
+    lab = {0x0106: (3, struct.pack("<H", 8))}
+    message = read_error(samples.bare_tiff(tmp_path / "a.tif", picture(), lab))
+    assert message == "is in the colour space lab: convert it to RGB first"
+
+
+def test_damaged_thumbnails_do_not_cost_the_exif(tmp_path: Path) -> None:
+    block = bytearray(exif_block(6))
+    at = block.index(struct.pack(">HHI", 0x0201, 4, 1)) + 8
+    block[at : at + 16] = struct.pack(">IHHII", 0, 0x0202, 4, 1, len(block))
+    kept = metadata.without_thumbnail(bytes(block))
+    assert MAKER_NOTE in kept
+    bare = pyvips.Image.new_from_array(picture()).jpegsave_buffer(keep="none")
+    for exif, orientation in ((bytes(block), 6), (b"", 1)):
+        path = tmp_path / "a.jpg"
+        segment = samples.segment(0xE1, b"Exif\0\0" + exif)
+        path.write_bytes(bare[:2] + segment + bare[2:])
+        photo = read(path)
+        assert (photo.exif is None, photo.orientation) == (orientation == 1, orientation)
+
+
+def test_exif_without_sense_is_told_in_tiff(tmp_path: Path) -> None:
+    photo = Photo(picture(), "png", exif=b"nonsense")
+    assert write(photo, tmp_path / "a.tif") == ("the EXIF data makes no sense and is left out",)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".avif"])
+def test_a_profile_of_another_kind_is_left_out_and_said(tmp_path: Path, suffix: str) -> None:
+    cmyk = samples.libvips_profile("cmyk")
+    for icc in (cmyk, ICC[:200], b"\0"):
+        photo = Photo(picture(), "jpeg", fields={"icc-profile-data": icc})
+        notices = write(photo, tmp_path / f"a{suffix}", overwrite=True)
+        assert notices[-1:] == ("its colour profile is not for its pixels and is left out",)
+        assert "icc-profile-data" not in read(tmp_path / f"a{suffix}").fields
+    body = b"wrong\0\0" + zlib.compress(cmyk)
+    content = store(tmp_path / "b.png", picture()).read_bytes()
+    (tmp_path / "b.png").write_bytes(content[:33] + samples.chunk(b"iCCP", body) + content[33:])
+    assert read(tmp_path / "b.png").notices == (
+        "its colour profile is not for its pixels and is left out",
     )
 
 
@@ -675,9 +901,19 @@ def test_a_failed_write_leaves_nothing(
 
 def test_a_picture_too_large_for_the_format_leaves_nothing(tmp_path: Path) -> None:
     wide = np.zeros((1, 17_000, 3), np.uint8)
-    with pytest.raises(PhotoError, match=r"cannot write .*a\.webp: "):
+    with pytest.raises(PhotoError, match="WebP holds at most 16383 pixels a side"):
         write(Photo(wide, "png"), tmp_path / "a.webp")
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif", ".heic"])
+def test_the_largest_picture_of_a_format_can_be_written(tmp_path: Path, suffix: str) -> None:
+    side = writing._LONGEST_SIDE[images.format_of(tmp_path / f"a{suffix}")]
+    rows = 64  # HEIC's encoder wants some
+    write(Photo(np.zeros((rows, side, 3), np.uint8), "png"), tmp_path / f"a{suffix}")
+    assert read(tmp_path / f"a{suffix}").width == side
+    with pytest.raises(PhotoError, match="pixels a side"):
+        write(Photo(np.zeros((rows, side + 1, 3), np.uint8), "png"), tmp_path / f"b{suffix}")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

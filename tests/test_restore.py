@@ -209,6 +209,16 @@ def test_colours_outside_srgb_are_denoised_and_not_clipped(name: str) -> None:
     assert restored.std((0, 1)).max() < 2
 
 
+@pytest.mark.parametrize("value", [255.0, np.inf, np.nan])
+def test_floats_that_make_no_sense_are_refused_behind_a_profile_too(
+    small_denoiser: Denoiser, value: float
+) -> None:
+    pixels = np.full((64, 64, 3), value, np.float32)
+    for fields in ({}, {"icc-profile-data": samples.ADOBE_RGB}):
+        with pytest.raises(ValueError, match=r"finite numbers|must be in \[0, 1\]"):
+            restore_photo(Photo(pixels, "tiff", fields=fields), small_denoiser)
+
+
 def test_srgb_itself_and_nonsense_go_straight() -> None:
     srgb = samples.libvips_profile("srgb")
     damaged = P3[:150] + bytes(len(P3) - 150)
@@ -341,6 +351,14 @@ def test_any_pixels_in_bands(tmp_path: Path, dtype: str, channels: int, suffix: 
 
 
 @pytest.mark.usefixtures("streaming")
+def test_what_a_format_cannot_hold_is_known_before_the_work(tmp_path: Path) -> None:
+    write(Photo(np.zeros((2, 16_400, 3), np.uint8), "png"), tmp_path / "a.png")
+    each = Each()
+    with pytest.raises(PhotoError, match="WebP holds at most 16383 pixels a side"):
+        restore_file(tmp_path / "a.png", tmp_path / "a.webp", each)
+    assert each.shown == []
+
+
 def test_damage_found_on_the_way_leaves_nothing(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (400, 64, 3), np.uint8)
     write(Photo(pixels, "tiff"), tmp_path / "a.tif")
@@ -379,6 +397,16 @@ def test_a_clean_photo_is_copied_byte_for_byte(
     assert outcome.noise < CLEAN_BELOW_8BIT
     assert outcome.notices == ("is clean already: copied as it is",)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_clean_photo_that_is_copied_loses_nothing(tmp_path: Path) -> None:
+    write(Photo(samples.scene(), "jpeg"), tmp_path / "a.jpg")
+    with (tmp_path / "a.jpg").open("ab") as file:
+        file.write(b"a video")
+    assert images.read(tmp_path / "a.jpg").others
+    outcome = restore_file(tmp_path / "a.jpg", tmp_path / "b.jpg", Each(), Settings(auto=True))
+    assert outcome.notices == ("is clean already: copied as it is",)
+    assert (tmp_path / "a.jpg").read_bytes() == (tmp_path / "b.jpg").read_bytes()
 
 
 def test_a_noisy_photo_is_denoised_with_auto(tmp_path: Path) -> None:

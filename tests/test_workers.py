@@ -191,6 +191,25 @@ def test_what_has_changed_is_done_again(tmp_path: Path) -> None:
     assert set(statuses(again).values()) == {"skipped"}
 
 
+def test_results_among_the_photos_are_no_photos(tmp_path: Path) -> None:
+    """Photos and results in one folder, told apart by the manifest when it is run again."""
+    folder = tmp_path / "in"
+    for name in ("a", "b"):
+        photo(folder / f"{name}.png")
+
+    def names() -> list[str]:
+        return [job.input.name for job in plan([folder], folder, format="jpg").jobs]
+
+    found = plan([folder], folder, format="jpg")
+    list(workers.run(found.jobs, workers.Setup("photo"), folder=found.folder))
+    assert names_in(folder) == ["a.jpg", "a.png", "b.jpg", "b.png"]
+    assert names() == ["a.png", "b.png"]
+    photo(folder / "c.jpg")  # nobody's result, but a photo that would become itself
+    found = plan([folder], folder, format="jpg")
+    assert [job.input.name for job in found.jobs] == ["a.png", "b.png"]
+    assert [result.input.name for result in found.refused] == ["c.jpg"]
+
+
 def test_what_others_made_is_never_replaced(tmp_path: Path) -> None:
     """Neither a file of unknown origin, nor a result that somebody worked on since."""
     for name in ("a", "b"):
@@ -235,7 +254,11 @@ def test_what_failed_is_tried_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"\xff\xfe", b"{", b'{"status": "done"}', b"[1]\nnull\n", b'{"output": "b.pn']
+    "damage",
+    [
+        *(b"", b"\xff\xfe", b"{", b'{"status": "done"}', b"[1]\nnull\n", b'{"output": "b.pn'),
+        pytest.param(b"[" * 200_000, id="deep"),
+    ],
 )
 def test_a_damaged_manifest_costs_nothing(tmp_path: Path, damage: bytes) -> None:
     photo(tmp_path / "in" / "a.png")

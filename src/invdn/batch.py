@@ -121,7 +121,8 @@ def plan(
 
     inputs: files, folders, and patterns as in "in/*.jpg" where there is no file of that name. A
     folder stands for the pictures in it, and with `recursive` for those in its subfolders too,
-    whose tree is kept below `output`. Hidden files are passed over.
+    whose tree is kept below `output`. Hidden files are passed over, and results of ours in a
+    folder that is `output` too.
     output: a folder, or, for exactly one input file, a file name with a picture's suffix.
     format: one of `FORMATS`, in small or capital letters, for outputs in another format than
     their inputs'.
@@ -253,6 +254,13 @@ def _plan_folder(
     def named(name: str) -> str:
         return name + PREVIEW_SUFFIX if preview else _renamed(name, format)
 
+    # Photos that lie where the results go, in another format: the results are no photos to do.
+    among_results = any(
+        os.path.isdir(start) and identity(start) == identity(output)  # noqa: PTH112 - as below
+        for start in inputs
+    )
+    results = manifest.load(output) if among_results else None
+
     for start in inputs:
         if not os.path.isdir(start):  # noqa: PTH112 - a Path's raises where it may not look
             # One that is not there gets its job too, and fails by itself: the others are done.
@@ -268,6 +276,8 @@ def _plan_folder(
                 if _is_left_out(suffix):
                     left_out[suffix] += 1
                 elif suffix in images.SUFFIXES or suffix in images.RAW_SUFFIXES:
+                    if results is not None and results.made(path):
+                        continue
                     target = output / folder.relative_to(start) / named(name)
                     jobs.setdefault(identity(path), Job(path, target))
             subfolders[:] = [s for s in sorted(subfolders) if _is_input(folder / s, output)]
@@ -427,11 +437,18 @@ def run_one(
     settings = settings or Settings()
     start = time.monotonic()
     result = Result(job.input, job.output, "done")
+    version = manifest.version_of(job.input)
 
     def write_down(file: BinaryIO) -> None:
+        entry = None
         if record is not None:
             seconds = time.monotonic() - start
-            entry = manifest.done(job.input, file, recorded(settings, model), seconds)
+            chosen = recorded(settings, model)
+            entry = manifest.done(job.input, version, file, chosen, seconds)
+        # After its checksum was taken, which is to be that of what was worked on.
+        if manifest.version_of(job.input) not in (version, None):
+            raise images.PhotoError(images.CHANGED)
+        if record is not None and entry is not None:
             record.append(job.output, entry)
 
     try:

@@ -194,7 +194,7 @@ def denoise(
     written; HEIC and camera raw need an extra: pip install 'invdn[heif,raw]'.
 
     Exit status: 0 all done or skipped, 1 some failed (each is named with its reason, the others
-    are written), 2 wrong usage, 130 interrupted.
+    are written), or the one file that OUT names exists already, 2 wrong usage, 130 interrupted.
     """
     with _expected_errors():
         from invdn.process import Process
@@ -214,7 +214,7 @@ def denoise(
             results = list(plan.refused)
             if as_json:
                 for result in results:
-                    print(json.dumps(_as_json(result)))
+                    _print(json.dumps(_as_json(result)))
             settings = Settings(
                 strength=strength,
                 quality=quality,
@@ -234,13 +234,17 @@ def denoise(
                 with closing(running):
                     for result in running:
                         results.append(result)
+                        if progress is not None:  # of a skipped or failed one it heard nothing
+                            progress(batch.Job(result.input, result.output), 1.0)
                         _report_result(result, as_json)
                         if result.no_room:
                             _say_remainder(plan, results)
                             break
         if not as_json:
-            print(_summary(results, time.monotonic() - start))
-        if plan.unreadable or any(result.status == "failed" for result in results):
+            _print(_summary(results, time.monotonic() - start))
+        # Where OUT names a file, that file was wanted: what is there is not it.
+        missing = ("failed",) if plan.folder is not None else ("failed", "skipped")
+        if plan.unreadable or any(result.status in missing for result in results):
             raise typer.Exit(SOME_FAILED)
 
 
@@ -262,9 +266,9 @@ def info(
             models = {model: load(model).info}
         if as_json:
             found = [dataclasses.asdict(description) for description in models.values()]
-            print(json.dumps(found[0] if model is not None else found))
+            _print(json.dumps(found[0] if model is not None else found))
         else:
-            print("\n\n".join(map(_description, models.values())) or "no model is installed")
+            _print("\n\n".join(map(_description, models.values())) or "no model is installed")
 
 
 @app.command()
@@ -421,7 +425,7 @@ def noise(
                 _say(f"{made.input}: {notice}")
             if made.reason is None:
                 much = f"σ {made.level_8bit:.1f}" if perturb is None else f"ε {perturb:g}"
-                print(_one_line(f"{made.output}: {much}"), flush=True)
+                _print(_one_line(f"{made.output}: {much}"))
             else:
                 _say(made.reason)
         if failed:
@@ -590,7 +594,23 @@ def evaluate(
 
 def _one_line(text: str) -> str:
     """The text without what a file's name may hold to break lines or to command a terminal."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda c: repr(c[0])[1:-1], text)
+    marks = r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+    return re.sub(marks, lambda c: repr(c[0])[1:-1], text)
+
+
+def _print(text: str) -> None:
+    """Print results; where stdout takes no more, end with one line that says so."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # whoever reads it has read enough, and is told nothing
+        raise
+    except OSError as error:
+        from invdn.images import reason
+
+        # What is left in the buffer would fail once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say(f"cannot write the results: {reason(error)}")
+        raise typer.Exit(SOME_FAILED) from None
 
 
 def _say(text: str) -> None:
@@ -624,12 +644,12 @@ def _report_result(result: Result, as_json: bool) -> None:
         skipped = "skipped: " if result.status == "skipped" else ""
         _say(f"{result.input}: {skipped}{result.reason}")
     if as_json:
-        print(json.dumps(_as_json(result)), flush=True)
+        _print(json.dumps(_as_json(result)))
     elif result.status == "done":
         size = f"{result.megapixels:.1f} MP in {result.seconds:.1f} s"
         if result.left_as_is:
             size += f", left as it is (noise {result.noise:.2f} of 255)"
-        print(_one_line(f"{result.input}: {size}, {result.output}"), flush=True)
+        _print(_one_line(f"{result.input}: {size}, {result.output}"))
 
 
 def _as_json(result: Result) -> dict[str, Any]:

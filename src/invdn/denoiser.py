@@ -267,7 +267,7 @@ class Denoiser:
             return other(image, strength=strength, progress=progress)
         image = np.asarray(image)
         _check_layout(image)
-        _check_range(image)
+        check_range(image)
         restored = np.empty(image.shape, image.dtype)
 
         def write(rows: slice, columns: slice, pixels: NDArray[Any]) -> None:
@@ -313,7 +313,7 @@ class Denoiser:
             for window in plan:
                 region = np.asarray(read(window.rows.read, window.columns.read))
                 _check_layout(region)
-                _check_range(region)
+                check_range(region)
                 yield region
 
         spare: list[_Buffer] = []
@@ -498,7 +498,8 @@ def _check_layout(image: NDArray[Any]) -> None:
         raise ValueError(f"pixels must be uint8, uint16, or float32 in [0, 1], not {image.dtype}")
 
 
-def _check_range(image: NDArray[Any]) -> None:
+def check_range(image: NDArray[Any]) -> None:
+    """Raise ValueError for floats that are no numbers, or too far outside [0, 1]."""
     if image.dtype.kind != "f":
         return
     colour = image if image.ndim == 2 else image[..., : _colour_channels(image)]

@@ -70,6 +70,13 @@ class Manifest:
         sha256 = sha256_of(output)
         return next((r for r in reversed(records) if r.get("output_sha256") == sha256), None)
 
+    def made(self, path: Path) -> bool:
+        """Whether a file is an output of ours that nobody has changed."""
+        try:
+            return self._record_of(path) is not None
+        except OSError:
+            return False
+
     def append(self, output: Path, fields: Mapping[str, Any]) -> None:
         """Add a line; raises OSError where that cannot be."""
         line = json.dumps({"output": self._key(output), **fields}) + "\n"
@@ -100,16 +107,36 @@ def load(folder: Path) -> Manifest:
             record = json.loads(line)
             if record["status"] == "done":
                 records.setdefault(record["output"], []).append(record)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return Manifest(folder, records)
 
 
+def version_of(path: Path) -> tuple[int, int] | None:
+    """A file's size and modification time, of which one changes with it; None if it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def done(
-    source: Path, file: BinaryIO, settings: Mapping[str, Any], seconds: float
+    source: Path,
+    version: tuple[int, int] | None,
+    file: BinaryIO,
+    settings: Mapping[str, Any],
+    seconds: float,
 ) -> dict[str, Any]:
-    """The fields about an input and the complete output, open for reading."""
-    status = source.stat()
+    """The fields about an input and the complete output, open for reading.
+
+    version: of the input, from before the work.
+    """
+    input_bytes, input_mtime_ns = version or (None, None)
+    try:
+        sha256 = sha256_of(source)
+    except OSError:  # deleted meanwhile: the output is good all the same
+        sha256 = None
     file.seek(0)
     digest, size = hashlib.sha256(), 0
     while chunk := file.read(1 << 20):
@@ -119,9 +146,9 @@ def done(
         "input": _absolute(source),
         "status": "done",
         "seconds": round(seconds, 3),
-        "sha256": sha256_of(source),
-        "input_bytes": status.st_size,
-        "input_mtime_ns": status.st_mtime_ns,
+        "sha256": sha256,
+        "input_bytes": input_bytes,
+        "input_mtime_ns": input_mtime_ns,
         "output_sha256": digest.hexdigest(),
         "output_bytes": size,
         "output_mtime_ns": os.fstat(file.fileno()).st_mtime_ns,

@@ -22,6 +22,8 @@ from typing import BinaryIO
 
 # Tags of the TIFF structure, by their names in the EXIF and TIFF 6.0 specifications.
 ORIENTATION = 0x0112
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+EXTRA_SAMPLES, SUBFILE_TYPE, SUB_IFDS = 0x0152, 0x00FE, 0x014A
 THUMBNAIL_OFFSET, THUMBNAIL_LENGTH = 0x0201, 0x0202
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
 PIXEL_WIDTH, PIXEL_HEIGHT = 0xA002, 0xA003
@@ -38,16 +40,18 @@ _DESCRIPTIVE = frozenset([
     0x4746, 0x4749, *range(0x9C9B, 0x9CA0),  # ratings, and Windows' title, comment, author, ...
     0x830E, 0x8482, 0x85D8, 0x87AF, 0x87B0, 0x87B1, 0xA480, 0xA481,  # GeoTIFF, and GDAL's
     0xC4A5,  # PrintIM
+    0x882A, 0x9213, 0xA420, 0xC614, 0xC615, 0xC62F,  # time zone, history, ID, the camera's names
+    0xC630, 0xC68B, 0xC7A1,  # lens, the raw file's name, the camera's label
     EXIF_IFD, GPS_IFD,
 ])
 # fmt: on
 _POINTERS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 
-# Bytes of one value, and of the unit whose bytes swap, for each TIFF field type.
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+# For each TIFF field type the bytes of one value, and of the unit whose bytes swap.
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _BIG_SIZES = {16: 8, 17: 8, 18: 8}  # only in BigTIFF: offsets and numbers of 64 bits
-_SIZES |= _BIG_SIZES
-_SWAP_UNITS = _SIZES | {5: 4, 10: 4}
+SIZES |= _BIG_SIZES
+_SWAP_UNITS = SIZES | {5: 4, 10: 4}
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,9 @@ _FORMS = {
 
 _EXIF_MARK = b"Exif\0\0"
 _MAX_COPIED = 1 << 24  # bytes of values: cameras write a hundredth, only hostile files more
+_MAX_RESOLUTION = 65535  # an inch or a centimetre; more makes no sense
 _JPEG_SEGMENT_MAX = 65535 - 2  # its length is 16 bits and counts itself
+XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 _PHOTOSHOP_MARK = b"Photoshop 3.0\0"
 _IPTC_RESOURCE = 0x0404
 _THUMBNAIL_RESOURCES = (0x0409, 0x040C)
@@ -123,7 +129,7 @@ class _Entry:
 
     @property
     def size(self) -> int:
-        return _SIZES.get(self.kind, 0) * self.count
+        return SIZES.get(self.kind, 0) * self.count
 
 
 @dataclass(frozen=True)
@@ -159,11 +165,40 @@ def without_thumbnail(block: bytes) -> bytes:
     if THUMBNAIL_OFFSET in found and THUMBNAIL_LENGTH in found:
         start = _number(block, form, found[THUMBNAIL_OFFSET])
         end = start + _number(block, form, found[THUMBNAIL_LENGTH])
-        if end == len(block):
+        if 8 <= start <= end == len(block):
             del patched[start:]
         elif 8 <= start <= end < len(block):  # moving what follows would break offsets
             patched[start:end] = bytes(end - start)
     return bytes(patched)
+
+
+def orientation_of(block: bytes) -> int:
+    """The Orientation that the block says, 1–8."""
+    form = _form(block)
+    for entry in _directory(block, 0):
+        if form is not None and entry.tag == ORIENTATION:
+            value = _number(block, form, entry)
+            return value if 1 <= value <= 8 else 1
+    return 1
+
+
+def resolution_of(block: bytes) -> tuple[float, float] | None:
+    """Pixels a millimetre, horizontally and vertically, if the block says it."""
+    form = _form(block)
+    if form is None:
+        return None
+    fields = {entry.tag: entry for entry in _directory(block, 0)}
+    unit = fields.get(RESOLUTION_UNIT)
+    per_mm = {2: 25.4, 3: 10.0}.get(2 if unit is None else _number(block, form, unit))
+    sides = []
+    for tag in (X_RESOLUTION, Y_RESOLUTION):
+        if tag not in fields or fields[tag].kind != 5 or per_mm is None:
+            return None
+        top, bottom = struct.unpack_from(form.order + "II", block, fields[tag].start)
+        if not (bottom and 0 < top / bottom < _MAX_RESOLUTION):
+            return None
+        sides.append(top / bottom / per_mm)
+    return sides[0], sides[1]
 
 
 def upright(block: bytes, *, swap_sides: bool) -> bytes:
@@ -209,14 +244,29 @@ def xmp_upright(xmp: bytes) -> bytes:
 
 def xmp_without_thumbnails(xmp: bytes) -> bytes:
     """XMP without the pictures in it, which would show the photo as it was."""
-    kept, place, never_closed = [], 0, set[bytes]()
-    for opening in re.finditer(rb"<(\w+:Thumbnails)\b", xmp):
-        if opening.start() < place or opening[1] in never_closed:
+    return _without_elements(xmp, rb"\w+:Thumbnails")
+
+
+def xmp_without_others(xmp: bytes) -> bytes:
+    """XMP that does not promise what is no longer in the file: a gain map, a video."""
+    names = (
+        rb"G?Container:Directory|(?:hdrgm|HDRGainMap):\w+|G?Camera:(?:MotionPhoto|MicroVideo)\w*"
+    )
+    # One blank before the name and no more: from each of a long row the search would begin anew.
+    attributes = rb"\s(?:" + names + rb")\s*=\s*(?:\"[^\"]*\"|'[^']*')"
+    return re.sub(attributes, b"", _without_elements(xmp, names))
+
+
+def _without_elements(xmp: bytes, names: bytes) -> bytes:
+    """XMP without the elements whose names match, and all in them."""
+    kept, place = [], 0
+    # Known beforehand, so that no search is in vain: hostile texts have thousands never closed.
+    last = {each[1]: each.start() for each in re.finditer(rb"</(" + names + rb")\s*>", xmp)}
+    for opening in re.finditer(rb"<(" + names + rb")(?=[\s>])", xmp):
+        if opening.start() < place or last.get(opening[1], 0) < opening.end():
             continue
         closing = re.compile(rb"</" + opening[1] + rb"\s*>\s*").search(xmp, opening.end())
-        if closing is None:  # nor for the next one: hostile texts have thousands
-            never_closed.add(opening[1])
-            continue
+        assert closing is not None
         kept.append(xmp[place : opening.start()])
         place = closing.end()
     return b"".join((*kept, xmp[place:]))
@@ -229,23 +279,44 @@ def fits_jpeg(block: bytes) -> bool:
     return len(block) + len(_EXIF_MARK) <= _JPEG_SEGMENT_MAX
 
 
-def with_density(jpeg: bytes, pixels_per_mm: tuple[float, float]) -> bytes:
-    """A JPEG file with a JFIF header that says the resolution.
+def xmp_fits_jpeg(xmp: bytes) -> bool:
+    return len(xmp) + len(XMP_MARK) <= _JPEG_SEGMENT_MAX
+
+
+def fits_tiff(block: bytes) -> bool:
+    """Whether the block says anything that `into_tiff` could write."""
+    return any(_descriptive(block).values())
+
+
+def in_inches(pixels_per_mm: tuple[float, float]) -> bool:
+    """Whether a resolution was meant in dots an inch rather than a centimetre: as whole numbers."""
+    per_inch = [per_mm * 25.4 for per_mm in pixels_per_mm]
+    per_cm = [per_mm * 10 for per_mm in pixels_per_mm]
+    off_inch, off_cm = (sum(abs(v - round(v)) for v in sides) for sides in (per_inch, per_cm))
+    return off_inch <= off_cm + 0.02  # PNG's whole dots a metre are not exact
+
+
+def with_density(jpeg: bytes, pixels_per_mm: tuple[float, float] | None) -> bytes:
+    """A JPEG file with a JFIF header that says the resolution, or that none is known.
 
     libvips leaves that header out where it writes no EXIF.
     """
-    dots_per_inch = [round(per_mm * 25.4) for per_mm in pixels_per_mm]
-    if jpeg[2:4] == b"\xff\xe0" or not all(0 < dots < 65536 for dots in dots_per_inch):
+    version, unit, dots, no_thumbnail = 0x0102, 0, [1, 1], 0
+    if pixels_per_mm is not None:
+        unit, in_a_mm = (1, 25.4) if in_inches(pixels_per_mm) else (2, 10.0)
+        dots = [round(per_mm * in_a_mm) for per_mm in pixels_per_mm]
+        if not all(0 < each < 65536 for each in dots):
+            unit, dots = 0, [1, 1]
+    if jpeg[2:4] == b"\xff\xe0":
         return jpeg
-    version, inches, no_thumbnail = 0x0102, 1, 0
-    body = b"JFIF\0" + struct.pack(">HBHHH", version, inches, *dots_per_inch, no_thumbnail)
+    body = b"JFIF\0" + struct.pack(">HBHHH", version, unit, *dots, no_thumbnail)
     return jpeg[:2] + b"\xff\xe0" + (len(body) + 2).to_bytes(2, "big") + body + jpeg[2:]
 
 
 def into_jpeg(
-    jpeg: bytes, block: bytes | None, extras: Iterable[bytes] = ()
+    jpeg: bytes, block: bytes | None, xmp: bytes | None = None, extras: Iterable[bytes] = ()
 ) -> Iterator[bytes | memoryview]:
-    """A JPEG file, in pieces, with the block as its APP1 segment, after the JFIF header if any.
+    """A JPEG file, in pieces, with the block and XMP as APP1 segments, after the JFIF header.
 
     extras: finished segments to put behind that.
     """
@@ -255,6 +326,9 @@ def into_jpeg(
     yield memoryview(jpeg)[:at]
     if block:
         body = _EXIF_MARK + block
+        yield b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
+    if xmp:
+        body = XMP_MARK + xmp
         yield b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
     yield from extras
     yield memoryview(jpeg)[at:]
@@ -274,6 +348,17 @@ def into_png(
         yield len(block).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
     yield from extras
     yield memoryview(png)[at:]
+
+
+def without_resolution(png: bytes) -> bytes:
+    """A PNG file's first chunks without the resolution that libvips makes up where none is."""
+    at = 8
+    while at + 8 <= len(png) and png[at + 4 : at + 8] != b"IDAT":
+        end = at + 12 + int.from_bytes(png[at : at + 4], "big")
+        if png[at + 4 : at + 8] == b"pHYs":
+            return png[:at] + png[end:]
+        at = end
+    return png
 
 
 def into_webp(
@@ -371,6 +456,26 @@ def _bytes_of(data: mmap | bytes, page: int, tag: int) -> bytes | None:
     return None
 
 
+def numbers_of(data: mmap | bytes, page: int, tag: int) -> list[int]:
+    """The whole numbers of a field of a TIFF page's directory, up to a hundred; none if missing."""
+    form = _form(data)
+    for entry in _directory(data, page):
+        if form is not None and entry.tag == tag and entry.kind in (1, 3, 4, 13, 16, 18):
+            letters = form.order + _letter(entry) * min(entry.count, 100)
+            return list(struct.unpack_from(letters, data, entry.start))
+    return []
+
+
+def mpf_kinds(block: bytes) -> list[int]:
+    """The kinds of the pictures that a JPEG file's index of them lists (CIPA DC-007)."""
+    form = _form(block)
+    for entry in _directory(block, 0):
+        if form is not None and entry.tag == 0xB002:
+            places = range(entry.start, entry.start + entry.size - 15, 16)
+            return [struct.unpack_from(form.order + "I", block, at)[0] & 0xFFFFFF for at in places]
+    return []
+
+
 def is_dng(data: mmap | bytes) -> bool:
     """Whether a TIFF file is a digital negative: camera raw, whatever its name."""
     return any(entry.tag == DNG_VERSION for entry in _directory(data, 0))
@@ -452,7 +557,7 @@ def _entries(data: _Bytes, form: _Form, at: int) -> Iterator[_Entry]:
         tag, kind = struct.unpack_from(form.order + "HH", data, row)
         (values,) = struct.unpack_from(form.offset, data, row + 4)
         (start,) = struct.unpack_from(form.offset, data, row + 4 + form.word)
-        in_row = _SIZES.get(kind, 0) * values <= form.word
+        in_row = SIZES.get(kind, 0) * values <= form.word
         entry = _Entry(tag, kind, values, row + 4 + form.word if in_row else start)
         if entry.size and entry.start + entry.size <= len(data):
             yield entry
@@ -474,14 +579,14 @@ def _number(data: _Bytes, form: _Form, entry: _Entry) -> int:
 
 
 def _set_number(data: bytearray, form: _Form, entry: _Entry, value: int) -> None:
-    if value < 256 ** _SIZES[entry.kind]:
+    if value < 256 ** SIZES[entry.kind]:
         struct.pack_into(form.order + _letter(entry), data, entry.start, value)
 
 
 def _letter(entry: _Entry) -> str:
     if entry.kind in _BIG_SIZES:
         return "Q"
-    return {2: "H", 4: "I"}.get(_SIZES[entry.kind], "B")
+    return {2: "H", 4: "I"}.get(SIZES[entry.kind], "B")
 
 
 def _descriptive(data: _Bytes, page: int = 0) -> _Directory:
@@ -550,7 +655,7 @@ def _serialise(
             rows.append(struct.pack(head, tag, pointer, 1) + struct.pack(offset, where))
             values += _serialise(value, where, form=form)
         else:
-            count = len(value.data) // _SIZES[value.kind]
+            count = len(value.data) // SIZES[value.kind]
             in_row = len(value.data) <= form.word
             place = value.data.ljust(form.word, b"\0") if in_row else struct.pack(offset, where)
             rows.append(struct.pack(head, tag, value.kind, count) + place)

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invdn import images
-from invdn.denoiser import Denoiser
+from invdn.denoiser import Denoiser, check_range
 from invdn.images import OpenPhoto, Photo, Pixels, colour, fit, writing
+from invdn.images.photo import first_page_only
 from invdn.images.reading import opened
 from invdn.images.tiffpages import PageWriter
 from invdn.images.vips import vips
@@ -118,13 +119,9 @@ def restore_photo(
     return replace(photo, pixels=restored)
 
 
-def _colours(photo: Photo) -> int:
-    return 3 if photo.pixels.ndim == 3 and photo.pixels.shape[2] >= 3 else 1
-
-
 def tones_of(photo: Photo) -> colour.Profile | None:
     """The profile through which a photo is restored; None if its pixels go as they are."""
-    return colour.tones_of(photo.fields.get("icc-profile-data"), _colours(photo))
+    return colour.tones_of(photo.fields.get("icc-profile-data"), photo.colours)
 
 
 def restore_regions(
@@ -185,6 +182,7 @@ class _ThroughProfile:
 
     def read(self, rows: slice, columns: slice) -> Pixels:
         pixels = self._read(rows, columns)
+        check_range(pixels)  # before curves, which end at black and white, hide what lies outside
         shown = colour.shown(pixels, self._profile)
         self._waiting.append((rows.start, columns.start, pixels, shown))
         return shown
@@ -216,12 +214,13 @@ def restore_file(
     and what the denoiser and `hooks.progress` raise.
     """
     settings, hooks = settings or Settings(), hooks or Hooks()
-    format = images.format_of(output)  # better known before the work than after it
+    format = images.format_of(output)
     hooks.step(_seconds_to_read(source))
     if settings.preview:
         return _preview(source, output, denoiser, settings, hooks)
     with opened(source, max_pixels=settings.max_pixels) as found:
         photo = found.photo
+        writing.check_sides(photo, format)  # better known before the work than after it
         outcome = Outcome(photo.width, photo.height, photo.notices)
         if settings.auto:
             noise = _noise(source, photo, denoiser, settings, hooks)
@@ -229,7 +228,7 @@ def restore_file(
             if noise < CLEAN_BELOW_8BIT:
                 left = _leave_as_is(source, photo, output, settings, hooks)
                 if photo.pages > 1 and format != "tiff":
-                    left = (*left, _first_page_only(photo))
+                    left = (*left, first_page_only(photo.pages))
                 return replace(outcome, left_as_is=True, notices=(*outcome.notices, *left))
         if photo.pages > 1 and format == "tiff":
             written = _restore_pages(source, output, photo.pages, denoiser, settings, hooks)
@@ -246,12 +245,8 @@ def restore_file(
             options = _file_options(source, output, settings, hooks)
             written = images.write(photo, output, quality=settings.quality, **options)
     if photo.pages > 1 and format != "tiff":
-        written = (*written, _first_page_only(photo))
+        written = (*written, first_page_only(photo.pages))
     return replace(outcome, notices=(*outcome.notices, *written))
-
-
-def _first_page_only(photo: Photo) -> str:
-    return f"only the first of {photo.pages} pages is kept"
 
 
 def is_large(photo: Photo) -> bool:

@@ -288,6 +288,49 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         QT_TRANSLATE_NOOP("Reasons", "the model {0} knows no strength but 100 %"),
     ),
     (
+        r"was changed while it was worked on: .*",
+        QT_TRANSLATE_NOOP("Reasons", "it was changed while it was worked on: run it again"),
+    ),
+    (
+        r"its first picture is a thumbnail, .*",
+        QT_TRANSLATE_NOOP("Reasons", "its first picture is only a thumbnail: export it as an"
+                                     " ordinary TIFF"),
+    ),
+    (
+        r"has a channel besides its colours .*",
+        QT_TRANSLATE_NOOP("Reasons", "it has a channel that is no transparency: save it without"
+                                     " that one"),
+    ),
+    (
+        r"its colours were multiplied by .*",
+        QT_TRANSLATE_NOOP("Reasons", "its colours are no longer multiplied by its transparency"),
+    ),
+    (
+        r"its colour profile is not for its pixels .*",
+        QT_TRANSLATE_NOOP("Reasons", "its colour profile is not for its pixels: it is left out"),
+    ),
+    (
+        r"only (.+) holds in numbers how .*",
+        QT_TRANSLATE_NOOP("Reasons", "only {0} can hold how its colours are meant: they change"),
+    ),
+    (
+        r"the EXIF data makes no sense .*",
+        QT_TRANSLATE_NOOP("Reasons", "the camera data makes no sense: it is left out"),
+    ),
+    (
+        r"the XMP data does not fit .*",
+        QT_TRANSLATE_NOOP("Reasons", "the XMP data does not fit into a JPEG: it is left out"),
+    ),
+    (
+        r"what else the file holds is left out: .*",
+        QT_TRANSLATE_NOOP("Reasons", "what else the file holds is left out: a gain map, a depth"
+                                     " map or a video"),
+    ),
+    (
+        r"(.+) holds at most (.+) pixels a side: .*",
+        QT_TRANSLATE_NOOP("Reasons", "{0} holds at most {1} pixels a side: choose another format"),
+    ),
+    (
         r"unexpected error, please report it: (.+)",
         QT_TRANSLATE_NOOP("Reasons", "unexpected error, please report it: {0}"),
     ),

@@ -6,7 +6,8 @@
 
 What is kept: bit depth, alpha, ICC profile (byte for byte), EXIF (byte for byte, see
 `invdn.metadata`), XMP, IPTC, resolution, orientation, JPEG quality and chroma subsampling. What is
-dropped: thumbnails, which would show the photo as it was. What changes is told in notices.
+dropped: thumbnails, which would show the photo as it was, and further pictures and videos in the
+file. What changes is told in notices.
 
 Orientation: pixels stay as they are stored and the Orientation tag stays beside them, which is
 lossless and is what the camera meant. Only when the file format changes are the pixels turned
@@ -20,6 +21,7 @@ from invdn.images.atomic import atomically, is_empty_file, remove_strays, scratc
 from invdn.images.colour import to_srgb
 from invdn.images.fit import as_rgb8, on_white, to_depth, turned_upright, without_metadata
 from invdn.images.photo import (
+    CHANGED,
     EXISTS,
     FULL,
     LABELS,
@@ -42,6 +44,7 @@ from invdn.images.reading import OpenPhoto, Region, opened, read, read_small
 from invdn.images.writing import copy, write
 
 __all__ = [
+    "CHANGED",
     "EXISTS",
     "FULL",
     "LABELS",

@@ -171,6 +171,29 @@ def builtin_profile(name: str) -> bytes:
     return bytes(pixel.icc_transform(name, input_profile="srgb").get("icc-profile-data"))
 
 
+_DISPLAY_P3, _BT2020 = 12, 9  # colour primaries (ITU-T H.273, 8.1)
+_HDR = (16, 18)  # transfer characteristics (8.2): PQ and HLG
+
+
+def profile_of_codes(primaries: int, transfer: int) -> bytes | None:
+    """A profile for what a file without one says of its colours in two numbers; None for sRGB.
+
+    Raises `PhotoError` for what no profile here can say.
+    """
+    if transfer in _HDR:
+        raise PhotoError("is HDR (PQ or HLG), which cannot be kept: convert it to SDR first")
+    if primaries == _BT2020:
+        raise PhotoError("has the colours of BT.2020 and no profile: convert it to RGB first")
+    return builtin_profile("p3") if primaries == _DISPLAY_P3 else None
+
+
+def fits(icc: bytes, channels: int) -> bool:
+    """Whether a profile is for pixels of 1 (grey) or 3 channels; libvips drops others."""
+    kind = {1: b"GRAY", 3: b"RGB "}[channels]
+    whole = len(icc) >= 132 and int.from_bytes(icc[:4], "big") <= len(icc)
+    return whole and icc[36:40] == b"acsp" and icc[16:20] == kind
+
+
 def shown(pixels: Pixels, profile: Profile) -> Values:
     """Pixels without alpha as the network, or a screen, is to see them, H×W×C, −0.5 to 1.5."""
     extended = profile.to_srgb(_values(pixels))

@@ -7,6 +7,7 @@ what is written anew and what belongs to the pixels as they were.
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -24,7 +25,7 @@ _LEFT_OUT: dict[int, tuple[bytes, ...]] = {
     0xED: (b"Photoshop 3.0\0",),
     0xEE: (b"",),
     # Of the old pixels: further pictures (previews), an index into the scan, a signature.
-    0xE2: (b"ICC_PROFILE\0", b"MPF\0"),
+    0xE2: (b"ICC_PROFILE\0", b"MPF\0", jpeg.GAIN_MAP_MARK),
     0xE4: (b"SCALADO",),
     0xEB: (b"",),
 }
@@ -44,7 +45,10 @@ def of_jpeg(file: BinaryIO) -> tuple[bytes, ...]:
 
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
 _COLOURS = (b"cICP", b"cHRM", b"gAMA", b"sRGB")
-_ELSEWHERE = (b"XML:com.adobe.xmp\0",)  # libvips reads and writes it
+_XMP = b"XML:com.adobe.xmp\0"  # libvips writes it
+_FACTS = (b"eXIf", b"iTXt", b"iCCP", b"cICP", b"pHYs")
+_SRGB_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)  # as cHRM has them
+_SRGB_GAMMA, _ALMOST = 45455, 1000  # as gAMA has it; what no eye sees
 
 
 def of_png(file: BinaryIO) -> tuple[bytes, ...]:
@@ -52,8 +56,54 @@ def of_png(file: BinaryIO) -> tuple[bytes, ...]:
     return _bounded(
         len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
         for kind, body in _kept_chunks(file)
-        if not body.startswith(_ELSEWHERE)
+        if not body.startswith(_XMP)
     )
+
+
+def facts_of_png(file: BinaryIO) -> dict[bytes, bytes]:
+    """What a PNG file's chunks say that libvips overlooks or changes, wherever they lie.
+
+    Chunks by their type; under iTXt the XMP itself.
+    """
+    facts: dict[bytes, bytes] = {}
+    for kind, length in _chunks(file):
+        if kind in _FACTS and kind not in facts and length <= _MAX_BYTES:
+            body = file.read(length)
+            if kind != b"iTXt":
+                facts[kind] = body
+            elif body.startswith(_XMP):
+                facts[kind] = _text_in(body[len(_XMP) :])
+    return facts
+
+
+def _text_in(body: bytes) -> bytes:
+    """The text of an iTXt chunk, behind its keyword; empty if it makes no sense."""
+    compressed, _, rest = body[:1], body[1:2], body[2:]
+    text = rest.split(b"\0", 2)[-1]  # after a language, and the keyword in that
+    if compressed == b"\0":
+        return text
+    try:
+        return zlib.decompressobj().decompress(text, _MAX_BYTES)
+    except zlib.error:
+        return b""
+
+
+def density_of_png(chunk: bytes) -> tuple[float, float] | None:
+    """Pixels a millimetre, horizontally and vertically, if a pHYs chunk says it."""
+    x, y = int.from_bytes(chunk[:4], "big"), int.from_bytes(chunk[4:8], "big")
+    return (x / 1000, y / 1000) if x and y and chunk[8:9] == b"\1" else None
+
+
+def odd_colours(extras: tuple[bytes, ...]) -> bool:
+    """Whether a PNG file's chunks say of its colours, in numbers, that they are not sRGB's."""
+    bodies = {extra[4:8]: extra[8:-4] for extra in extras}
+    if b"sRGB" in bodies or b"cICP" in bodies:  # which count for more
+        return False
+    gamma = int.from_bytes(bodies.get(b"gAMA", b""), "big") or _SRGB_GAMMA
+    chrm = bodies.get(b"cHRM", b"")
+    primaries = struct.unpack(">8I", chrm) if len(chrm) == 32 else _SRGB_PRIMARIES
+    found, wanted = (gamma, *primaries), (_SRGB_GAMMA, *_SRGB_PRIMARIES)
+    return any(abs(f - w) > _ALMOST for f, w in zip(found, wanted, strict=True))
 
 
 def frames_of_png(file: BinaryIO) -> int:

@@ -78,8 +78,7 @@ def on_white(pixels: Pixels) -> Pixels:
 def as_rgb8(photo: Photo) -> Photo:
     """The picture alone, as screens show it: upright, sRGB, 8 bits, on white, without metadata."""
     pixels = on_white(photo.pixels) if photo.has_alpha else photo.pixels
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    profile = colour.profile_of(photo.fields.get("icc-profile-data"), channels)
+    profile = colour.profile_of(photo.fields.get("icc-profile-data"), photo.colours)
     if profile is not None:
         pixels = colour.shown(pixels, profile)
     pixels = turned_upright(to_depth(pixels, "uint8"), photo.orientation)

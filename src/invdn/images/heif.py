@@ -49,7 +49,7 @@ def read_heic(file: BinaryIO, max_pixels: int) -> Photo:
         fields["icc-profile-data"] = profile
     if opened.info.get("xmp"):
         xmp = metadata.xmp_without_thumbnails(bytes(opened.info["xmp"]))
-        fields["xmp-data"] = metadata.xmp_upright(xmp)
+        fields["xmp-data"] = metadata.xmp_upright(metadata.xmp_without_others(xmp))
     exif = opened.info.get("exif")
     return Photo(
         pixels,
@@ -58,6 +58,7 @@ def read_heic(file: BinaryIO, max_pixels: int) -> Photo:
         fields=fields,
         lossless=False,
         bits=bits,
+        others=bool(opened.info.get("aux") or opened.info.get("depth_images")),
         notices=_others_left_out(len(opened)),
     )
 
@@ -110,9 +111,6 @@ def _pillow_heif() -> Any:
 
 # --- colours without a profile -------------------------------------------------------------------
 
-_DISPLAY_P3, _BT2020 = 12, 9  # colour primaries (ITU-T H.273, 8.1)
-_HDR = (16, 18)  # transfer characteristics (8.2): PQ and HLG
-
 
 def profile_of_codes(file: BinaryIO) -> bytes | None:
     """A profile for what an AVIF or HEIC file says of its colours in two numbers; None for sRGB.
@@ -122,11 +120,7 @@ def profile_of_codes(file: BinaryIO) -> bytes | None:
     """
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         primaries, transfer = _colour_codes(data)
-    if transfer in _HDR:
-        raise PhotoError("is HDR (PQ or HLG), which cannot be kept: convert it to SDR first")
-    if primaries == _BT2020:
-        raise PhotoError("has the colours of BT.2020 and no profile: convert it to RGB first")
-    return colour.builtin_profile("p3") if primaries == _DISPLAY_P3 else None
+    return colour.profile_of_codes(primaries, transfer)
 
 
 def _colour_codes(data: mmap.mmap) -> tuple[int, int]:

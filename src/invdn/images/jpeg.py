@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -30,6 +32,11 @@ _ZIGZAG = sorted(
     ((row, column) for row in range(8) for column in range(8)),
     key=lambda rc: (sum(rc), rc[0] if sum(rc) % 2 else rc[1]),
 )
+_SCAN, _END = 0xDA, 0xD9  # from the scan on it is entropy-coded
+_BARE = (0x01, *range(0xD0, 0xD9))  # markers of no segment
+_MARKER = re.compile(rb"\xff([^\xff\0])")
+GAIN_MAP_MARK = b"urn:iso:std:iso:ts:21496"  # of a segment that says how to use a gain map
+_THUMBNAILS = (0x010001, 0x010002)  # kinds of pictures in an index of them
 
 
 def jpeg_facts(file: BinaryIO) -> JpegFacts | None:
@@ -48,13 +55,24 @@ def jpeg_facts(file: BinaryIO) -> JpegFacts | None:
 def segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """(marker, body) of each segment before the first scan."""
     file.seek(2)
-    while len(head := file.read(4)) == 4 and head[0] == 0xFF:
-        if head[1] == 0xFF:  # a fill byte
-            file.seek(-3, os.SEEK_CUR)
+    while (marker := _next_marker(file)) not in (None, _SCAN, _END):
+        if marker in _BARE:
             continue
-        if head[1] == 0xDA:  # the scan: from here on it is entropy-coded
-            return
-        yield head[1], file.read(max(0, int.from_bytes(head[2:], "big") - 2))
+        size = int.from_bytes(file.read(2), "big")
+        yield marker, file.read(max(0, size - 2))
+
+
+def _next_marker(file: BinaryIO) -> int | None:
+    """The code of the next marker, over stray bytes before it as decoders are; none at the end."""
+    at = file.tell()
+    while len(piece := file.read(4096)) > 1:
+        found = _MARKER.search(piece)
+        if found:
+            file.seek(at + found.end())
+            return found[1][0]
+        at += len(piece) - 1  # the last byte may be a marker's first
+        file.seek(at)
+    return None
 
 
 def _quality(tables: bytes) -> int | None:
@@ -72,9 +90,38 @@ def _quality(tables: bytes) -> int | None:
 
 def xmp_of(file: BinaryIO) -> bytes | None:
     """The XMP of a JPEG file; of XMP too long for one segment the first part."""
-    mark = b"http://ns.adobe.com/xap/1.0/\0"
+    mark = metadata.XMP_MARK
     bodies = (body for marker, body in segments(file) if marker == 0xE1 and body.startswith(mark))
     return next((body[len(mark) :] for body in bodies), None)
+
+
+def density_of(file: BinaryIO) -> tuple[float, float] | None:
+    """Pixels a millimetre, horizontally and vertically, if a JPEG file's JFIF header says it."""
+    for marker, body in segments(file):
+        if marker == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 12:
+            unit, *sides = struct.unpack_from(">BHH", body, 7)
+            if unit in (1, 2) and all(sides):
+                in_a_mm = 25.4 if unit == 1 else 10.0
+                return sides[0] / in_a_mm, sides[1] / in_a_mm
+    return None
+
+
+def holds_others(file: BinaryIO) -> bool:
+    """Whether a JPEG file holds more than its picture: a gain map, a video, ...
+
+    Smaller versions of the picture, as cameras add them, do not count.
+    """
+    file.seek(max(0, file.seek(0, os.SEEK_END) - (1 << 16)))
+    last = file.read().rstrip(b"\0\t\n\r ")
+    if last and not last.endswith(b"\xff\xd9"):
+        return True
+    for marker, body in segments(file):
+        if marker == 0xE2 and body.startswith(b"MPF\0"):
+            _, *others = metadata.mpf_kinds(body[4:]) or (0, 0)
+            return any(kind not in _THUMBNAILS for kind in others)
+        if marker == 0xE2 and body.startswith(GAIN_MAP_MARK):
+            return True
+    return False
 
 
 def exif_of(start_of_file: bytes) -> bytes | None:

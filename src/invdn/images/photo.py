@@ -38,12 +38,14 @@ SUFFIXES: Mapping[str, str] = {
 
 # fmt: off
 RAW_SUFFIXES = frozenset([
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw",
-    ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef",
+    ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf",
+    ".srw", ".x3f",
 ])
 """Camera raw: read (developed), never written."""
 UNSUPPORTED_SUFFIXES = frozenset([
-    ".exr", ".gif", ".hdr", ".j2k", ".jp2", ".jxl", ".pbm", ".pfm", ".psd", ".svg", ".tga",
+    ".exr", ".gif", ".gpr", ".hdr", ".j2k", ".jp2", ".jxl", ".mpo", ".pbm", ".pfm", ".psd", ".svg",
+    ".tga",
 ])
 """Pictures all the same: worth a word when they are left out."""
 # fmt: on
@@ -67,9 +69,11 @@ MAX_PIXELS = 2_000_000_000
 kilobyte of a "decompression bomb" can claim to be as large as it likes."""
 
 NO_RESOLUTION = (1.0, 1.0)
-"""libvips' way to say that none is given."""
+"""None is given; libvips says so of WebP and TIFF, and makes one up for JPEG and PNG."""
 
 EXISTS = "the output exists already and is only replaced with --overwrite"
+WRONG_PROFILE = "its colour profile is not for its pixels and is left out"
+CHANGED = "was changed while it was worked on: run it again"
 
 _EXTRAS = {"heic": ("pillow_heif", "heif"), "raw": ("rawpy", "raw")}
 
@@ -114,6 +118,8 @@ class Photo:
     """Whether the file held the pixels exactly; tells the two kinds of WebP apart."""
     bits: int | None = None
     """Bits a channel in an AVIF or HEIC file, 8, 10 or 12; its pixels are scaled to 8 or 16."""
+    others: bool = False
+    """Whether the file holds more, which is never kept: a gain map, a depth map, a video."""
     pages: int = 1
     """How many pages the file has; more than one only in TIFF."""
     notices: tuple[str, ...] = ()
@@ -128,8 +134,18 @@ class Photo:
         return int(self.pixels.shape[0])
 
     @property
+    def colours(self) -> int:
+        """How many of its channels are colours: 1 or 3."""
+        return 3 if self.pixels.ndim == 3 and self.pixels.shape[2] >= 3 else 1
+
+    @property
     def has_alpha(self) -> bool:
         return self.pixels.ndim == 3 and self.pixels.shape[2] in (2, 4)
+
+
+def first_page_only(pages: int) -> str:
+    """The notice about a file of many pages of which one is kept."""
+    return f"only the first of {pages} pages is kept"
 
 
 def format_of(path: Path) -> str:

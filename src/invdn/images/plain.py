@@ -110,6 +110,13 @@ def read_bmp(file: BinaryIO, max_pixels: int) -> tuple[Pixels, tuple[str, ...]]:
     return np.ascontiguousarray(rows[..., 2::-1]), ()
 
 
+def resolution_of_bmp(file: BinaryIO) -> tuple[float, float] | None:
+    """Pixels a millimetre, horizontally and vertically, if a BMP file's header says it."""
+    file.seek(38)
+    x, y = struct.unpack("<ii", file.read(8))
+    return (x / 1000, y / 1000) if x > 0 and y > 0 else None
+
+
 def _from_palette(data: mmap.mmap, at: int, end: int, indices: Pixels) -> Pixels:
     used = struct.unpack_from("<I", data, 46)[0] or 256
     entries = min(used, 256, max(0, end - at) // 4)
@@ -129,12 +136,18 @@ def _by_masks(data: mmap.mmap, size: int, raw: Pixels) -> Pixels:
     return np.ascontiguousarray(raw[..., [places[mask] for mask in wanted]])
 
 
-def bmp_pieces(pixels: Pixels, pixels_per_mm: tuple[float, float]) -> Iterator[bytes]:
-    """A BMP file of 24 bits, in bands from the bottom up, from uint8 grey or RGB."""
-    height, width = pixels.shape[:2]
+def check_bmp_size(height: int, width: int) -> int:
+    """The bytes of a row in a BMP file; raises PhotoError where the file cannot be that large."""
     stride = (width * 3 + 3) & ~3
     if 54 + stride * height >= 2**32:
         raise PhotoError("BMP holds at most 4 GB: choose another format with --format")
+    return stride
+
+
+def bmp_pieces(pixels: Pixels, pixels_per_mm: tuple[float, float]) -> Iterator[bytes]:
+    """A BMP file of 24 bits, in bands from the bottom up, from uint8 grey or RGB."""
+    height, width = pixels.shape[:2]
+    stride = check_bmp_size(height, width)
     x, y = (round(per_mm * 1000) if per_mm != 1.0 else 0 for per_mm in pixels_per_mm)
     yield b"BM" + struct.pack("<IHHI", 54 + stride * height, 0, 0, 54)
     size = (stride * height) & 0xFFFFFFFF

@@ -14,18 +14,21 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from invdn import metadata
-from invdn.images import extras, fit, heif, jpeg, plain, raw
+from invdn.images import colour, extras, fit, heif, jpeg, plain, raw
 from invdn.images.photo import (
     LABELS,
     MAX_PIXELS,
+    NO_RESOLUTION,
     NO_SUCH_FILE,
     RAW_SUFFIXES,
     READABLE,
     SUFFIXES,
+    WRONG_PROFILE,
     Photo,
     PhotoError,
     Pixels,
     check_size,
+    first_page_only,
     reason,
     scale_up,
     without_pixels,
@@ -141,9 +144,10 @@ def read_small(path: Path, side_px: int) -> tuple[Pixels, bytes | None, float]:
                 image = image.thumbnail_image(side_px, height=side_px, size="down")
             else:
                 image = library.Image.thumbnail_source(
-                    source.vips, side_px, height=side_px, size="down"
+                    source.vips, side_px, height=side_px, size="down", no_rotate=True
                 )
                 image, _ = _to_rgb(library, image)
+                image = fit.image_turned_upright(image, photo.orientation)
             pixels = image.numpy()
         return pixels, photo.fields.get("icc-profile-data"), megapixels
 
@@ -152,8 +156,7 @@ def with_pages_notice(photo: Photo) -> Photo:
     """The photo with a notice if it is only the first of many pages."""
     if photo.pages == 1:
         return photo
-    first_only = f"only the first of {photo.pages} pages is kept"
-    return replace(photo, notices=(*photo.notices, first_only))
+    return replace(photo, notices=(*photo.notices, first_page_only(photo.pages)))
 
 
 @contextmanager
@@ -170,7 +173,9 @@ def opened(path: Path, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> Iterat
         elif format in ("bmp", "ppm"):
             read_plain = plain.read_bmp if format == "bmp" else plain.read_ppm
             pixels, notices = read_plain(file, max_pixels)
-            found = OpenPhoto(Photo(pixels, format, notices=notices), None)
+            per_mm = plain.resolution_of_bmp(file) if format == "bmp" else None
+            photo = Photo(pixels, format, pixels_per_mm=per_mm or NO_RESOLUTION, notices=notices)
+            found = OpenPhoto(photo, None)
         else:
             found = _open_with_vips(file, format, page, max_pixels)
         yield replace(found, photo=_with_name_notice(found.photo, path))
@@ -184,20 +189,28 @@ def _open_with_vips(file: BinaryIO, format: str, page: int, max_pixels: int) -> 
         pages = _pages(image, file, format)
         image, converted = _to_rgb(library, image)
         bits = image.get("bits-per-sample") if format == "avif" else None
-        exif = _exif(image, file, format, page)
+        chunks = extras.facts_of_png(file) if format == "png" else {}
+        exif = _exif(image, file, format, page, chunks)
+        fields = _fields(image, file, format, page, chunks)
+        notices = list(converted)
+        if format == "tiff":
+            notices += _tiff_notices(image, file, page)
+        if b"iCCP" in chunks and not image.get_typeof("icc-profile-data"):
+            notices.append(WRONG_PROFILE)
         photo = Photo(
             pixels=without_pixels(image.height, image.width, image.bands, numpy_type(image)),
             format=format,
-            orientation=1 if format == "avif" else _orientation(image),
+            orientation=_orientation(image, format, exif),
             exif=exif,
-            fields=_fields(image, file, format, page),
+            fields=fields,
             extras=_extras(file, format),
-            pixels_per_mm=(image.xres, image.yres),
+            pixels_per_mm=_resolution(image, file, format, exif, chunks),
             jpeg=jpeg.jpeg_facts(file) if format == "jpeg" else None,
             lossless=_is_lossless(file, format),
             bits=bits,
+            others=format == "jpeg" and (jpeg.holds_others(file) or _promises_others(image)),
             pages=pages,
-            notices=converted,
+            notices=tuple(notices),
         )
     return OpenPhoto(photo, Region(image, source, format, bits))
 
@@ -411,32 +424,79 @@ def _to_rgb(library: Any, image: Any) -> tuple[Any, tuple[str, ...]]:
     return image, ()
 
 
-def _orientation(image: Any) -> int:
+def _tiff_notices(image: Any, file: BinaryIO, page: int) -> tuple[str, ...]:
+    """What has to be said of a TIFF page; raises PhotoError for those that would go wrong."""
+    with _mapped(file) as data:
+        extra = metadata.numbers_of(data, page, metadata.EXTRA_SAMPLES)
+        reduced = metadata.numbers_of(data, page, metadata.SUBFILE_TYPE)
+        further = metadata.numbers_of(data, page, metadata.SUB_IFDS)
+    if further and reduced and reduced[0] & 1:
+        raise PhotoError(
+            "its first picture is a thumbnail, and the photo is behind it: export an ordinary TIFF"
+        )
+    if image.bands in (2, 4) and extra[:1] == [0]:
+        raise PhotoError(
+            "has a channel besides its colours that is no transparency: save it without that one"
+        )
+    if image.bands in (2, 4) and extra[:1] == [1]:
+        return ("its colours were multiplied by its transparency, and are not now",)
+    return ()
+
+
+def _orientation(image: Any, format: str, exif: bytes | None) -> int:
+    if format == "avif":  # upright from its decoder
+        return 1
+    if format == "png":  # where libvips overlooks what comes after the pixels
+        return metadata.orientation_of(exif) if exif else 1
     value = image.get("orientation") if image.get_typeof("orientation") else 1
     return value if 1 <= value <= 8 else 1
 
 
-def _exif(image: Any, file: BinaryIO, format: str, page: int) -> bytes | None:
+def _resolution(
+    image: Any, file: BinaryIO, format: str, exif: bytes | None, chunks: dict[bytes, bytes]
+) -> tuple[float, float]:
+    """Pixels a millimetre as the file itself says; libvips prefers what EXIF says."""
+    if format == "tiff":
+        return image.xres, image.yres
+    own = jpeg.density_of(file) if format == "jpeg" else None
+    if b"pHYs" in chunks:
+        own = extras.density_of_png(chunks[b"pHYs"])
+    return own or (metadata.resolution_of(exif) if exif else None) or NO_RESOLUTION
+
+
+def _exif(
+    image: Any, file: BinaryIO, format: str, page: int, chunks: dict[bytes, bytes]
+) -> bytes | None:
     """The EXIF block, without its thumbnail."""
     if format == "tiff":
         with _mapped(file) as data:
             return metadata.from_tiff(data, page)
-    if not image.get_typeof("exif-data"):
+    found = image.get("exif-data") if image.get_typeof("exif-data") else chunks.get(b"eXIf")
+    if not found:
         return None
-    block = metadata.without_thumbnail(metadata.block_of(image.get("exif-data")))
+    block = metadata.without_thumbnail(metadata.block_of(found))
+    if not block:
+        return None
     return heif.turned(block, image.width, image.height) if format == "avif" else block
 
 
-def _fields(image: Any, file: BinaryIO, format: str, page: int) -> dict[str, Any]:
+def _fields(
+    image: Any, file: BinaryIO, format: str, page: int, chunks: dict[bytes, bytes]
+) -> dict[str, Any]:
     fields = {name: image.get(name) for name in image.get_fields() if name in _KEPT_FIELDS}
-    if format == "avif" and "icc-profile-data" not in fields:
-        profile = heif.profile_of_codes(file)
+    if "icc-profile-data" not in fields:
+        profile = heif.profile_of_codes(file) if format == "avif" else None
+        if len(codes := chunks.get(b"cICP", b"")) == 4:
+            profile = colour.profile_of_codes(codes[0], codes[1])
         fields |= {"icc-profile-data": profile} if profile else {}
+    if chunks.get(b"iTXt"):
+        fields["xmp-data"] = chunks[b"iTXt"]
     if format == "jpeg" and "xmp-data" in fields:
         # libvips may take the second part of long XMP for it.
         fields["xmp-data"] = jpeg.xmp_of(file) or fields["xmp-data"]
     if "xmp-data" in fields:
-        fields["xmp-data"] = metadata.xmp_without_thumbnails(fields["xmp-data"])
+        xmp = metadata.xmp_without_thumbnails(fields["xmp-data"])
+        fields["xmp-data"] = metadata.xmp_without_others(xmp)
     if format == "avif" and "xmp-data" in fields:
         fields["xmp-data"] = metadata.xmp_upright(fields["xmp-data"])
     if format == "tiff" and "iptc-data" in fields:
@@ -444,6 +504,12 @@ def _fields(image: Any, file: BinaryIO, format: str, page: int) -> dict[str, Any
             # libvips counts in 4-byte words here, and takes as many bytes.
             fields["iptc-data"] = metadata.iptc_from_tiff(data, page) or fields["iptc-data"]
     return fields
+
+
+def _promises_others(image: Any) -> bool:
+    """Whether a picture's XMP speaks of others in its file."""
+    xmp = image.get("xmp-data") if image.get_typeof("xmp-data") else b""
+    return metadata.xmp_without_others(xmp) != xmp
 
 
 def _extras(file: BinaryIO, format: str) -> tuple[bytes, ...]:
@@ -485,6 +551,8 @@ def _damage_named(format: str, source: _Source) -> Iterator[None]:
 def _reading_failed(error: Exception, format: str) -> str:
     """What a libvips error means for the owner of the file."""
     what = detail(error)
+    if "bad labq" in str(error):
+        return "is in the colour space lab: convert it to RGB first"
     if "out of range" in what or "unsupported" in what or "not supported" in what:
         return f"this kind of {LABELS[format]} file is not supported ({what})"
     return f"the {LABELS[format]} file is damaged or cut off ({what})"

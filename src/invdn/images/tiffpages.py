@@ -10,11 +10,11 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
+from invdn import metadata
 from invdn.images.photo import PhotoError
 
 _STRIP_OFFSETS, _TILE_OFFSETS = 0x0111, 0x0144
 _DIRECTORIES = (0x8769, 0x8825, 0xA005)  # EXIF, GPS, interoperability
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 
 
 class PageWriter:
@@ -49,7 +49,7 @@ class PageWriter:
         for row in range(at + 2, at + 2 + 12 * count, 12):
             self._file.seek(row)
             tag, kind, values, offset = struct.unpack("<HHII", self._file.read(12))
-            inline = _SIZES.get(kind, 1) * values <= 4
+            inline = metadata.SIZES.get(kind, 1) * values <= 4
             if not inline:
                 self._put(row + 8, offset + base)
             if tag in (_STRIP_OFFSETS, _TILE_OFFSETS):

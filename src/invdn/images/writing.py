@@ -12,12 +12,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from invdn import metadata
-from invdn.images import fit, heif, plain
+from invdn.images import colour, extras, fit, heif, plain
 from invdn.images.atomic import atomically
 from invdn.images.photo import (
     EXISTS,
     LABELS,
     NO_RESOLUTION,
+    WRONG_PROFILE,
     ExistsError,
     JpegFacts,
     Photo,
@@ -48,6 +49,7 @@ _DEPTHS: dict[str, tuple[str, ...]] = {
     "heic": ("uint8", "uint16"),
     "tiff": ("uint8", "uint16", "float32"),
 }
+_LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 16_384, "heic": 32_768}
 _CLASSIC_TIFF_BYTES = 2**32 - 2**26  # the pixels; 32-bit offsets end at 4 GB
 _OPAQUE = ("jpeg", "bmp", "ppm")
 _WITHOUT_METADATA = ("bmp", "ppm")
@@ -76,6 +78,7 @@ def write(
     Returns notices: what the format could not hold, one line each.
     """
     format = format_of(path)
+    check_sides(photo, format)
     fitted, notices = fit_to(photo, format)
     with into(
         path, overwrite=overwrite, modified_ns=modified_ns, before_naming=before_naming
@@ -142,6 +145,18 @@ def fit_to(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
     return replace(photo, pixels=pixels), notices
 
 
+def check_sides(photo: Photo, format: str) -> None:
+    """Raise PhotoError for a picture that is too large for the format."""
+    limit = _LONGEST_SIDE.get(format)
+    if limit is not None and max(photo.width, photo.height) > limit:
+        label = LABELS[format]
+        raise PhotoError(
+            f"{label} holds at most {limit} pixels a side: choose another with --format"
+        )
+    if format == "bmp":
+        plain.check_bmp_size(photo.height, photo.width)
+
+
 def must_turn(photo: Photo, format: str) -> bool:
     """Whether the pixels are to be turned upright: where the file would not say how to."""
     if photo.orientation == 1:
@@ -171,17 +186,37 @@ def fit_facts(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
         photo = replace(photo, exif=None, fields={}, extras=())
         notices.append(f"{label} holds no metadata: EXIF, profile and texts are left out")
     elif format in _WITHOUT_IPTC and "iptc-data" in photo.fields:
-        others = {name: value for name, value in photo.fields.items() if name != "iptc-data"}
-        photo = replace(photo, fields=others)
+        photo = _without_field(photo, "iptc-data")
         notices.append(f"{label} holds no IPTC texts: they are left out")
+    profile = photo.fields.get("icc-profile-data")
+    if profile is not None and not colour.fits(profile, photo.colours):
+        photo = _without_field(photo, "icc-profile-data")
+        notices.append(WRONG_PROFILE)
     if photo.extras and format != photo.format:
-        photo = replace(photo, extras=())
         own = LABELS[photo.format]
-        notices.append(f"comments and other parts that only {own} holds are left out")
+        if len(extras.without_texts(photo.extras, photo.format)) < len(photo.extras):
+            notices.append(f"comments and other parts that only {own} holds are left out")
+        if photo.format == "png" and profile is None and extras.odd_colours(photo.extras):
+            notices.append(f"only {own} holds in numbers how its colours are meant: they change")
+        photo = replace(photo, extras=())
     if photo.exif and format == "jpeg" and not metadata.fits_jpeg(photo.exif):
         photo = replace(photo, exif=None)
         notices.append("the EXIF data does not fit into a JPEG file and is left out")
+    if photo.exif and format == "tiff" and not metadata.fits_tiff(photo.exif):
+        photo = replace(photo, exif=None)
+        notices.append("the EXIF data makes no sense and is left out")
+    xmp = photo.fields.get("xmp-data")
+    if xmp and format == "jpeg" and not metadata.xmp_fits_jpeg(xmp):
+        photo = _without_field(photo, "xmp-data")
+        notices.append("the XMP data does not fit into a JPEG file and is left out")
+    if photo.others:
+        photo = replace(photo, others=False)
+        notices.append("what else the file holds is left out: a gain map, a depth map or a video")
     return photo, tuple(notices)
+
+
+def _without_field(photo: Photo, name: str) -> Photo:
+    return replace(photo, fields={n: value for n, value in photo.fields.items() if n != name})
 
 
 # --- encoding ------------------------------------------------------------------------------------
@@ -213,6 +248,8 @@ def encode_image(
         _encode_tiff(image, photo, keep, file)
     elif format == "jpeg":
         _set_iptc(image)
+        if image.get_typeof("xmp-data"):  # of which libvips leaves out more than 60 kB
+            image.remove("xmp-data")
         head = _JpegHead(photo)
         options = _jpeg_options(photo.jpeg, quality, image.width * image.height)
         _save(image.jpegsave_target, head, file, keep=keep, **options)
@@ -259,28 +296,39 @@ def _with_fields(image: Any, photo: Photo) -> Any:
 
 
 class _JpegHead:
-    """Puts the resolution, the EXIF and the extras into the first bytes of a JPEG file."""
-
-    size = 64  # more than the JFIF header takes
+    """Puts the resolution, the EXIF, the XMP and the extras into the first bytes of a JPEG file."""
 
     def __init__(self, photo: Photo) -> None:
         self._photo = photo
 
+    def is_enough(self, first: bytearray) -> bool:
+        """Whether so many of a file's first bytes can be given."""
+        return len(first) >= 64  # more than the JFIF header takes
+
     def __call__(self, data: bytes) -> Iterator[bytes | memoryview]:
-        if self._photo.pixels_per_mm != NO_RESOLUTION:
-            data = metadata.with_density(data, self._photo.pixels_per_mm)
-        return metadata.into_jpeg(data, self._photo.exif, self._photo.extras)
+        photo = self._photo
+        per_mm = photo.pixels_per_mm
+        data = metadata.with_density(data, per_mm if per_mm != NO_RESOLUTION else None)
+        return metadata.into_jpeg(data, photo.exif, photo.fields.get("xmp-data"), photo.extras)
 
 
 class _PngHead:
     """Puts the EXIF and the extras into the first bytes of a PNG file."""
 
-    size = 64  # more than the signature and the first chunk take
-
     def __init__(self, photo: Photo) -> None:
         self._photo = photo
+        self._looked_at = 0
+
+    def is_enough(self, first: bytearray) -> bool:
+        """Whether so many of a file's first bytes can be given."""
+        if self._photo.pixels_per_mm != NO_RESOLUTION:
+            return len(first) >= 64  # more than the signature and the first chunk take
+        place, self._looked_at = max(0, self._looked_at - 4), len(first)
+        return first.find(b"IDAT", place) >= 0
 
     def __call__(self, data: bytes) -> Iterator[bytes | memoryview]:
+        if self._photo.pixels_per_mm == NO_RESOLUTION:
+            data = metadata.without_resolution(data)
         return metadata.into_png(data, self._photo.exif, self._photo.extras)
 
 
@@ -290,14 +338,17 @@ def _save(save: Any, head: _JpegHead | _PngHead, file: BinaryIO, **options: Any)
     Raises OSError where the file cannot be written.
     """
     first, errors = bytearray(), []
+    given = False
 
     def take(data: Any) -> int:
+        nonlocal given
         try:
-            if len(first) >= head.size:
+            if given:
                 file.write(data)
             else:
                 first.extend(data)
-                if len(first) >= head.size:
+                if head.is_enough(first):
+                    given = True
                     file.writelines(head(bytes(first)))
         except OSError as error:  # an exception must not pass through libvips
             errors.append(error)
@@ -314,7 +365,7 @@ def _save(save: Any, head: _JpegHead | _PngHead, file: BinaryIO, **options: Any)
         raise
     if errors:
         raise errors[0]
-    if len(first) < head.size:
+    if not given:
         file.writelines(head(bytes(first)))
 
 
@@ -365,6 +416,7 @@ def _encode_tiff(image: Any, photo: Photo, keep: int, file: BinaryIO) -> None:
             keep=keep,
             compression="deflate",
             predictor=predictor,
+            resunit="inch" if metadata.in_inches((image.xres, image.yres)) else "cm",
             bigtiff=photo.pixels.nbytes > _CLASSIC_TIFF_BYTES,
         )
     except vips().Error:

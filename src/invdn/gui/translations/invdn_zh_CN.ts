@@ -998,6 +998,46 @@
         <translation>模型 {0} 只支持 100% 的强度</translation>
     </message>
     <message>
+        <source>it was changed while it was worked on: run it again</source>
+        <translation>处理期间照片被修改：请重新处理</translation>
+    </message>
+    <message>
+        <source>its first picture is only a thumbnail: export it as an ordinary TIFF</source>
+        <translation>文件的第一幅图像只是缩略图：请另存为普通 TIFF</translation>
+    </message>
+    <message>
+        <source>it has a channel that is no transparency: save it without that one</source>
+        <translation>含有不是透明度的附加通道：请先去掉该通道</translation>
+    </message>
+    <message>
+        <source>its colours are no longer multiplied by its transparency</source>
+        <translation>颜色不再预乘透明度</translation>
+    </message>
+    <message>
+        <source>its colour profile is not for its pixels: it is left out</source>
+        <translation>颜色配置文件与像素不符，未写入</translation>
+    </message>
+    <message>
+        <source>only {0} can hold how its colours are meant: they change</source>
+        <translation>只有 {0} 能保存其颜色的含义：颜色会有变化</translation>
+    </message>
+    <message>
+        <source>the camera data makes no sense: it is left out</source>
+        <translation>拍摄信息无法解读，未写入</translation>
+    </message>
+    <message>
+        <source>the XMP data does not fit into a JPEG: it is left out</source>
+        <translation>XMP 数据超出 JPEG 的容量，未写入</translation>
+    </message>
+    <message>
+        <source>what else the file holds is left out: a gain map, a depth map or a video</source>
+        <translation>文件中的其他内容（HDR 增益图、深度图或视频）未写入</translation>
+    </message>
+    <message>
+        <source>{0} holds at most {1} pixels a side: choose another format</source>
+        <translation>{0} 的边长最多为 {1} 像素：请选择其他格式</translation>
+    </message>
+    <message>
         <source>unexpected error, please report it: {0}</source>
         <translation>意外错误，请反馈：{0}</translation>
     </message>
