@@ -21,6 +21,7 @@ from invdn.data.patches import dihedral
 from invdn.net.haar import SmoothHaar
 from invdn.net.invdn import InvDN, LevelConfig
 from invdn.net.losses import negative_psnr
+from invdn.training.launch import keep_images_in_float32
 from invdn.training.muon import ConvMuon
 from samples import scene
 
@@ -122,7 +123,7 @@ def test_the_flat_optimiser_takes_the_steps_of_the_plain_ones(script: Any) -> No
 def test_the_wavelets_as_sums_are_those_of_the_network(script: Any, channels: int) -> None:
     wavelet = SmoothHaar(channels)
     sums = copy.deepcopy(wavelet)
-    script.keep_images_in_float32(sums, sums=True)
+    keep_images_in_float32(sums, script.analysis, script.synthesis)
     x = torch.randn(2, channels, 8, 12)
     y = wavelet(x)
     torch.testing.assert_close(sums(x), y, rtol=1e-5, atol=1e-5)
