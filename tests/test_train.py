@@ -143,6 +143,16 @@ def test_the_eight_turns_differ() -> None:
     assert len(turns) == 8
 
 
+def test_what_is_too_small_for_a_crop_is_counted(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(load_config(folder / "settings.toml").data, stages=(CropStage(1, 24),))
+    write(folder / "data/clean/small.png", np.zeros((40, 60, 3), np.uint8))
+    Batches(config, folder / "data", seed=0)[0]
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith("1 photos and pairs are too small for crops of 24 pixels")
+
+
 def test_missing_data_is_named(folder: Path) -> None:
     (folder / "data/pairs/noisy/1.png").unlink()
     with pytest.raises(ConfigError, match=r"noisy/1\.png is missing"):
@@ -658,6 +668,34 @@ def test_the_published_recipe_trains_from_sidds_own_layout(tmp_path: Path) -> No
             r"no\.pth.*vgg19-dcbb9e9d\.pth",
         ),
         (("[data]", "[loss]\nadversarial_weight = 1.0\n[data]"), "crops of 128 pixels"),
+        (("[data]", '[loss]\npixel = "psnr"\nreduction = "sum"\n[data]'), r"loss\.reduction"),
+        (("[data]", "[loss]\nadversarial_width = 0\n[data]"), r"loss\.adversarial_width must be"),
+        (("[data]", "[loss]\nssim_weight = -1.0\n[data]"), r"loss\.ssim_weight must not be"),
+        (("steps = 6", "steps = 6\ngradient_clip = -1.0"), "gradient_clip must be more than 0"),
+        (("steps = 6", "steps = 6\nlearning_rate = 0.0"), "^.*: learning_rate must be more than"),
+        (("steps = 6", "steps = 6\nlearning_rate = inf"), "learning_rate must be a number"),
+        (("steps = 6", "steps = 6\nema_decay = 1.0"), "ema_decay must be from 0 to less than 1"),
+        (("steps = 6", "steps = 6\nweight_decay = -1.0"), "weight_decay must not be negative"),
+        (("steps = 6", "steps = 6\ncharbonnier_epsilon = 0.0"), "charbonnier_epsilon must be more"),
+        (("steps = 6", 'steps = 6\nschedule = "trapezoid"'), "warmup_steps and decay_steps"),
+        (('{ folder = "pairs" }', '{ folder = "pairs", weight = 0.0 }'), "weight must be more"),
+        (('{ folder = "pairs" }', '{ folder = "pairs", weight = -1.0 }'), "weight must not be"),
+        (("crop_px = 16", "crop_px = 4"), "crop_px must be a multiple of 4, and at least 8"),
+        (("crop_px = 24", "crop_px = 0"), "validation set pairs: every and crop_px must be"),
+        (("sigma_8bit = 25", "sigma_8bit = -25"), "sigma_8bit must not be negative"),
+        (
+            ("crop_px = 16", "crop_px = 16\ncamera = { shot_range = [0.0, 0.01] }"),
+            r"camera\.shot_range must be more than 0",
+        ),
+        (
+            ("crop_px = 16", "crop_px = 16\ncamera = { exposure_range = [1.0, 0.3] }"),
+            "exposure_range must be two numbers, the smaller first",
+        ),
+        (
+            ("crop_px = 16", "crop_px = 16\ncamera = { jpeg_probability = 1.5 }"),
+            "jpeg_probability must be from 0 to 1",
+        ),
+        (("kept = 8", "kept = 4"), "given 6 channels keeps 6 to 23 of 24, not 4"),
         (
             ("crop_px = 16\n", "crop_px = 16\nstages = [{ from_step = 2, crop_px = 18 }]\n"),
             "multiple",
