@@ -267,16 +267,20 @@ class Crops:
         return Crops(data, pairs, photos, Pool(batches, pool, workers, device), generator)
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """(noisy, target), ``[N, 3, crop, crop]``, channels last: real, white noise, cameras."""
+        """(noisy, target), ``[N, 3, crop, crop]``, channels last: real, white noise, cameras.
+
+        Within a folder of pairs any pixel is as likely as any other; in ``invdn train`` any pair.
+        """
         crop_px, parts = self.config.crop_px, []
         if self.pairs:
             weights = np.array([p.weight for p in self.config.pairs])
             numbers = rng.multinomial(self.config.real_crops, weights / weights.sum())
             for photos, number in zip(self.pairs, numbers, strict=True):
                 parts.append(photos.draw(int(number), crop_px, rng))
-        (clean,) = self.photos.draw(self.config.gaussian_crops, crop_px, rng)
-        white = (self.config.gaussian_max_sigma_8bit, self.config.gaussian_soft_chroma)
-        parts.append(list(gaussian_pair(clean, self.generator, *white)))
+        if self.config.gaussian_crops:
+            (clean,) = self.photos.draw(self.config.gaussian_crops, crop_px, rng)
+            white = (self.config.gaussian_max_sigma_8bit, self.config.gaussian_soft_chroma)
+            parts.append(list(gaussian_pair(clean, self.generator, *white)))
         parts.append(self.pool.draw(self.config.camera_crops, crop_px, rng))
         noisy, target = (torch.cat(part) for part in zip(*parts, strict=True))
         layout = torch.channels_last  # white noise is drawn in the other one
@@ -291,7 +295,7 @@ class FlatMuon:
 
     The network's parameters become parts of two flat vectors, and so do their averages. No step
     waits for the processor, so that it can be recorded in a CUDA graph; a gradient that is no
-    number moves nothing.
+    number moves no weight.
     """
 
     def __init__(self, net: nn.Module, average: nn.Module, config: TrainConfig) -> None:
@@ -339,12 +343,14 @@ class FlatMuon:
         clip = (self.config.gradient_clip / (norm + 1e-6)).clamp(max=1.0)
         factor = torch.where(norm.isfinite(), clip, 0.0)
         convolutions, rest = (torch.nan_to_num(g, 0.0, 0.0, 0.0) * factor for g in self.gradients)
-        self._muon(convolutions)
-        self._adamw(rest)
+        # Else the momentum of the steps before would go on moving the weights.
+        rate = self.rate * norm.isfinite()
+        self._muon(convolutions, rate)
+        self._adamw(rest, rate)
         for mean, value in zip(self.average, self.flat, strict=True):
             mean.lerp_(value, 1.0 - self.config.ema_decay)
 
-    def _muon(self, gradient: Tensor) -> None:
+    def _muon(self, gradient: Tensor, rate: Tensor) -> None:
         self.momentum.mul_(0.95).add_(gradient)
         update = gradient + 0.95 * self.momentum
         self.matrices.view(-1).index_copy_(0, self.places, update)
@@ -358,17 +364,17 @@ class FlatMuon:
             total = factor @ total
             gram = factor @ gram @ factor
         orthogonal = (total @ x).view(-1)[self.places]
-        self.flat[0].mul_(1.0 - self.rate * self.config.weight_decay)
-        self.flat[0].sub_(orthogonal * self.scales * self.rate)
+        self.flat[0].mul_(1.0 - rate * self.config.weight_decay)
+        self.flat[0].sub_(orthogonal * self.scales * rate)
 
-    def _adamw(self, gradient: Tensor) -> None:
+    def _adamw(self, gradient: Tensor, rate: Tensor) -> None:
         self.steps += 1.0
         self.mean.lerp_(gradient, 0.1)
         self.square.lerp_(gradient**2, 0.001)
         mean = self.mean / (1.0 - 0.9**self.steps)
         square = self.square / (1.0 - 0.999**self.steps)
-        self.flat[1].mul_(1.0 - self.rate * self.config.weight_decay)
-        self.flat[1].sub_(self.rate * mean / (square.sqrt() + 1e-8))
+        self.flat[1].mul_(1.0 - rate * self.config.weight_decay)
+        self.flat[1].sub_(rate * mean / (square.sqrt() + 1e-8))
 
 
 def _convolutions_and_rest(net: nn.Module) -> list[list[nn.Parameter]]:
@@ -641,6 +647,8 @@ def check(config: TrainConfig) -> None:
         raise ConfigError("data.clean and data.camera_crops are needed here")
     if config.data.real_crops and not config.data.pairs:
         raise ConfigError("data.real_crops needs data.pairs")
+    if any(pairs.layout == "sidd" for pairs in config.data.pairs):
+        raise ConfigError('layout = "sidd" is not known here: only noisy/ and clean/')
 
 
 def named_weights(items: Sequence[str], folder: Path) -> dict[str, Path]:
