@@ -12,6 +12,7 @@ Source: M. Wortsman et al., *Model soups*, ICML 2022.
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 import torch
@@ -42,6 +43,8 @@ def main() -> None:
                 steps.append(int((file.metadata() or {}).get("step", 0)))
         except (OSError, SafetensorError) as error:
             parser.error(f"{name} cannot be read: {error}")
+    if min(shares) < 0 or not 0 < sum(shares) < math.inf:
+        parser.error("shares must not be negative, and one must be more than 0")
     shapes = [{key: value.shape for key, value in file.items()} for file in files]
     if any(shape != shapes[0] for shape in shapes):
         parser.error("the networks differ in their sizes")

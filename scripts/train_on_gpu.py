@@ -32,8 +32,8 @@ import re
 import sys
 import threading
 import time
-import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import count, takewhile
 from pathlib import Path
@@ -42,7 +42,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from invdn.config import ConfigError, DataConfig, LossConfig, TrainConfig, load_config
 from invdn.data.batches import Batches
@@ -50,10 +50,16 @@ from invdn.data.camera import MARGIN_PX, gaussian_pair
 from invdn.data.pairs import Pair, load_pairs
 from invdn.data.patches import Pixels, find_images
 from invdn.export import ExportError, load_network
-from invdn.net.haar import SmoothHaar
 from invdn.net.losses import negative_psnr
 from invdn.training.checkpoint import save_weights
-from invdn.training.launch import Stop, prepare_worker, stop_on_signal
+from invdn.training.launch import (
+    Stop,
+    deaf,
+    keep_images_in_float32,
+    loading,
+    prepare_worker,
+    stop_on_signal,
+)
 from invdn.training.muon import NEWTON_SCHULZ
 from invdn.training.validation import load_validation_set, validate
 
@@ -153,28 +159,26 @@ class Pool:
         self.lock = threading.Lock()
         self.leaving = False
         self._failure: Exception | None = None
-        self.loader = DataLoader(
-            CameraCrops(batches),
-            batch_size=None,
-            sampler=takewhile(lambda _: not self.leaving, count()),
-            num_workers=workers,
-            prefetch_factor=3 if workers else None,
-            # A fork would copy libvips without its threads, and hang.
-            multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=_prepare_maker,
-        )
-        self.thread = threading.Thread(target=self._fill)
-        self.thread.start()
+        crops = loading(CameraCrops(batches), count(), workers, prefetch=3, prepare=_prepare_maker)
+        self.thread = threading.Thread(target=self._fill, args=(crops,))
+        self._started = threading.Event()
+        with deaf():  # which only this thread can be, not the one that starts the processes
+            self.thread.start()
+            self._started.wait()
 
-    def _fill(self) -> None:
+    def _fill(self, crops: AbstractContextManager[Iterator[tuple[Tensor, Tensor]]]) -> None:
         try:
-            self._take_all()
+            with crops as pairs:
+                self._started.set()
+                self._take(pairs)
         except Exception as error:  # whatever a process died of; the training thread is told
             self._failure = error
+        finally:
+            self._started.set()
 
-    def _take_all(self) -> None:
+    def _take(self, pairs: Iterator[tuple[Tensor, Tensor]]) -> None:
         slot, area = 0, self.side_px**2
-        for pair in self.loader:  # to its end: only then do the processes leave
+        for pair in takewhile(lambda _: not self.leaving, pairs):
             number = min(len(pair[0]), self.size - slot)
             with self.lock:
                 for picture, made in zip(self.pictures, pair, strict=True):
@@ -187,8 +191,7 @@ class Pool:
     def check(self) -> None:
         """Raise RuntimeError where no more pairs are made."""
         if self._failure is not None:
-            lines = [line for line in str(self._failure).splitlines() if line.strip()]
-            raise RuntimeError(f"no more simulated pairs are made: {lines[-1]}")
+            raise RuntimeError(f"no more simulated pairs are made: {self._failure}")
 
     def wait_for(self, number: int, stop: Stop) -> None:
         """Until so many pairs have been made."""
@@ -264,15 +267,19 @@ class Crops:
         return Crops(data, pairs, photos, Pool(batches, pool, workers, device), generator)
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """(noisy, target), ``[N, 3, crop, crop]``, channels last: real, white noise, cameras."""
+        """(noisy, target), ``[N, 3, crop, crop]``, channels last: real, white noise, cameras.
+
+        Within a folder of pairs any pixel is as likely as any other; in ``invdn train`` any pair.
+        """
         crop_px, parts = self.config.crop_px, []
         if self.pairs:
             weights = np.array([p.weight for p in self.config.pairs])
             numbers = rng.multinomial(self.config.real_crops, weights / weights.sum())
             for photos, number in zip(self.pairs, numbers, strict=True):
                 parts.append(photos.draw(int(number), crop_px, rng))
-        (clean,) = self.photos.draw(self.config.gaussian_crops, crop_px, rng)
-        parts.append(list(gaussian_pair(clean, self.generator, *self.config.gaussian)))
+        if self.config.gaussian_crops:
+            (clean,) = self.photos.draw(self.config.gaussian_crops, crop_px, rng)
+            parts.append(list(gaussian_pair(clean, self.generator, *self.config.gaussian)))
         parts.append(self.pool.draw(self.config.camera_crops, crop_px, rng))
         noisy, target = (torch.cat(part) for part in zip(*parts, strict=True))
         layout = torch.channels_last  # white noise is drawn in the other one
@@ -287,7 +294,7 @@ class FlatMuon:
 
     The network's parameters become parts of two flat vectors, and so do their averages. No step
     waits for the processor, so that it can be recorded in a CUDA graph; a gradient that is no
-    number moves nothing.
+    number moves no weight.
     """
 
     def __init__(self, net: nn.Module, average: nn.Module, config: TrainConfig) -> None:
@@ -335,12 +342,14 @@ class FlatMuon:
         clip = (self.config.gradient_clip / (norm + 1e-6)).clamp(max=1.0)
         factor = torch.where(norm.isfinite(), clip, 0.0)
         convolutions, rest = (torch.nan_to_num(g, 0.0, 0.0, 0.0) * factor for g in self.gradients)
-        self._muon(convolutions)
-        self._adamw(rest)
+        # Else the momentum of the steps before would go on moving the weights.
+        rate = self.rate * norm.isfinite()
+        self._muon(convolutions, rate)
+        self._adamw(rest, rate)
         for mean, value in zip(self.average, self.flat, strict=True):
             mean.lerp_(value, 1.0 - self.config.ema_decay)
 
-    def _muon(self, gradient: Tensor) -> None:
+    def _muon(self, gradient: Tensor, rate: Tensor) -> None:
         self.momentum.mul_(0.95).add_(gradient)
         update = gradient + 0.95 * self.momentum
         self.matrices.view(-1).index_copy_(0, self.places, update)
@@ -354,17 +363,17 @@ class FlatMuon:
             total = factor @ total
             gram = factor @ gram @ factor
         orthogonal = (total @ x).view(-1)[self.places]
-        self.flat[0].mul_(1.0 - self.rate * self.config.weight_decay)
-        self.flat[0].sub_(orthogonal * self.scales * self.rate)
+        self.flat[0].mul_(1.0 - rate * self.config.weight_decay)
+        self.flat[0].sub_(orthogonal * self.scales * rate)
 
-    def _adamw(self, gradient: Tensor) -> None:
+    def _adamw(self, gradient: Tensor, rate: Tensor) -> None:
         self.steps += 1.0
         self.mean.lerp_(gradient, 0.1)
         self.square.lerp_(gradient**2, 0.001)
         mean = self.mean / (1.0 - 0.9**self.steps)
         square = self.square / (1.0 - 0.999**self.steps)
-        self.flat[1].mul_(1.0 - self.rate * self.config.weight_decay)
-        self.flat[1].sub_(self.rate * mean / (square.sqrt() + 1e-8))
+        self.flat[1].mul_(1.0 - rate * self.config.weight_decay)
+        self.flat[1].sub_(rate * mean / (square.sqrt() + 1e-8))
 
 
 def _convolutions_and_rest(net: nn.Module) -> list[list[nn.Parameter]]:
@@ -404,28 +413,6 @@ def _join(parameters: Sequence[nn.Parameter]) -> Tensor:
     for part, parameter in zip(_parts(flat, parameters), parameters, strict=True):
         parameter.data = part.copy_(parameter.data)
     return flat
-
-
-def keep_images_in_float32(net: nn.Module, sums: bool) -> None:
-    """Exempt the wavelets from autocast: rounding the image to bf16 would be noise of its own.
-
-    ``sums``: compute them without convolutions, as what can be compiled together with the rest.
-    """
-
-    def exempt(method: Callable[[SmoothHaar, Tensor], Tensor]) -> Callable[..., Tensor]:
-        def wrapped(self: SmoothHaar, x: Tensor) -> Tensor:
-            with torch.autocast(x.device.type, enabled=False):
-                return method(self, x.float())
-
-        return wrapped
-
-    forward, inverse = SmoothHaar.forward, SmoothHaar.inverse
-    if sums:
-        forward, inverse = (lambda _, x: analysis(x)), (lambda _, y: synthesis(y))
-    for module in net.modules():
-        if isinstance(module, SmoothHaar):
-            module.forward = types.MethodType(exempt(forward), module)  # type: ignore[method-assign]
-            module.inverse = types.MethodType(exempt(inverse), module)  # type: ignore[method-assign]
 
 
 def analysis(x: Tensor) -> Tensor:
@@ -471,7 +458,11 @@ class Trained:
         self.name, self.device = name, device
         self.net = load_network(weights).to(device)
         self.average = copy.deepcopy(self.net).requires_grad_(False)
-        keep_images_in_float32(self.net, sums=compiled)
+        if compiled:
+            # As sums they are compiled together with the rest.
+            keep_images_in_float32(self.net, analysis, synthesis)
+        else:
+            keep_images_in_float32(self.net)
         self._loss = torch.compile(self.loss_of, dynamic=False) if compiled else self.loss_of
         self.optimiser = FlatMuon(self.net, self.average, config)
         self.loss = torch.zeros((), device=device)
@@ -655,6 +646,8 @@ def check(config: TrainConfig) -> None:
         raise ConfigError("data.clean and data.camera_crops are needed here")
     if config.data.real_crops and not config.data.pairs:
         raise ConfigError("data.real_crops needs data.pairs")
+    if any(pairs.layout == "sidd" for pairs in config.data.pairs):
+        raise ConfigError('layout = "sidd" is not known here: only noisy/ and clean/')
 
 
 def named_weights(items: Sequence[str], folder: Path) -> dict[str, Path]:

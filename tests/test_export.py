@@ -335,6 +335,17 @@ def test_a_graph_that_was_tampered_with_is_not_left_behind(
 # --- halo ------------------------------------------------------------------------------------
 
 
+def test_a_network_of_no_numbers_is_refused(small_net: InvDN, tmp_path: Path) -> None:
+    net = copy.deepcopy(small_net)
+    with torch.no_grad():
+        net.posteriors[0].conv_out.bias[3] = torch.nan
+    checkpoint = save(net, tmp_path / "nan.safetensors")
+    with pytest.raises(ExportError, match=r"no number, in posteriors\.0\.conv_out\.bias"):
+        export_checkpoint(checkpoint, tmp_path / "nan.onnx")
+    with pytest.raises(ExportError, match="or computes no numbers"):
+        receptive_radius(net)
+
+
 def test_receptive_radius_is_where_gradients_end(small_net: InvDN) -> None:
     net = copy.deepcopy(small_net).double()
     radius = receptive_radius(net)

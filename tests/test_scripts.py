@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,23 @@ def test_a_checkpoint_begins_a_run_of_other_sizes(tmp_path: Path, suffix: str) -
     assert "exists already" in again.stderr
 
 
+def test_what_cannot_be_resized_is_said_in_one_line(tmp_path: Path) -> None:
+    published = {"operations.0.x": torch.zeros(1)}
+    safetensors_torch.save_file(published, tmp_path / "published.safetensors")
+    (tmp_path / "damaged.safetensors").write_bytes(b"garbage")
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        script = importlib.import_module("resize_checkpoint")
+    finally:
+        sys.path.remove(str(SCRIPTS))
+    for name in ("published.safetensors", "damaged.safetensors", "missing/checkpoint.pt"):
+        with pytest.raises(script.ExportError) as error:
+            script.load(tmp_path / name)
+        assert len(str(error.value).splitlines()) == 1
+    pixels = torch.zeros(75, 100, 3, dtype=torch.uint8).numpy()
+    assert script.whole_blocks(pixels, 8).shape == (1, 3, 72, 96)
+
+
 def test_weights_are_averaged_by_their_shares(tmp_path: Path) -> None:
     nets = [InvDN(SMALL), InvDN(SMALL)]
     given = []
@@ -74,7 +92,11 @@ def test_weights_are_averaged_by_their_shares(tmp_path: Path) -> None:
     refused = run("average_weights.py", given[0], f"{other}:1", "-o", tmp_path / "x.safetensors")
     assert refused.returncode == 2
     assert "differ in their sizes" in refused.stderr
-    for wrong, complaint in ((str(other), "has no share"), ("none.safetensors:1", "be read")):
+    for wrong, complaint in (
+        (str(other), "has no share"),
+        ("none.safetensors:1", "be read"),
+        (given[0].removesuffix("3") + "-3", "must not be negative"),
+    ):
         refused = run("average_weights.py", given[0], wrong, "-o", tmp_path / "x.safetensors")
         assert refused.returncode == 2
         assert complaint in refused.stderr

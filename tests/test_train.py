@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +19,7 @@ import pytest
 import pyvips
 import scipy.io
 import torch
-from lightning_fabric.plugins.precision import Precision
+from lightning_fabric import Fabric
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -36,11 +39,13 @@ from invdn.data.batches import Batches
 from invdn.data.pairs import load_pairs
 from invdn.data.patches import dihedral
 from invdn.metrics import psnr
+from invdn.net.haar import Haar
 from invdn.net.invdn import InvDN, LevelConfig, infer_levels
 from invdn.net.paper import PaperInvDN
 from invdn.train import TrainingError, train, train_from_config_file
 from invdn.train_noise import NoiseTrainConfig
 from invdn.training.checkpoint import CHECKPOINT, WEIGHTS
+from invdn.training.launch import _Autocast, loss_scaler, stop_on_signal
 from invdn.training.objective import Network
 from invdn.training.optimise import learning_rate
 
@@ -138,6 +143,16 @@ def test_the_eight_turns_differ() -> None:
     assert len(turns) == 8
 
 
+def test_what_is_too_small_for_a_crop_is_counted(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(load_config(folder / "settings.toml").data, stages=(CropStage(1, 24),))
+    write(folder / "data/clean/small.png", np.zeros((40, 60, 3), np.uint8))
+    Batches(config, folder / "data", seed=0)[0]
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith("1 photos and pairs are too small for crops of 24 pixels")
+
+
 def test_missing_data_is_named(folder: Path) -> None:
     (folder / "data/pairs/noisy/1.png").unlink()
     with pytest.raises(ConfigError, match=r"noisy/1\.png is missing"):
@@ -209,8 +224,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "muon": {"optimiser": "muon"},
     "schedule-free": {"optimiser": "schedule-free", "schedule": "constant"},
     "paper": {"network": NetworkConfig("paper"), "optimiser": "adam", "ema_decay": 0.0},
-    "adversary": {"loss": ADVERSARIAL, "steps": 4},
+    "adversary": {},
 }
+
+
+def adversarial(folder: Path) -> TrainConfig:
+    """Settings with an adversary, and photos that are large enough for it."""
+    for kind in ("clean", "noisy"):
+        pixels = pyvips.Image.new_from_file(str(folder / f"data/pairs/{kind}/0.png")).numpy()
+        write(folder / f"data/large/{kind}/0.png", np.tile(pixels, (3, 3, 1)))
+    config = load_config(folder / "settings.toml")
+    crops = {"crop_px": 128, "gaussian_crops": 0, "camera_crops": 0}
+    data = replace(config.data, pairs=(PairFolder("large"),), **crops)
+    return replace(config, validation=(), data=data, loss=ADVERSARIAL)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -218,12 +244,7 @@ def test_every_kind_of_run_is_resumed_exactly(folder: Path, variant: str) -> Non
     config = load_config(folder / "settings.toml")
     config = replace(config, validation=(), **VARIANTS[variant])
     if variant == "adversary":
-        for kind in ("clean", "noisy"):
-            pixels = pyvips.Image.new_from_file(str(folder / f"data/pairs/{kind}/0.png")).numpy()
-            write(folder / f"data/large/{kind}/0.png", np.tile(pixels, (3, 3, 1)))
-        pairs = (PairFolder("large"),)
-        data = replace(config.data, pairs=pairs, crop_px=128, gaussian_crops=0, camera_crops=0)
-        config = replace(config, data=data)
+        config = replace(adversarial(folder), steps=4)
     whole = train(replace(config, run="whole"), folder)
     resumed = stop_and_resume(replace(config, run="parts"), folder)
     assert_equal(whole, resumed)
@@ -324,17 +345,193 @@ def test_another_networks_checkpoint_is_refused(
         train(config, folder, resume=True)
 
 
-def test_the_state_of_the_precision_is_resumed(
+def in_fp16(patch: pytest.MonkeyPatch, scale: float = 2.0**16) -> list[Fabric]:
+    """Let runs compute in fp16, on the processor; returns what they run on."""
+    made: list[Fabric] = []
+
+    def start(precision: str) -> Fabric:
+        plugin = _Autocast("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=scale))
+        made.append(Fabric(accelerator="cpu", devices=1, plugins=[plugin]))
+        made[-1].launch()
+        return made[-1]
+
+    patch.setattr("invdn.train.start_fabric", start)
+    return made
+
+
+def test_the_loss_scale_is_resumed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(load_config(folder / "settings.toml"), validation=(), steps=1)
+    train(config, folder)  # in fp32, which has none
+    in_fp16(monkeypatch, scale=512.0)
+    train(replace(config, steps=2), folder, resume=True)
+    saved = torch.load(folder / "run" / CHECKPOINT, weights_only=True)["scaler"]
+    assert saved["scale"] == 512.0
+    made = in_fp16(monkeypatch, scale=2.0)
+    train(replace(config, steps=3), folder, resume=True)
+    scaler = loss_scaler(made[0])
+    assert scaler is not None
+    assert scaler.get_scale() == 512.0
+
+
+def test_an_infinite_gradient_in_fp16_only_halves_the_scale(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The scale of fp16's gradients, on GPUs; elsewhere it is empty, and handed over as well."""
-    restored: list[object] = []
-    monkeypatch.setattr(Precision, "load_state_dict", lambda self, state: restored.append(state))
+    config = replace(load_config(folder / "settings.toml"), validation=(), steps=2)
+    in_fp16(monkeypatch, scale=2.0**60)
+    train(config, folder)
+    content = torch.load(folder / "run" / CHECKPOINT, weights_only=True)
+    assert content["scaler"]["scale"] == 2.0**58
+
+
+def test_no_optimiser_unscales_gradients_that_are_unscaled(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def spy(optimiser: torch.optim.AdamW, *given: Any) -> None:
+        gradients = [p.grad for p in optimiser.param_groups[0]["params"] if p.grad is not None]
+        norms.append(torch.stack([g.norm() for g in gradients]).norm().item())
+        step(optimiser, *given)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    config = load_config(folder / "settings.toml")
+    config = replace(config, validation=(), steps=1, optimiser="muon")
+    train(replace(config, run="fp32"), folder)
+    in_fp16(monkeypatch)
+    train(replace(config, run="fp16"), folder)
+    assert norms[1] == pytest.approx(norms[0], rel=0.05)
+
+
+def test_the_loss_scale_is_saved_after_the_adversary_has_learnt(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = in_fp16(monkeypatch, scale=2.0**60)
+    config = replace(adversarial(folder), steps=1, accumulate=2)
+    train(config, folder)
+    content = torch.load(folder / "run" / CHECKPOINT, weights_only=True)
+    scaler = loss_scaler(made[0])
+    assert scaler is not None
+    assert content["scaler"] == scaler.state_dict()
+    assert content["scaler"]["scale"] == 2.0**59  # once for both
+
+
+def test_an_adversary_learns_once_a_step(folder: Path) -> None:
+    config = replace(adversarial(folder), steps=1, accumulate=2)
+    train(config, folder)
+    content = torch.load(folder / "run" / CHECKPOINT, weights_only=True)
+    assert {s["step"].item() for s in content["discriminator_optimiser"]["state"].values()} == {1}
+
+
+def test_the_terms_that_are_logged_sum_to_the_loss(folder: Path) -> None:
+    loss = LossConfig(ssim_weight=1.0)
+    config = replace(load_config(folder / "settings.toml"), validation=(), loss=loss)
+    train(replace(config, accumulate=3, steps=1), folder)
+    (entry,) = map(json.loads, (folder / "run/log.jsonl").read_text().splitlines())
+    assert entry["loss"] == pytest.approx(entry["pixel"] + entry["ssim"], rel=1e-5)
+
+
+def test_autocast_does_not_round_the_image(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At strength 0 only the wavelets touch it."""
+    inputs: list[torch.dtype] = []
+    forward = Haar.forward
+
+    def spy(wavelet: Haar, x: torch.Tensor) -> torch.Tensor:
+        y = forward(wavelet, x)
+        inputs.append(y.dtype)
+        return y
+
+    monkeypatch.setattr(Haar, "forward", spy)
+    config = replace(load_config(folder / "settings.toml"), validation=(), steps=1)
+    train(replace(config, precision="bf16"), folder)
+    assert set(inputs) == {torch.float32}
+
+
+def test_a_run_without_its_checkpoint_is_not_written_over(folder: Path) -> None:
     config = replace(load_config(folder / "settings.toml"), validation=(), steps=1)
     train(config, folder)
-    assert not restored
-    train(config, folder, resume=True)
-    assert len(restored) == 1
+    (folder / "run" / CHECKPOINT).unlink()
+    for resume in (False, True):
+        with pytest.raises(ConfigError, match=r"without its checkpoint\.pt"):
+            train(config, folder, resume)
+
+
+def test_a_run_that_is_a_file_is_refused(folder: Path) -> None:
+    (folder / "run").touch()
+    with pytest.raises(ConfigError, match="run cannot be made: File exists"):
+        train_from_config_file(folder / "settings.toml")
+
+
+def test_a_full_disk_is_said_in_one_line_and_leaves_the_last_checkpoint(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bytes = Path.write_bytes
+    written: list[Path] = []
+
+    def full(path: Path, content: bytes) -> int:
+        written.append(path)
+        if len(written) > 2:  # the first checkpoint and its weights
+            write_bytes(path, bytes(content)[:100])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write_bytes(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(TrainingError, match=r"checkpoint\.tmp: No space left") as error:
+        train_from_config_file(folder / "settings.toml")
+    assert len(str(error.value).splitlines()) == 1
+    assert not list((folder / "run").glob("*.tmp"))
+    assert torch.load(folder / "run" / CHECKPOINT, weights_only=True)["step"] == 3
+
+
+def test_a_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stop_on_signal() as stop:
+        for _ in range(2):  # one that comes by itself and with its group
+            signal.raise_signal(signal.SIGTERM)
+        assert stop.requested
+        monkeypatch.setattr("invdn.training.launch.SAME_SIGNAL_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def start_run(folder: Path, *changes: tuple[str, str]) -> subprocess.Popen[str]:
+    """The command line's training, in a group of its own, without validation."""
+    text = SETTINGS[: SETTINGS.index("[[validation]]")].replace("workers = 0", "workers = 1")
+    for change in changes:
+        text = text.replace(*change)
+    (folder / "settings.toml").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "invdn.cli", "train", str(folder / "settings.toml")]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def test_an_error_in_a_worker_ends_the_run_in_one_line(folder: Path) -> None:
+    (folder / "data/pairs/noisy/2.png").write_bytes(b"garbage")
+    process = start_run(folder)
+    try:
+        _, errors = process.communicate(timeout=90)
+    finally:
+        process.kill()
+    assert process.returncode == 2
+    assert "settings.toml" in errors.splitlines()[-1]
+    assert "2.png is damaged" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups of this kind")
+def test_an_interrupt_while_workers_start_is_no_failure(folder: Path) -> None:
+    process = start_run(folder, ("steps = 6", "steps = 100000"))
+    assert process.stderr is not None
+    try:
+        while not (folder / "run/tensorboard").is_dir() and process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(1.0)  # the worker is there, and imports PyTorch
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=90)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert "once more ends at once" in errors
+    assert "Traceback" not in errors
+    assert (folder / "run" / CHECKPOINT).exists()
 
 
 def test_a_network_whose_definition_changed_is_told_apart(
@@ -471,6 +668,34 @@ def test_the_published_recipe_trains_from_sidds_own_layout(tmp_path: Path) -> No
             r"no\.pth.*vgg19-dcbb9e9d\.pth",
         ),
         (("[data]", "[loss]\nadversarial_weight = 1.0\n[data]"), "crops of 128 pixels"),
+        (("[data]", '[loss]\npixel = "psnr"\nreduction = "sum"\n[data]'), r"loss\.reduction"),
+        (("[data]", "[loss]\nadversarial_width = 0\n[data]"), r"loss\.adversarial_width must be"),
+        (("[data]", "[loss]\nssim_weight = -1.0\n[data]"), r"loss\.ssim_weight must not be"),
+        (("steps = 6", "steps = 6\ngradient_clip = -1.0"), "gradient_clip must be more than 0"),
+        (("steps = 6", "steps = 6\nlearning_rate = 0.0"), "^.*: learning_rate must be more than"),
+        (("steps = 6", "steps = 6\nlearning_rate = inf"), "learning_rate must be a number"),
+        (("steps = 6", "steps = 6\nema_decay = 1.0"), "ema_decay must be from 0 to less than 1"),
+        (("steps = 6", "steps = 6\nweight_decay = -1.0"), "weight_decay must not be negative"),
+        (("steps = 6", "steps = 6\ncharbonnier_epsilon = 0.0"), "charbonnier_epsilon must be more"),
+        (("steps = 6", 'steps = 6\nschedule = "trapezoid"'), "warmup_steps and decay_steps"),
+        (('{ folder = "pairs" }', '{ folder = "pairs", weight = 0.0 }'), "weight must be more"),
+        (('{ folder = "pairs" }', '{ folder = "pairs", weight = -1.0 }'), "weight must not be"),
+        (("crop_px = 16", "crop_px = 4"), "crop_px must be a multiple of 4, and at least 8"),
+        (("crop_px = 24", "crop_px = 0"), "validation set pairs: every and crop_px must be"),
+        (("sigma_8bit = 25", "sigma_8bit = -25"), "sigma_8bit must not be negative"),
+        (
+            ("crop_px = 16", "crop_px = 16\ncamera = { shot_range = [0.0, 0.01] }"),
+            r"camera\.shot_range must be more than 0",
+        ),
+        (
+            ("crop_px = 16", "crop_px = 16\ncamera = { exposure_range = [1.0, 0.3] }"),
+            "exposure_range must be two numbers, the smaller first",
+        ),
+        (
+            ("crop_px = 16", "crop_px = 16\ncamera = { jpeg_probability = 1.5 }"),
+            "jpeg_probability must be from 0 to 1",
+        ),
+        (("kept = 8", "kept = 4"), "given 6 channels keeps 6 to 23 of 24, not 4"),
         (
             ("crop_px = 16\n", "crop_px = 16\nstages = [{ from_step = 2, crop_px = 18 }]\n"),
             "multiple",

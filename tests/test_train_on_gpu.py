@@ -16,11 +16,12 @@ import pytest
 import pyvips
 from safetensors.torch import load_file, save_file
 
-from invdn.config import TrainConfig
+from invdn.config import DataConfig, TrainConfig
 from invdn.data.patches import dihedral
 from invdn.net.haar import SmoothHaar
 from invdn.net.invdn import InvDN, LevelConfig
 from invdn.net.losses import negative_psnr
+from invdn.training.launch import keep_images_in_float32
 from invdn.training.muon import ConvMuon
 from samples import scene
 
@@ -122,7 +123,7 @@ def test_the_flat_optimiser_takes_the_steps_of_the_plain_ones(script: Any) -> No
 def test_the_wavelets_as_sums_are_those_of_the_network(script: Any, channels: int) -> None:
     wavelet = SmoothHaar(channels)
     sums = copy.deepcopy(wavelet)
-    script.keep_images_in_float32(sums, sums=True)
+    keep_images_in_float32(sums, script.analysis, script.synthesis)
     x = torch.randn(2, channels, 8, 12)
     y = wavelet(x)
     torch.testing.assert_close(sums(x), y, rtol=1e-5, atol=1e-5)
@@ -138,11 +139,14 @@ def test_weights_and_averages_lie_channels_last(script: Any) -> None:
     assert all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
 
 
-def test_a_gradient_that_is_no_number_moves_nothing(script: Any) -> None:
+def test_a_gradient_that_is_no_number_moves_no_weight(script: Any) -> None:
     net = InvDN(SMALL)
-    config = TrainConfig("run", weight_decay=0.0)
+    config = TrainConfig("run", weight_decay=0.01)
     flat = script.FlatMuon(net, copy.deepcopy(net).requires_grad_(False), config)
     flat.rate.fill_(1e-2)
+    for parameter in net.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    flat.step()  # which leaves a momentum
     before = copy.deepcopy(net.state_dict())
     for parameter in net.parameters():
         parameter.grad = torch.full_like(parameter, torch.nan)
@@ -154,6 +158,16 @@ def test_a_gradient_that_is_no_number_moves_nothing(script: Any) -> None:
 def test_the_rate_rises_stays_and_falls_to_nothing(script: Any) -> None:
     rates = [script.rate_at(t, 1.0, 0.5) for t in (0.0, 0.01, 0.02, 0.49, 0.75, 1.0, 1.1)]
     assert rates == [0.0, 0.5, 1.0, 1.0, 0.5, 0.0, 0.0]
+
+
+def test_batches_may_lack_white_noise(script: Any) -> None:
+    class Few:
+        def draw(self, number: int, crop_px: int, _: object) -> list[torch.Tensor]:
+            return [torch.ones(number, 3, crop_px, crop_px)] * 2
+
+    config = DataConfig(crop_px=24, real_crops=0, gaussian_crops=0, camera_crops=2)
+    crops = script.Crops(config, [], Few(), Few(), torch.Generator())
+    assert [part.shape[0] for part in crops.batch(np.random.default_rng(0))] == [2, 2]
 
 
 def make_photos(folder: Path) -> None:
@@ -231,7 +245,7 @@ def test_an_interrupt_writes_the_weights_as_they_are(tmp_path: Path) -> None:
     process = start_and_wait_for_a_score(tmp_path, workers=0)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (0, "")
+    assert (process.returncode, errors) == (0, "finishing the step; once more ends at once\n")
     assert "the rate had not fallen" in output
     assert (tmp_path / "run/one.safetensors").exists()
 
@@ -242,6 +256,11 @@ WRONG = {
     "another loss": (('pixel = "psnr"', 'pixel = "l1"'), "one={one}", "only loss.pixel"),
     "no pairs": (("[[data.pairs]]\nfolder", "[unknown]\nfolder"), "one={one}", "unknown key"),
     "large crops": (("crop_px = 24", "crop_px = 64"), "one={one}", "no photo in clean is as large"),
+    "another layout": (
+        ('folder = "pairs"', 'folder = "pairs"\nlayout = "sidd"'),
+        "one={one}",
+        "sidd",
+    ),
     "no such folder": (('["clean"]', '["white"]'), "one={one}", "white is not a folder"),
 }
 
@@ -259,7 +278,7 @@ def test_what_is_wrong_is_said_in_one_line(
     change, net, complaint = WRONG[case]
     settings = tmp_path / "gpu.toml"
     if change:
-        settings.write_text(settings.read_text().replace(*change))
+        settings.write_text(settings.read_text().replace(*change, 1))
     net = net.format(one=tmp_path / "one.safetensors")
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(settings), "--seconds", "1", "--net", net])
     with pytest.raises(SystemExit) as end:

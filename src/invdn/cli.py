@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -280,11 +280,11 @@ def train(
 ) -> None:
     """Train a network as a settings file says.
 
-    Ctrl-C (or SIGTERM) finishes the step and saves; --resume goes on from there exactly. (Not
-    so a noise head, which takes minutes.) On several GPUs: torchrun --nproc-per-node 4 -m
-    invdn.cli train CONFIG.toml
+    Ctrl-C (or SIGTERM) finishes the step and saves; --resume goes on from there exactly; a second
+    one ends at once. (Not so a noise head, which takes minutes.) On several GPUs: torchrun
+    --nproc-per-node 4 -m invdn.cli train CONFIG.toml
 
-    Exit status: 0 done or stopped, 1 the loss is not a number any more, 2 wrong usage.
+    Exit status: 0 done or stopped, 1 the run cannot go on, 2 wrong usage.
     """
     with _expected_errors():
         with _training_extra("train"):
@@ -879,25 +879,22 @@ def _say_remainder(plan: Plan, results: Sequence[Result]) -> None:
 
 
 @contextmanager
-def _extra(what: str, extra: str) -> Iterator[None]:
-    """Around imports that need an extra: say what to install where it is missing."""
+def _extra(what: str, extra: str, needs: str = "") -> Iterator[None]:
+    """Around imports that need an extra: say what to install where it is missing.
+
+    ``needs``: what is missing then, in words; by default the module's name.
+    """
     try:
         yield
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "invdn":
             raise
-        _fail(f"{what} needs {error.name}: pip install 'invdn[{extra}]'")
+        _fail(f"{what} needs {needs or error.name}: pip install 'invdn[{extra}]'")
 
 
-@contextmanager
-def _training_extra(verb: str) -> Iterator[None]:
+def _training_extra(verb: str) -> AbstractContextManager[None]:
     """Around imports that need PyTorch: say what to install where it is not."""
-    try:
-        yield
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] == "invdn":
-            raise
-        _fail(f"{verb} needs PyTorch: pip install 'invdn[train]'")
+    return _extra(verb, "train", needs="PyTorch")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import sys
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,8 @@ else:
     import tomli as tomllib
 
 from invdn.data.camera import CameraNoiseConfig
-from invdn.net.invdn import BEST, FAST, PHOTO, LevelConfig
+from invdn.net.invdn import BEST, FAST, PHOTO, LevelConfig, check_levels
+from invdn.net.vgg import Discriminator
 
 PRESETS = {"photo": PHOTO, "best": BEST, "fast": FAST}
 #: The published network; its sizes are fixed.
@@ -27,8 +29,8 @@ PIXEL_LOSSES = ("charbonnier", "l1", "psnr")
 OPTIMISERS = ("adamw", "adam", "muon", "schedule-free")
 SCHEDULES = ("cosine", "halving", "constant", "trapezoid")
 LAYOUTS = ("noisy-clean", "sidd")
-#: The discriminator's input; larger crops are cut down to their centre.
-DISCRIMINATOR_CROP_PX = 128
+#: The filters that soften a photo's chroma reach as far.
+SMALLEST_CROP_PX = 8
 
 
 class ConfigError(Exception):
@@ -227,13 +229,13 @@ class TrainConfig:
     learning_rate: float = 1e-3
     """Peak."""
     final_learning_rate: float = 1e-6
-    """At the last step of the cosine or the trapezoid."""
+    """What the cosine and the trapezoid fall to; they reach it one step after the last."""
     warmup_steps: int = 200
     """Steps over which the learning rate rises from 0."""
     weight_decay: float = 1e-4
     """Of the optimiser."""
     gradient_clip: float = 1.0
-    """Largest norm of the whole gradient."""
+    """Largest norm of the whole gradient; inf clips nothing."""
     ema_decay: float = 0.999
     """Of the averaged weights, which are validated and exported; 0 takes the last ones."""
     loss: LossConfig = field(default_factory=LossConfig)
@@ -285,31 +287,27 @@ def _problems(config: TrainConfig) -> Iterator[str]:
         if value not in known:
             yield f"{key} must be {', '.join(known[:-1])} or {known[-1]}"
             return
-    positive = ("steps", "accumulate", "validate_every", "checkpoint_every", "halve_every")
-    for key in (*positive, "decay_steps"):
-        if getattr(config, key) < 1:
-            yield f"{key} must be at least 1"
-    for key in ("warmup_steps", "seed", "threads", "workers"):
-        if getattr(config, key) < 0:
-            yield f"{key} must not be negative"
-    stages = config.data.all_stages
-    for key in ("real_crops", "gaussian_crops", "camera_crops"):
-        if any(getattr(stage, key) < 0 for stage in stages):
-            yield f"data.{key} must not be negative"
-    for key in ("gaussian_soft_chroma", "gaussian_coloured"):
-        if not 0.0 <= getattr(config.data, key) <= 1.0:
-            yield f"data.{key} must be from 0 to 1"
+    yield from _values_out_of_range(config)
+    if config.schedule == "trapezoid" and config.warmup_steps + config.decay_steps > config.steps:
+        yield "warmup_steps and decay_steps together must not be more than steps"
+    if not config.network.is_paper:
+        try:
+            check_levels(config.network.resolved())
+        except ValueError as error:
+            yield f"network.levels: {error}"
     if config.network.is_paper and config.network.levels:
         yield "network.levels and the preset paper, whose sizes are fixed, exclude each other"
     starts = [stage.from_step for stage in config.data.stages]
     if starts != sorted(set(starts)):
         yield "data.stages must have rising from_step"
+    if config.data.pairs and not sum(pairs.weight for pairs in config.data.pairs):
+        yield "data.pairs: one weight must be more than 0"
     multiple = config.network.multiple
     smallest = min(stage.crop_px for stage in config.data.all_stages)
-    if any(s.crop_px <= 0 or s.crop_px % multiple for s in config.data.all_stages):
-        yield f"data.crop_px must be a multiple of {multiple}"
-    if config.loss.adversarial_weight and smallest < DISCRIMINATOR_CROP_PX:
-        yield f"loss.adversarial_weight needs crops of {DISCRIMINATOR_CROP_PX} pixels or more"
+    if any(s.crop_px < SMALLEST_CROP_PX or s.crop_px % multiple for s in config.data.all_stages):
+        yield f"data.crop_px must be a multiple of {multiple}, and at least {SMALLEST_CROP_PX}"
+    if config.loss.adversarial_weight and smallest < Discriminator.SIZE_PX:
+        yield f"loss.adversarial_weight needs crops of {Discriminator.SIZE_PX} pixels or more"
     if config.loss.perceptual_weight and not config.loss.vgg19:
         yield (
             "loss.perceptual_weight needs loss.vgg19: a file with VGG19's weights as torchvision "
@@ -317,13 +315,75 @@ def _problems(config: TrainConfig) -> Iterator[str]:
         )
     if config.loss.code_weight and not config.network.is_paper:
         yield "loss.code_weight is for the preset paper: only its code is an image"
+    summed = config.loss.reduction == "sum" and not config.loss.code_weight
+    if summed and config.loss.pixel == "psnr":
+        yield 'loss.reduction = "sum" is for charbonnier and l1: psnr is always a mean'
     if config.optimiser == "schedule-free" and config.schedule != "constant":
         yield 'optimiser schedule-free needs schedule = "constant"'
     for item in config.validation:
         if bool(item.folder) == bool(item.noisy_mat) or bool(item.noisy_mat) != bool(item.gt_mat):
             yield f"validation set {item.name} needs folder, or noisy_mat and gt_mat"
-        if item.every < 1:
-            yield f"validation set {item.name}: every must be at least 1"
+        if item.every < 1 or item.crop_px < 1:
+            yield f"validation set {item.name}: every and crop_px must be at least 1"
+        if item.sigma_8bit is not None and item.sigma_8bit < 0:
+            yield f"validation set {item.name}: sigma_8bit must not be negative"
+
+
+# Keys of numbers, by what they must be; of ranges both ends.
+_AT_LEAST_1 = (
+    *("steps", "accumulate", "validate_every", "checkpoint_every", "halve_every", "decay_steps"),
+    "loss.adversarial_width",
+)
+_ABOVE_0 = (
+    *("learning_rate", "gradient_clip", "charbonnier_epsilon", "loss.adversarial_learning_rate"),
+    *(f"data.camera.{name}_range" for name in ("plain_shot", "shot", "read_factor", "exposure")),
+    *("data.camera.white_balance_range", "data.camera.jpeg_quality_range"),
+)
+_NOT_NEGATIVE = (
+    *("warmup_steps", "seed", "threads", "workers", "final_learning_rate", "weight_decay"),
+    *(f"loss.{name}_weight" for name in ("code", "gradient", "ssim", "perceptual", "adversarial")),
+    *("data.pairs.weight", "data.real_crops", "data.gaussian_crops", "data.camera_crops"),
+    *(f"data.stages.{name}" for name in ("real_crops", "gaussian_crops", "camera_crops")),
+    *("data.gaussian_max_sigma_8bit", "data.camera.read_log_spread"),
+    "data.camera.lens_blur_range_px",
+)
+
+
+def _values_out_of_range(config: TrainConfig) -> Iterator[str]:
+    """Numbers that are none, too small or too large, a sentence each."""
+    for key, values in _numbers(dataclasses.asdict(config)):
+        least = min(values)
+        if not all(map(math.isfinite, values)) and not (key == "gradient_clip" and least > 0):
+            yield f"{key} must be a number"
+        if key in _AT_LEAST_1 and least < 1:
+            yield f"{key} must be at least 1"
+        if key in _ABOVE_0 and least <= 0:
+            yield f"{key} must be more than 0"
+        if key in _NOT_NEGATIVE and least < 0:
+            yield f"{key} must not be negative"
+        probability = key.endswith(("_probability", "_soft_chroma", "_coloured"))
+        if probability and not 0.0 <= least <= 1.0:
+            yield f"{key} must be from 0 to 1"
+        if values[0] > values[-1]:
+            yield f"{key} must be two numbers, the smaller first"
+    if not 0.0 <= config.ema_decay < 1.0:
+        yield "ema_decay must be from 0 to less than 1"
+    if config.data.camera.jpeg_quality_range[1] > 100:
+        yield "data.camera.jpeg_quality_range ends at 100"
+
+
+def _numbers(table: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Sequence[float]]]:
+    """All numbers in nested tables, by dotted key; tables in a list have the list's."""
+    for key, value in table.items():
+        name = f"{where}{key}"
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{name}.")
+        for item in value if isinstance(value, tuple) else ():
+            if isinstance(item, dict):
+                yield from _numbers(item, f"{name}.")
+        values = value if isinstance(value, tuple) else (value,)
+        if values and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+            yield name, values
 
 
 def read_toml(path: Path) -> dict[str, Any]:

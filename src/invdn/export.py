@@ -96,9 +96,18 @@ def load_network(checkpoint: Path) -> InvDN:
     Raises:
         ExportError: the file is missing or is something else.
     """
-    net = _build(_read_checkpoint(checkpoint)[0], checkpoint)
+    return network_of(_read_checkpoint(checkpoint)[0], checkpoint)
+
+
+def network_of(state: Mapping[str, Tensor], where: Path) -> InvDN:
+    """Our network from a state dict, sizes inferred, in evaluation mode.
+
+    ``where``: the file that it is from, for messages. Raises ExportError where it is something
+    else.
+    """
+    net = _build(state, where)
     if not isinstance(net, InvDN):
-        raise ExportError(f"{checkpoint} holds the published network, which is not meant here")
+        raise ExportError(f"{where} holds the published network, which is not meant here")
     return net.eval()
 
 
@@ -138,6 +147,9 @@ def export_network(
         raise ExportError(f"{path} exists already")
     if not path.parent.is_dir():
         raise ExportError(f"there is no folder {path.parent}")
+    for key, value in net.state_dict().items():
+        if not value.isfinite().all():
+            raise ExportError(f"the network's weights hold what is no number, in {key}")
     net = copy.deepcopy(net).float().cpu().eval()
     halo = measure_halo(net) if halo is None else halo
     fields = {
@@ -292,12 +304,14 @@ def receptive_radius(net: Network) -> int:
 
     Found by putting a not-a-number in and looking where it comes out, which is right for any
     architecture, if a few pixels too far where kernels hold zeros.
+
+    Raises:
+        ExportError: where there seems to be no bound, as of a network of other not-a-numbers.
     """
     multiple = net.multiple
     # The fast convolutions of float32 may mix neighbours (Winograd) and would reach too far.
     net = copy.deepcopy(net).double()
-    blocks = 16
-    while True:
+    for blocks in (16, 32, 64, 128, 256):
         image = torch.zeros(1, 3, multiple, 2 * blocks * multiple, dtype=torch.double)
         middle = blocks * multiple
         image[..., middle : middle + multiple] = torch.nan
@@ -306,7 +320,7 @@ def receptive_radius(net: Network) -> int:
         first, last = int(columns.min()), int(columns.max())
         if first > 0 and last < len(reached) - 1:
             return max(middle - first, last - (middle + multiple - 1))
-        blocks *= 2
+    raise ExportError(f"the network sees further than {middle} pixels, or computes no numbers")
 
 
 def fine_radius(net: InvDN) -> int:

@@ -6,9 +6,7 @@ import copy
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from itertools import takewhile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,20 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from invdn.config import ConfigError, TrainConfig, load_config
 from invdn.data.batches import Batches
-from invdn.training.checkpoint import CHECKPOINT, WEIGHTS, State, save_weights
-from invdn.training.launch import agree, prepare_worker, start_fabric, stop_on_signal
+from invdn.training.checkpoint import CHECKPOINT, WEIGHTS, State, save_weights, write_pickle
+from invdn.training.launch import TrainingError as TrainingError
+from invdn.training.launch import (
+    agree,
+    keep_images_in_float32,
+    loading,
+    loss_scaler,
+    start_fabric,
+    stop_on_signal,
+    update_loss_scale,
+)
 from invdn.training.objective import (
     Adversary,
     Network,
@@ -37,17 +43,14 @@ from invdn.training.validation import load_validation_set, sample_strip, validat
 log = logging.getLogger(__name__)
 
 
-class TrainingError(Exception):
-    """A run cannot go on; the message is one line."""
-
-
 def train_from_config_file(path: Path, resume: bool = False) -> None:
     """Train as a settings file says.
 
     Raises:
         ConfigError: where the settings or the data that they name cannot be used, or the run's
             folder already holds a run that is not to be resumed.
-        TrainingError: where the loss or the gradient is not a number any more.
+        TrainingError: where the loss or the gradient is not a number any more, no more crops are
+            made, or the run's files cannot be written.
     """
     config = load_config(path)
     base = path.resolve().parent
@@ -55,6 +58,9 @@ def train_from_config_file(path: Path, resume: bool = False) -> None:
         train(config, base, resume)
     except (FileNotFoundError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
+    except OSError as error:
+        where = error.filename or base / config.run
+        raise TrainingError(f"{where}: {error.strerror or error}") from error
 
 
 def train(config: TrainConfig, base: Path, resume: bool = False) -> Network:
@@ -76,7 +82,15 @@ def train(config: TrainConfig, base: Path, resume: bool = False) -> Network:
     checkpoint = run / CHECKPOINT
     if checkpoint.exists() and not resume:
         raise ConfigError(f"{run} holds a run already: resume it, or name another folder")
-    run.mkdir(parents=True, exist_ok=True)
+    if (run / WEIGHTS).exists() and not checkpoint.exists():
+        raise ConfigError(
+            f"{run} holds a run's {WEIGHTS} without its {CHECKPOINT}: put that back, or name "
+            f"another folder"
+        )
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{run} cannot be made: {error.strerror}") from error
     if config.threads:
         torch.set_num_threads(config.threads)
     fabric = start_fabric(config.precision)
@@ -101,7 +115,8 @@ def _train(config: TrainConfig, base: Path, fabric: Fabric, report: Report | Non
         log.info("resumed after step %d", state.step)
         if state.step >= config.steps:
             log.warning("all %d steps are done: raise steps to go on", config.steps)
-        fabric.strategy.precision.load_state_dict(state.scaler)
+        if state.scaler:  # a run in another precision has none
+            fabric.strategy.precision.load_state_dict(state.scaler)
     net = fabric.setup(Restoration(state.net), move_to_device=False)
     steppers: list[Any] = [fabric.setup_optimizers(o.inner) for o in state.optimisers]
     if report is not None:
@@ -109,10 +124,13 @@ def _train(config: TrainConfig, base: Path, fabric: Fabric, report: Report | Non
         batches.fill_cache()
     fabric.barrier()
     started, seen = time.monotonic(), defaultdict[str, list[float]](list)
-    with stop_on_signal() as stop, _loading(batches, config, fabric, state.step) as loader:
+    first, end = state.step * per_step + fabric.global_rank, config.steps * per_step
+    numbers = range(first, end, fabric.world_size)  # of this process's batches
+    crops = loading(batches, numbers, config.workers, prefetch=16)
+    with stop_on_signal() as stop, crops as loader:
         while state.step < config.steps:
             # Gradients of as many batches as make a step.
-            step_batches = []
+            step_batches, measured = [], []
             net.zero_grad(set_to_none=True)
             for number in range(config.accumulate):
                 noisy, target = (_to_device(part, fabric) for part in next(loader))
@@ -124,16 +142,16 @@ def _train(config: TrainConfig, base: Path, fabric: Fabric, report: Report | Non
                     loss = torch.stack(list(terms.values())).sum()
                     fabric.backward(loss / config.accumulate)
                 step_batches.append((noisy, target, restored.detach(), loss.detach()))
+                measured.append(torch.stack([loss, *terms.values()]).detach())
 
             # Is everything a number? Do all processes go on?
-            losses = torch.stack([part[3] for part in step_batches])
-            values = torch.stack([losses.mean(), *(term.detach() for term in terms.values())])
+            values = torch.stack(measured).mean(0)
             values, stopping = agree(fabric, values, stop.requested)
             for optimiser in state.optimisers:
                 fabric.strategy.precision.unscale_gradients(optimiser.inner)
             norm = nn.utils.clip_grad_norm_(state.net.parameters(), config.gradient_clip)
             # In fp16 an infinite gradient only means a smaller loss scale for the next step.
-            if not values[0].isfinite() or not (norm.isfinite() or state.scaler):
+            if not values[0].isfinite() or not (norm.isfinite() or loss_scaler(fabric)):
                 raise TrainingError(_save_bad_batch(run, state, fabric, step_batches))
 
             # The step.
@@ -143,11 +161,11 @@ def _train(config: TrainConfig, base: Path, fabric: Fabric, report: Report | Non
                     group["lr"] = rate
                 stepper.step()
             state.step += 1
-            state.scaler = fabric.strategy.precision.state_dict()
             _average(state.average, state.net, min(config.ema_decay, state.step / (state.step + 9)))
             if state.adversary is not None:
-                for _, target, restored, _ in step_batches:
-                    seen["discriminator"].append(state.adversary.learn(target, restored))
+                pictures = [(target, restored) for _, target, restored, _ in step_batches]
+                seen["discriminator"].append(state.adversary.learn(pictures))
+            state.scaler = update_loss_scale(fabric)
             for name, value in zip(("loss", *terms), values.tolist(), strict=True):
                 seen[name].append(value)
             seen["gradient_norm"].append(float(norm))
@@ -183,39 +201,9 @@ def _start(config: TrainConfig, fabric: Fabric) -> State:
     net = build_network(config.network)
     net.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(net).requires_grad_(False)
+    keep_images_in_float32(net)
     adversary = Adversary(config.loss, fabric) if config.loss.adversarial_weight else None
     return State(net, average, make_optimisers(net, config), adversary)
-
-
-@contextmanager
-def _loading(
-    batches: Batches, config: TrainConfig, fabric: Fabric, step: int
-) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
-    """This process's batches from a step on; the processes that make them end with the block."""
-    per_step = config.accumulate * fabric.world_size
-    numbers = range(step * per_step + fabric.global_rank, config.steps * per_step)
-    leaving = False
-    loader: Iterator[tuple[Tensor, Tensor]] = iter(
-        DataLoader(
-            batches,
-            batch_size=None,
-            sampler=takewhile(lambda _: not leaving, numbers[:: fabric.world_size]),
-            num_workers=config.workers,
-            prefetch_factor=16 if config.workers else None,
-            # A fork would copy libvips without its threads, and hang.
-            multiprocessing_context="spawn" if config.workers else None,
-            worker_init_fn=prepare_worker,
-        )
-    )
-    try:
-        yield loader
-    finally:
-        # Workers ignore signals, and only a loader that has reached its end tells them to leave:
-        # otherwise Python may wait for them for ever when it exits.
-        leaving = True
-        with suppress(RuntimeError):
-            for _ in loader:
-                pass
 
 
 def _to_device(batch: Tensor, fabric: Fabric) -> Tensor:
@@ -246,7 +234,7 @@ def _save_bad_batch(
     path = run / f"bad-batch-{fabric.global_rank}.pt"
     noisy, target, _, losses = (list(part) for part in zip(*step_batches, strict=True))
     content = {"step": state.step, "noisy": noisy, "target": target, "losses": losses}
-    torch.save({**content, "net": state.net.state_dict()}, path)
+    write_pickle({**content, "net": state.net.state_dict()}, path)
     return (
         f"the loss or its gradient is not a number after step {state.step} (losses "
         f"{[round(loss.item(), 5) for loss in losses]}): the batch and the weights are in {path}; "

@@ -266,7 +266,7 @@ def _load_pool(root: Path, config: NoiseTrainConfig) -> _Pool:
 def _usable(pairs: list[Pair], config: NoiseTrainConfig) -> list[Pair]:
     usable = [p for p in pairs if min(p.clean.shape[:2]) >= config.crop_px]
     if not usable:
-        raise ValueError(f"no photo is larger than a crop of {config.crop_px}")
+        raise ValueError(f"no photo is as large as a crop of {config.crop_px}")
     return usable
 
 
@@ -291,7 +291,7 @@ def _simulated_pairs(root: Path, config: NoiseTrainConfig) -> list[Pair]:
         if len(pairs) == config.camera_patches:
             return pairs
     raise ValueError(
-        f"too few photos in clean are larger than {side + MARGIN_PX} pixels, "
+        f"too few photos in clean have at least {side + MARGIN_PX} pixels a side, "
         f"or too little simulated noise reaches camera_level_8bit = {config.camera_level_8bit:g}"
     )
 

@@ -219,19 +219,27 @@ def test_there_is_nothing_finer_than_the_finest_level_to_survey() -> None:
     [
         (LevelConfig(0, 0, 7, 8, 1), "coarsest level needs a coupling"),
         (LevelConfig(1, 0, 7, 8, 1), "of some width, or 0"),
+        (LevelConfig(1, 8, 4, 8, 1), "given 5 channels keeps 5 to 19 of 20, not 4"),
+        (LevelConfig(1, 8, 20, 8, 1), "not 20"),
+        (LevelConfig(1, 8, 7, 0, 1), "has some width"),
     ],
 )
-def test_impossible_couplings_are_refused(level: LevelConfig, message: str) -> None:
+def test_impossible_sizes_are_refused(level: LevelConfig, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         InvDN((SMALL[0], level))
 
 
 def test_forward_keeps_nothing_on_the_network() -> None:
     net = InvDN(SMALL)
-    before = {key: value.clone() for key, value in vars(net).items() if isinstance(value, Tensor)}
+
+    def held() -> list[dict[str, object]]:
+        return [dict(vars(module)) for module in net.modules()]
+
+    before = held()
+    buffers = {key: value.clone() for key, value in net.named_buffers()}
     net.denoise(torch.rand(1, 3, 8, 8))
-    assert set(vars(net)) == set(vars(InvDN(SMALL)))
-    assert before == {}
+    assert held() == before
+    assert all(torch.equal(value, buffers[key]) for key, value in net.named_buffers())
 
 
 def test_sizes_are_the_documented_ones() -> None:

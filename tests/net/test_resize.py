@@ -103,6 +103,16 @@ def test_a_level_can_lose_its_couplings() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*(p.values() for p in posteriors), strict=True))
 
 
+def test_a_survey_can_go_under_one_that_stays() -> None:
+    surveyed = (TOLD[0], TOLD[1], dataclasses.replace(TOLD[2], survey=5))
+    levels = (surveyed[0], dataclasses.replace(surveyed[1], survey=0), surveyed[2])
+    net = trained(surveyed)
+    without = resized(net, levels, [])
+    assert without.config == levels
+    old, new = (n.surveys["2"].conv.weight for n in (net, without))
+    assert torch.equal(old[:, : new.shape[1]], new)
+
+
 def test_a_told_network_stays_what_it_is() -> None:
     net = trained(TOLD)
     assert distance(net, resized(net, TOLD, [])) == 0.0

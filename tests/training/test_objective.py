@@ -105,7 +105,7 @@ def test_adversary_learns_without_being_taught_by_the_networks_loss() -> None:
     assert restored.grad is not None
     assert restored.grad.abs().max() > 0
     assert all(p.grad is None for p in adversary.net.parameters())
-    values = [adversary.learn(clean, restored.detach()) for _ in range(15)]
+    values = [adversary.learn([(clean, restored.detach())]) for _ in range(15)]
     assert values[-1] < values[0]
 
 

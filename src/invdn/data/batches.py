@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from invdn.config import DataConfig, PairFolder
 from invdn.data.camera import MARGIN_PX, camera_pair, gaussian_pair
@@ -136,7 +136,19 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         pairs = [read_pairs(self.root, entry, self.read) for entry in self.config.pairs]
         paths = [p for folder in self.config.clean for p in find_images(self.root / folder)]
         photos = [self.read(path) for path in paths]
-        return {stage: _Stage.of(stage, pairs, photos) for stage in self.config.all_stages}
+        stages = {stage: _Stage.of(stage, pairs, photos) for stage in self.config.all_stages}
+        worker = get_worker_info()
+        if worker is None or worker.id == 0:
+            for config, stage in stages.items():
+                left_out = len(photos) - len(stage.photos)
+                left_out += sum(map(len, pairs)) - sum(map(len, stage.pairs))
+                if left_out:
+                    log.warning(
+                        "%d photos and pairs are too small for crops of %d pixels and left out",
+                        left_out,
+                        config.crop_px,
+                    )
+        return stages
 
     def _paths(self, entry: PairFolder) -> list[Path]:
         folder = self.root / entry.folder
@@ -170,12 +182,12 @@ class _Stage:
         for entry, folder in zip(config.pairs, large_pairs, strict=True):
             if config.real_crops and not folder:
                 raise ValueError(
-                    f"no photo in {entry.folder} is larger than a crop of {config.crop_px}"
+                    f"no photo in {entry.folder} is as large as a crop of {config.crop_px}"
                 )
         side = config.crop_px + MARGIN_PX
         large_photos = [photo for photo in photos if min(photo.shape[:2]) >= side]
         if config.gaussian_crops + config.camera_crops and not large_photos:
-            raise ValueError(f"no photo in data.clean is larger than {side}×{side}")
+            raise ValueError(f"no photo in data.clean is as large as {side}×{side}")
         areas = np.array([p.shape[0] * p.shape[1] for p in large_photos], dtype=np.float64)
         return _Stage(config, large_pairs, large_photos, areas / max(1.0, areas.sum()))
 

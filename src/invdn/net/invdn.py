@@ -8,7 +8,8 @@ Laws, for any weights and any input whose height and width are multiples of ``ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from invdn.net.coupling import Coupling
 from invdn.net.haar import SmoothHaar
 from invdn.net.posterior import Hint, Posterior, Survey
 from invdn.net.reversible import chain_forward, chain_inverse
+
+IMAGE_CHANNELS = 3
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,6 @@ FAST = (
     LevelConfig(1, 32, 12, 32, 2, survey=24, hint=16),
     LevelConfig(1, 48, 24, 64, 3, survey=48),
 )
-
-IMAGE_CHANNELS = 3
 
 
 class Latents(NamedTuple):
@@ -116,6 +117,31 @@ class Level(nn.Module):
         return [coupling for coupling in self.couplings if isinstance(coupling, Coupling)]
 
 
+def check_levels(levels: Sequence[LevelConfig]) -> None:
+    """Raise ValueError where there is no network of these sizes."""
+    if not levels:
+        raise ValueError("a network needs at least one level")
+    if levels[0].survey or levels[-1].hint:
+        raise ValueError("there is no survey at the finest level and no hint at the coarsest")
+    if levels[-1].whole:
+        raise ValueError("whole is for levels that have a coarser one")
+    if not levels[-1].blocks:
+        raise ValueError("the coarsest level needs a coupling block")
+    channels = IMAGE_CHANNELS
+    for config in levels:
+        if bool(config.blocks) != bool(config.coupling_width):
+            raise ValueError("a level has coupling blocks of some width, or 0 of width 0")
+        if min(dataclasses.astuple(config)) < 0 or not config.posterior_width:
+            raise ValueError("sizes are not negative, and a posterior has some width")
+        # The inverse wavelet, as it is exported, takes all averages from the kept channels.
+        if not channels <= config.kept < 4 * channels:
+            raise ValueError(
+                f"a level that is given {channels} channels keeps {channels} to "
+                f"{4 * channels - 1} of {4 * channels}, not {config.kept}"
+            )
+        channels = config.kept
+
+
 class InvDN(nn.Module):
     """Multi-scale invertible denoiser with a posterior on every latent.
 
@@ -133,19 +159,11 @@ class InvDN(nn.Module):
         """``reversible``: train without keeping the couplings' activations.
 
         Worth it with many blocks a level; see :mod:`invdn.net.reversible`.
+
+        Raises ValueError where there is no network of these sizes.
         """
         super().__init__()
-        if not levels:
-            raise ValueError("a network needs at least one level")
-        if levels[0].survey or levels[-1].hint:
-            raise ValueError("there is no survey at the finest level and no hint at the coarsest")
-        if levels[-1].whole:
-            raise ValueError("whole is for levels that have a coarser one")
-        if not levels[-1].blocks:
-            raise ValueError("the coarsest level needs a coupling block")
-        for config in levels:
-            if bool(config.blocks) != bool(config.coupling_width):
-                raise ValueError("a level has coupling blocks of some width, or 0 of width 0")
+        check_levels(levels)
         self.config = tuple(levels)
         self.levels = nn.ModuleList()
         self.posteriors = nn.ModuleList()

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from invdn.net.coupling import Shift, affine_forward, affine_inverse, affine_log_det
 from invdn.net.haar import Haar
+from invdn.net.invdn import IMAGE_CHANNELS
 from invdn.net.reversible import chain_forward, chain_inverse
 
-IMAGE_CHANNELS = 3
 SUBNET_WIDTH = 64
 LEVELS = 2
 BLOCKS_PER_LEVEL = 8

@@ -63,8 +63,10 @@ def resized(net: InvDN, levels: Sequence[LevelConfig], images: Sequence[Tensor])
         _take_outputs(target.conv_out, source.conv_out, kept.stream, more)
     for name, survey in result.surveys.items():
         if name in net.surveys:
-            conv = _conv(net.surveys[name])
-            _take(_conv(survey), conv, _all(conv.out_channels), _all(conv.in_channels))
+            conv, taking = _conv(net.surveys[name]), _conv(survey)
+            # The latent comes first, then the finer survey, which may have gone.
+            inputs = _all(min(conv.in_channels, taking.in_channels))
+            _take(taking, conv, _all(conv.out_channels), inputs)
     for name, hint in result.hints.items():
         if name in net.hints:
             conv, coarser = _conv(net.hints[name]), features[int(name) + 1].stream

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,7 +48,10 @@ class State:
     """Of fp16's loss scale; empty in other precisions."""
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
+        """Write a checkpoint, whole or not at all.
+
+        Raises OSError.
+        """
         content: dict[str, Any] = {
             "step": self.step,
             "net": self.net.state_dict(),
@@ -62,9 +66,7 @@ class State:
         if self.adversary is not None:
             content["discriminator"] = self.adversary.net.state_dict()
             content["discriminator_optimiser"] = self.adversary.optimiser.state_dict()
-        temporary = path.with_suffix(".tmp")
-        torch.save(content, temporary)
-        temporary.replace(path)
+        write_pickle(content, path)
 
     def load(self, path: Path, device: torch.device) -> None:
         """Go on from a checkpoint; what it does not hold starts afresh, and the log says so.
@@ -161,15 +163,38 @@ def _load_optimiser(
 
 
 def save_weights(net: nn.Module, path: Path, step: int) -> None:
-    """Write a network's weights as safetensors, whole or not at all."""
+    """Write a network's weights as safetensors, whole or not at all.
+
+    Raises OSError.
+    """
     write_tensors(net.state_dict(), path, {"step": str(step)})
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
-    """Write safetensors, whole or not at all; the folder is made if it is not there."""
+    """Write safetensors, whole or not at all; the folder is made if it is not there.
+
+    Raises OSError.
+    """
     # Not by save_file: nobody else may read what that writes, whatever the system is told.
-    content = save({k: v.cpu().contiguous() for k, v in tensors.items()}, dict(metadata))
+    _write(save({k: v.cpu().contiguous() for k, v in tensors.items()}, dict(metadata)), path)
+
+
+def write_pickle(content: object, path: Path) -> None:
+    """Write what ``torch.load`` reads, whole or not at all; the folder is made if need be.
+
+    Raises OSError.
+    """
+    # Not to the file itself: of a full disk PyTorch only tells that something failed.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    _write(buffer.getbuffer(), path)
+
+
+def _write(content: bytes | memoryview, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -148,13 +149,20 @@ class Adversary:
         self.net.requires_grad_(True)
         return loss
 
-    def learn(self, clean: Tensor, restored: Tensor) -> float:
-        """One step of the discriminator on (detached) images; returns its loss."""
+    def learn(self, batches: Sequence[tuple[Tensor, Tensor]]) -> float:
+        """One step of the discriminator on batches of (clean, restored); returns its mean loss.
+
+        The images are detached. In fp16 the loss scale is yet to be updated.
+        """
         self._stepper.zero_grad(set_to_none=True)
-        loss: Tensor = self._trained(clean, restored)
-        self._fabric.backward(loss)
+        losses = []
+        for number, (clean, restored) in enumerate(batches, 1):
+            with self._fabric.no_backward_sync(self._trained, enabled=number < len(batches)):
+                loss: Tensor = self._trained(clean, restored) / len(batches)
+                self._fabric.backward(loss)
+            losses.append(loss.item())
         self._stepper.step()
-        return loss.item()
+        return sum(losses)
 
 
 class _DiscriminatorPass(nn.Module):
