@@ -29,11 +29,12 @@ ROOT = Path(__file__).parents[1]
 MEASURED = ROOT / "docs/methods.json"
 CROP_PX = 256
 TIMED_CROPS = 3
-#: Title of a set, its folder, and the white noise that is added, σ of 255.
-SETS: dict[str, tuple[str, float | None]] = {
-    "polyu": ("polyu", None),
-    "sidd": ("sidd", None),
-    "bsd23, σ 25": ("bsd23", 25.0),
+#: Title of a set, its folder, and the noise that is added: σ of 255, and its grain, px.
+SETS: dict[str, tuple[str, float | None, float | None]] = {
+    "polyu": ("polyu", None, None),
+    "sidd": ("sidd", None, None),
+    "bsd23, σ 25": ("bsd23", 25.0, None),
+    "bsd23, σ 12, grain": ("bsd23", 12.0, 0.7),
 }
 
 
@@ -58,8 +59,8 @@ def main() -> None:
 def scores(validation: Path, names: list[str], titles: list[str], measured: dict[str, Any]) -> None:
     """PSNR and SSIM of each named method on each set; remembered as soon as they are known."""
     for title in titles:
-        folder, sigma = SETS[title]
-        pairs = folder_pairs(validation / folder, sigma_8bit=sigma, crop_px=CROP_PX)
+        folder, sigma, grain = SETS[title]
+        pairs = folder_pairs(validation / folder, sigma_8bit=sigma, grain_px=grain, crop_px=CROP_PX)
         for name in names:
             with ExitStack() as resources:
                 methods = resolve_methods([name], resources, threads=1)

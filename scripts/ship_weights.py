@@ -74,6 +74,9 @@ def measure(model: Path, validation: Path) -> dict[str, float]:
         sets[f"bsd23, σ {sigma}"] = load_pairs(
             validation / "bsd23", crop_px=CROP_PX, sigma_8bit=float(sigma)
         )
+    sets["bsd23, σ 12, grain"] = load_pairs(
+        validation / "bsd23", crop_px=CROP_PX, sigma_8bit=12.0, grain_px=0.7
+    )
     denoiser = invdn.load(model, device="cpu")
     scores: dict[str, float] = {}
     least_gain = np.inf

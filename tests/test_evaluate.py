@@ -195,6 +195,7 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         ("--data", folder, "--protocol", "sidd"): "unknown protocol",
         ("--data", folder, "--protocol", "dnd", "--methods", "tv"): "--submission",
         ("--data", folder, "--methods", "tv", "--json", tmp_path / "there.json"): "exists already",
+        ("--data", folder, "--grain", 0.7): "--grain needs --sigma",
         ("--data", folder, "--protocol", "sidd-val", "--sigma", 3): "leave --sigma",
         ("--data", folder, "--methods", "tv", "--json", "x", "--csv", "x"): "x is named twice",
         ("--data", folder, "--json", tmp_path, "--overwrite"): f"{tmp_path} is a folder",

@@ -461,6 +461,16 @@ def evaluate(
         float | None,
         typer.Option(min=0.0, help="Add white noise of this σ (of 255) to the clean images."),
     ] = None,
+    grain: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=8.0,
+            metavar="PX",
+            help="With --sigma: noise with a grain of so many pixels, half of it common to the"
+            " channels, in place of white noise.",
+        ),
+    ] = None,
     crop: Annotated[
         int | None, typer.Option(min=16, help="Only the centre square of this side, pixels.")
     ] = None,
@@ -512,6 +522,8 @@ def evaluate(
         _check_outputs(outputs, overwrite)
         if protocol is not None and protocol not in measuring.PROTOCOLS:
             _fail(f"unknown protocol '{protocol}': choose {', '.join(measuring.PROTOCOLS)}")
+        if grain is not None and sigma is None:
+            _fail("--grain needs --sigma: how strong the noise is")
         if protocol is not None and (sigma is not None or crop is not None):
             _fail("a protocol says which images are used: leave --sigma and --crop out")
         if save is not None:
@@ -520,7 +532,9 @@ def evaluate(
         def pairs() -> list[Pair]:
             if protocol is not None:
                 return measuring.sidd_validation(data)
-            return measuring.folder_pairs(data, sigma_8bit=sigma, crop_px=crop, notice=_say)
+            return measuring.folder_pairs(
+                data, sigma_8bit=sigma, grain_px=grain, crop_px=crop, notice=_say
+            )
 
         if made_noise:
             if sigma is not None:
@@ -537,7 +551,7 @@ def evaluate(
                     "--noise goes with --data, --protocol sidd-val, --crop, --threads, --json and"
                     " --report"
                 )
-            title = f"Noise of {_what_is_measured(data, protocol, None, crop)}"
+            title = f"Noise of {_what_is_measured(data, protocol, None, None, crop)}"
             _evaluate_noise(
                 pairs(), title, noise_model, draws, threads, report, json_file, overwrite
             )
@@ -567,7 +581,7 @@ def evaluate(
             evaluation = measuring.evaluate(
                 pairs(),
                 resolved,
-                title=f"{_what_is_measured(data, protocol, sigma, crop)}, 8-bit results",
+                title=f"{_what_is_measured(data, protocol, sigma, grain, crop)}, 8-bit results",
                 oracle=oracle,
                 examples=3 if report is not None else 0,
                 save=save,
@@ -697,11 +711,12 @@ def _description(model: ModelInfo) -> str:
 
 
 def _what_is_measured(
-    data: Path, protocol: str | None, sigma: float | None, crop: int | None
+    data: Path, protocol: str | None, sigma: float | None, grain: float | None, crop: int | None
 ) -> str:
     if protocol is not None:
         return "SIDD validation"
-    noise = f", white noise σ {sigma:g}" if sigma is not None else ""
+    kind = "white noise" if grain is None else f"noise of {grain:g} px grain,"
+    noise = f", {kind} σ {sigma:g}" if sigma is not None else ""
     cut = f", the centre, {crop}×{crop} at most" if crop else ", whole images"
     return f"{data.resolve().name}{noise}{cut}"
 

@@ -161,6 +161,9 @@ class ValidationSet:
     """Centre square that is scored."""
     sigma_8bit: float | None = None
     """White Gaussian noise that is added to clean images; None for real pairs."""
+    grain_px: float | None = None
+    """Noise of this σ with grain and common channels in place of white one, as
+    `invdn.data.pairs.grained_noise` makes it."""
     noisy_mat: str = ""
     """Instead of ``folder``: SIDD's ``ValidationNoisyBlocksSrgb.mat``, relative to
     ``data.root``."""
@@ -327,6 +330,8 @@ def _problems(config: TrainConfig) -> Iterator[str]:
             yield f"validation set {item.name}: every and crop_px must be at least 1"
         if item.sigma_8bit is not None and item.sigma_8bit < 0:
             yield f"validation set {item.name}: sigma_8bit must not be negative"
+        if item.grain_px is not None and (item.sigma_8bit is None or item.grain_px < 0):
+            yield f"validation set {item.name}: grain_px needs sigma_8bit, and is not negative"
 
 
 # Keys of numbers, by what they must be; of ranges both ends.

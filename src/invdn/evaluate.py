@@ -251,6 +251,7 @@ def folder_pairs(
     folder: Path,
     *,
     sigma_8bit: float | None = None,
+    grain_px: float | None = None,
     crop_px: int | None = None,
     **options: Any,
 ) -> list[Pair]:
@@ -260,7 +261,9 @@ def folder_pairs(
         UsageError: the folder does not hold what it should.
     """
     try:
-        return load_pairs(folder, sigma_8bit=sigma_8bit, crop_px=crop_px, **options)
+        return load_pairs(
+            folder, sigma_8bit=sigma_8bit, grain_px=grain_px, crop_px=crop_px, **options
+        )
     except (FileNotFoundError, ValueError) as error:
         raise UsageError(str(error)) from error
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from invdn import images
-from invdn.data.pairs import load_pairs
+from invdn.data.pairs import grained_noise, load_pairs
 from invdn.data.patches import read_rgb8
 from samples import exif_block, libvips_profile, scene
 
@@ -72,3 +72,28 @@ def test_a_name_that_is_no_text_can_be_read(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("file names are text here")
     np.testing.assert_array_equal(read_rgb8(path), scene())
+
+
+@pytest.mark.parametrize(("grain_px", "neighbours"), [(0, 0.0), (0.7, 0.6), (1.5, 0.9)])
+def test_grained_noise_is_as_strong_as_white_and_correlated(
+    grain_px: float, neighbours: float
+) -> None:
+    noise = grained_noise((200, 300), grain_px, np.random.default_rng(0))
+    assert noise.shape == (200, 300, 3)
+    assert noise.mean() == pytest.approx(0, abs=0.05)
+    assert noise.std() == pytest.approx(1, abs=0.05)
+    red, green = noise[..., 0], noise[..., 1]
+    assert np.corrcoef(red.ravel(), green.ravel())[0, 1] == pytest.approx(0.5, abs=0.05)
+    for one, next_one in ((red[1:], red[:-1]), (red[:, 1:], red[:, :-1])):
+        found = np.corrcoef(one.ravel(), next_one.ravel())[0, 1]
+        assert found == pytest.approx(neighbours, abs=0.04)
+
+
+def test_pairs_with_grained_noise_are_seeded(tmp_path: Path) -> None:
+    write(tmp_path / "clean" / "a.png", np.full((64, 64, 3), 120, np.uint8))
+    (one,), (same,), (other,) = (
+        load_pairs(tmp_path, sigma_8bit=12, grain_px=0.7, seed=seed) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(one.noisy, same.noisy)
+    assert (one.noisy != other.noisy).any()
+    assert (one.noisy.astype(float) - one.clean).std() == pytest.approx(12, rel=0.1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from invdn.data.patches import Pixels, find_images, read_rgb8
 
@@ -29,6 +31,7 @@ def load_pairs(
     *,
     crop_px: int | None = None,
     sigma_8bit: float | None = None,
+    grain_px: float | None = None,
     seed: int = 0,
     read: Callable[[Path], Pixels] = read_rgb8,
     notice: Callable[[str], object] = log.warning,
@@ -41,6 +44,7 @@ def load_pairs(
         crop_px: Keep the centre square of this side (smaller images stay whole).
         sigma_8bit: Make the noisy ones: white Gaussian noise of this σ in grey levels,
             rounded and clipped to 8 bits.
+        grain_px: Make noise of this σ that is not white, see :func:`grained_noise`.
         seed: Of that noise, together with the image's position in the folder.
         read: Reads an image file.
         notice: Is told, in one line, how many noisy pictures have no clean one and are left out.
@@ -75,10 +79,44 @@ def load_pairs(
         else:
             clean = _centre(clean, crop_px)
             rng = np.random.default_rng((seed, index))
-            noise = sigma_8bit * rng.standard_normal(clean.shape)
-            noisy = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
+            noise = (
+                rng.standard_normal(clean.shape)
+                if grain_px is None
+                else grained_noise(clean.shape[:2], grain_px, rng)
+            )
+            noisy = np.clip(np.rint(clean + sigma_8bit * noise), 0, 255).astype(np.uint8)
         pairs.append(Pair(name, noisy, clean))
     return pairs
+
+
+def grained_noise(
+    size: tuple[int, int], grain_px: float, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Gaussian noise with what processed photos' noise has and white noise has not.
+
+    Half of its variance is common to all three channels, and it is blurred by a Gaussian of σ
+    ``grain_px`` pixels (0 for none), which at 0.7 px correlates neighbours by 0.6.
+
+    Args:
+        size: Height and width, pixels.
+        grain_px: ≥ 0.
+        rng: Source of randomness.
+
+    Returns:
+        ``[H, W, 3]``, of mean 0 and variance 1.
+    """
+    margin = math.ceil(4 * grain_px)
+    height, width = (side + 2 * margin for side in size)
+    common = rng.standard_normal((height, width, 1))
+    noise = (common + rng.standard_normal((height, width, 3))) / math.sqrt(2)
+    if not margin:
+        return noise
+    taps = np.exp(-0.5 * (np.arange(-margin, margin + 1) / grain_px) ** 2)
+    taps /= np.sqrt((taps**2).sum())  # keeps the variance
+    for axis in (0, 1):
+        shifted = np.lib.stride_tricks.sliding_window_view(noise, len(taps), axis=axis)
+        noise = shifted @ taps
+    return noise
 
 
 def _names(paths: Sequence[Path], folder: Path) -> list[str]:

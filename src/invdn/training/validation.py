@@ -28,7 +28,10 @@ def load_validation_set(config: ValidationSet, root: Path) -> list[Pair]:
         pairs = load_validation_blocks(root / config.noisy_mat, root / config.gt_mat)
     else:
         pairs = load_pairs(
-            root / config.folder, crop_px=config.crop_px, sigma_8bit=config.sigma_8bit
+            root / config.folder,
+            crop_px=config.crop_px,
+            sigma_8bit=config.sigma_8bit,
+            grain_px=config.grain_px,
         )
     return pairs[:: config.every]
 
