@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def measure(model: Path, validation: Path) -> dict[str, float]:
-    """The scores of a model file, dB, and the least gain over the noisy input of any real pair."""
+    """The scores of a model file, dB, and the least gain over the noisy input of any pair."""
     sets: dict[str, list[Pair]] = {
         "polyu": load_pairs(validation / "polyu", crop_px=CROP_PX),
         "sidd": load_pairs(validation / "sidd", crop_px=CROP_PX),

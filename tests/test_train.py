@@ -512,7 +512,7 @@ def test_an_error_in_a_worker_ends_the_run_in_one_line(folder: Path) -> None:
         process.kill()
     assert process.returncode == 2
     assert "settings.toml" in errors.splitlines()[-1]
-    assert "2.png is damaged" in errors.splitlines()[-1]
+    assert "2.png cannot be read: is not a PNG file" in errors.splitlines()[-1]
     assert "Traceback" not in errors
 
 
