@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Before anything loads PyTorch: several processes with several threads each on as many cores wait
+# for one another, and take many times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from invdn.denoiser import Denoiser, load_denoiser
 
