@@ -22,20 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from readme import replace_marked
+from validation_sets import SETS
 
-from invdn.evaluate import evaluate, folder_pairs, resolve_methods
+from invdn.evaluate import evaluate, resolve_methods
 
 ROOT = Path(__file__).parents[1]
 MEASURED = ROOT / "docs/methods.json"
-CROP_PX = 256
 TIMED_CROPS = 3
-#: Title of a set, its folder, and the noise that is added: σ of 255, and its grain, px.
-SETS: dict[str, tuple[str, float | None, float | None]] = {
-    "polyu": ("polyu", None, None),
-    "sidd": ("sidd", None, None),
-    "bsd23, σ 25": ("bsd23", 25.0, None),
-    "bsd23, σ 12, grain": ("bsd23", 12.0, 0.7),
-}
+COMPARED = ("polyu", "sidd", "bsd23, σ 25", "bsd23, σ 12, grain")
+"""Titles of the sets that have a column."""
 
 
 def main() -> None:
@@ -44,7 +39,7 @@ def main() -> None:
     parser.add_argument("what", choices=("scores", "times"))
     parser.add_argument("validation", type=Path, help="polyu/, sidd/, bsd23/")
     parser.add_argument("--methods", required=True)
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--sets", nargs="+", choices=COMPARED, default=list(COMPARED))
     arguments = parser.parse_args()
     measured = json.loads(MEASURED.read_text("utf-8")) if MEASURED.exists() else {}
     names = arguments.methods.split(",")
@@ -59,8 +54,7 @@ def main() -> None:
 def scores(validation: Path, names: list[str], titles: list[str], measured: dict[str, Any]) -> None:
     """PSNR and SSIM of each named method on each set; remembered as soon as they are known."""
     for title in titles:
-        folder, sigma, grain = SETS[title]
-        pairs = folder_pairs(validation / folder, sigma_8bit=sigma, grain_px=grain, crop_px=CROP_PX)
+        pairs = SETS[title].load(validation)
         for name in names:
             with ExitStack() as resources:
                 methods = resolve_methods([name], resources, threads=1)
@@ -79,7 +73,7 @@ def scores(validation: Path, names: list[str], titles: list[str], measured: dict
 
 def times(validation: Path, names: list[str], measured: dict[str, Any]) -> None:
     """Seconds a megapixel, one thread, all methods in one run."""
-    pairs = folder_pairs(validation / SETS["polyu"][0], crop_px=CROP_PX)[:TIMED_CROPS]
+    pairs = SETS["polyu"].load(validation)[:TIMED_CROPS]
     with ExitStack() as resources:
         methods = resolve_methods(names, resources, threads=1)
         for row in evaluate(pairs, methods, examples=0).rows():
@@ -98,14 +92,14 @@ def today() -> str:
 
 def write_table(measured: dict[str, Any]) -> None:
     """Into the README, between the two marks; a dash for what was not measured."""
-    head = ["method", *SETS, "s/MP", "measured"]
+    head = ["method", *COMPARED, "s/MP", "measured"]
     lines = [head, ["---"] * len(head)]
     for name, known in measured.items():
         cells = [
             f"{known[title]['psnr']:.2f} / {known[title]['ssim']:.4f}" if title in known else "–"
-            for title in SETS
+            for title in COMPARED
         ]
-        when = sorted({known[title]["measured"] for title in SETS if title in known})
+        when = sorted({known[title]["measured"] for title in COMPARED if title in known})
         speed = f"{known['s_per_mp']:.2f}" if "s_per_mp" in known else "–"
         when += [f"s/MP {known['timed']}"] if "timed" in known else []
         lines.append([name, *cells, speed, "; ".join(when)])

@@ -21,15 +21,15 @@ import numpy as np
 from readme import replace_marked
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from validation_sets import SETS
 
 import invdn
-from invdn.data.pairs import Pair, load_pairs
+from invdn.data.pairs import Pair
 from invdn.export import export_checkpoint, model_card
 from invdn.metrics import psnr
 
 WEIGHTS = Path(invdn.__file__).parent / "weights"
 CARDS = WEIGHTS / "models.toml"
-CROP_PX = 256
 
 
 def main() -> None:
@@ -62,21 +62,15 @@ def main() -> None:
 
 def measure(model: Path, validation: Path) -> dict[str, float]:
     """The scores of a model file, dB, and the least gain over the noisy input of any pair."""
-    sets: dict[str, list[Pair]] = {
-        "polyu": load_pairs(validation / "polyu", crop_px=CROP_PX),
-        "sidd": load_pairs(validation / "sidd", crop_px=CROP_PX),
-    }
-    # Scene 01 of SIDD's validation blocks is a colour chart; the others are ordinary scenes.
-    chart = [p.name.startswith("val01") for p in sets["sidd"]]
-    sets["sidd, chart"] = [p for p, c in zip(sets["sidd"], chart, strict=True) if c]
-    sets["sidd, other scenes"] = [p for p, c in zip(sets["sidd"], chart, strict=True) if not c]
-    for sigma in (15, 25, 50):
-        sets[f"bsd23, σ {sigma}"] = load_pairs(
-            validation / "bsd23", crop_px=CROP_PX, sigma_8bit=float(sigma)
-        )
-    sets["bsd23, σ 12, grain"] = load_pairs(
-        validation / "bsd23", crop_px=CROP_PX, sigma_8bit=12.0, grain_px=0.7
-    )
+    sets: dict[str, list[Pair]] = {}
+    for title, chosen in SETS.items():
+        sets[title] = chosen.load(validation)
+        if title == "sidd":
+            # Scene 01 of the blocks is a colour chart; the others are ordinary scenes.
+            chart = [p.name.startswith("val01") for p in sets[title]]
+            pairs = list(zip(sets[title], chart, strict=True))
+            sets["sidd, chart"] = [p for p, on_chart in pairs if on_chart]
+            sets["sidd, other scenes"] = [p for p, on_chart in pairs if not on_chart]
     denoiser = invdn.load(model, device="cpu")
     scores: dict[str, float] = {}
     least_gain = np.inf

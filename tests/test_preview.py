@@ -220,7 +220,8 @@ def test_a_crop_is_the_same_as_in_the_whole(denoiser: Denoiser, strength: float)
         (slice(0, 9), slice(390, 400)),
         (slice(309, 310), slice(0, 1)),
     ]:
-        part = denoiser.restore_crop(image, rows, columns, strength=strength)
+        photo = images.Photo(image, "png")
+        part = restore.restore_crop(photo, rows, columns, denoiser, strength=strength)
         assert part.shape == (rows.stop - rows.start, columns.stop - columns.start, 3)
         assert np.abs(part.astype(int) - whole[rows, columns]).max() <= (1 if strength else 0)
 
@@ -228,7 +229,7 @@ def test_a_crop_is_the_same_as_in_the_whole(denoiser: Denoiser, strength: float)
 @pytest.mark.parametrize("rows", [slice(5, 5), slice(-1, 4), slice(0, 31)])
 def test_a_crop_outside_the_image_is_refused(denoiser: Denoiser, rows: slice) -> None:
     with pytest.raises(ValueError, match="not a part of"):
-        denoiser.restore_crop(noise(30, 30, 3), rows, slice(0, 30))
+        restore.restore_crop(images.Photo(noise(30, 30, 3), "png"), rows, slice(0, 30), denoiser)
 
 
 def test_a_crop_goes_through_the_photo_s_profile_like_the_whole(denoiser: Denoiser) -> None:
@@ -240,7 +241,7 @@ def test_a_crop_goes_through_the_photo_s_profile_like_the_whole(denoiser: Denois
     photo = images.Photo(pixels, "png", fields=fields)
     part = slice(40, 130), slice(100, 220)
     whole = restore.restore_photo(photo, denoiser).pixels[part]
-    crop = restore.restore_crop(photo, *part, denoiser, 1.0, None)
+    crop = restore.restore_crop(photo, *part, denoiser)
     assert np.abs(crop.astype(int) - whole).max() <= 2
-    without = denoiser.restore_crop(pixels, *part)
+    without = restore.restore_crop(images.Photo(pixels, "png"), *part, denoiser)
     assert np.abs(without.astype(int) - whole).mean() > 2 * np.abs(crop.astype(int) - whole).mean()

@@ -336,32 +336,6 @@ class Denoiser:
             shares[number] = 1.0
             tell()
 
-    def restore_crop(
-        self,
-        image: NDArray[Any],
-        rows: slice,
-        columns: slice,
-        *,
-        strength: float = 1.0,
-        progress: Progress | None = None,
-    ) -> NDArray[Any]:
-        """Restore a part of an image, with the work that this part takes.
-
-        The result is ``den(image)[rows, columns]``, within one 8-bit grey level: what lies around
-        the part is looked at as far as the network sees. ``rows`` and ``columns`` are slices with
-        a start and a stop inside the image, and without a step; the rest is as in
-        :meth:`__call__`.
-        """
-        image = np.asarray(image)
-        _check_layout(image)
-        seen_rows = self.context(rows, image.shape[0])
-        seen_columns = self.context(columns, image.shape[1])
-        seen = self(image[seen_rows, seen_columns], strength=strength, progress=progress)
-        return seen[
-            rows.start - seen_rows.start : rows.stop - seen_rows.start,
-            columns.start - seen_columns.start : columns.stop - seen_columns.start,
-        ]
-
     def context(self, part: slice, size: int) -> slice:
         """What the network has to see along an axis of this size to restore a part of it.
 

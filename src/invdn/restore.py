@@ -150,12 +150,17 @@ def restore_crop(
     rows: slice,
     columns: slice,
     denoiser: Denoiser,
-    strength: float,
-    progress: Progress | None,
+    *,
+    strength: float = 1.0,
+    progress: Progress | None = None,
 ) -> Pixels:
     """A part of what `restore_photo` gives, with the work that this part takes.
 
-    rows, columns: as in `Denoiser.restore_crop`.
+    rows, columns: slices with a start and a stop inside the photo, and without a step.
+
+    The pixels are those of the whole result within one 8-bit grey level (two where the photo has a
+    profile): what lies around the part is looked at as far as the network sees. Raises ValueError
+    where the part is empty or not inside.
     """
     seen_rows = denoiser.context(rows, photo.height)
     seen_columns = denoiser.context(columns, photo.width)

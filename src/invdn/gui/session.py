@@ -244,7 +244,12 @@ class Session(QObject):
                     continue
                 token.check()
                 restored = restore_crop(
-                    view.photo, missing.rows, missing.columns, denoiser, strength, token.check
+                    view.photo,
+                    missing.rows,
+                    missing.columns,
+                    denoiser,
+                    strength=strength,
+                    progress=token.check,
                 )
                 if view.put(missing.rows, missing.columns, restored, generation):
                     self.changed.emit()
