@@ -55,7 +55,10 @@ def main() -> None:
         )
         for key in files[0]
     }
-    write_tensors(mean, arguments.output, {"step": str(max(steps))})
+    try:
+        write_tensors(mean, arguments.output, {"step": str(max(steps))})
+    except OSError as error:
+        parser.error(f"{arguments.output} cannot be written: {error}")
     print(f"{arguments.output}: the mean of {len(files)}")
 
 

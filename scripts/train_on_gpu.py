@@ -60,7 +60,7 @@ from invdn.training.launch import (
     prepare_worker,
     stop_on_signal,
 )
-from invdn.training.muon import NEWTON_SCHULZ
+from invdn.training.muon import orthogonal
 from invdn.training.validation import load_validation_set, validate
 
 #: Crops in the pool are larger than those of a step by this, so that each is drawn shifted.
@@ -353,18 +353,9 @@ class FlatMuon:
         self.momentum.mul_(0.95).add_(gradient)
         update = gradient + 0.95 * self.momentum
         self.matrices.view(-1).index_copy_(0, self.places, update)
-        x = self.matrices / (self.matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
-        a, b, c = NEWTON_SCHULZ
-        gram = x @ x.mT
-        identity = torch.eye(gram.shape[1], device=gram.device)
-        total = identity.expand_as(gram)
-        for _ in range(5):
-            factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + a * identity
-            total = factor @ total
-            gram = factor @ gram @ factor
-        orthogonal = (total @ x).view(-1)[self.places]
+        steps = orthogonal(self.matrices).view(-1)[self.places]
         self.flat[0].mul_(1.0 - rate * self.config.weight_decay)
-        self.flat[0].sub_(orthogonal * self.scales * rate)
+        self.flat[0].sub_(steps * self.scales * rate)
 
     def _adamw(self, gradient: Tensor, rate: Tensor) -> None:
         self.steps += 1.0
@@ -711,7 +702,7 @@ def main() -> int:
         with stop_on_signal() as stop:
             run = Run(config, base, crops, nets, sets, began)
             run.train(arguments.seconds, arguments.hold, arguments.every, stop)
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
     finally:

@@ -100,3 +100,6 @@ def test_weights_are_averaged_by_their_shares(tmp_path: Path) -> None:
         refused = run("average_weights.py", given[0], wrong, "-o", tmp_path / "x.safetensors")
         assert refused.returncode == 2
         assert complaint in refused.stderr
+    refused = run("average_weights.py", *given, "-o", other / "x.safetensors")
+    assert refused.returncode == 2
+    assert "x.safetensors cannot be written: " in refused.stderr

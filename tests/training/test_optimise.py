@@ -101,12 +101,23 @@ def test_muon_takes_the_steps_of_pytorchs_on_matrices(layout: torch.memory_forma
     assert (weight - start).abs().max() > 0.05
 
 
-@pytest.mark.parametrize("shape", [(6, 20), (20, 6)])
+@pytest.mark.parametrize("shape", [(6, 20), (20, 6), (3, 6, 20)])
 def test_orthogonal_evens_out_singular_values(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
     assert values.min() > 0.6
     assert values.max() < 1.3
+
+
+def test_matrices_are_made_orthogonal_each_for_itself() -> None:
+    torch.manual_seed(0)
+    matrices = torch.randn(3, 6, 20) * torch.tensor([1e-3, 1.0, 1e3])[:, None, None]
+    matrices[2, 4:] = matrices[2, :, 15:] = 0.0
+    together = orthogonal(matrices)
+    for matrix, result in zip(matrices, together, strict=True):
+        torch.testing.assert_close(result, orthogonal(matrix), atol=1e-5, rtol=1e-4)
+    assert (together[2, 4:] == 0).all()
+    assert (together[2, :, 15:] == 0).all()
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,22 +57,25 @@ class ConvMuon(torch.optim.Optimizer):
                 weight.add_(orthogonal(matrix).view_as(weight), alpha=-rate * scale)
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix with orthonormal rows or columns, roughly: singular values 0.7 to 1.2.
+def orthogonal(matrices: Tensor) -> Tensor:
+    """The nearest matrices with orthonormal rows or columns, roughly: singular values 0.7 to 1.2.
 
-    Five steps of a Newton–Schulz iteration. Each multiplies the matrix by a polynomial of
+    Five steps of a Newton–Schulz iteration. Each multiplies a matrix by a polynomial of
     ``G = X·Xᵀ`` from the left; such polynomials commute, so that the iteration can go on with the
     small square G alone, and the wide matrix is multiplied once, at the end.
+
+    Args:
+        matrices: ``[..., M, N]``; what is 0 in whole rows or columns stays so.
     """
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
-    x: Tensor = wide / (wide.norm() + 1e-7)
+    wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
+    x: Tensor = wide / (wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     a, b, c = NEWTON_SCHULZ
     gram = x @ x.mT
-    total = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    total = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     for _ in range(5):
-        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        factor.diagonal().add_(a)
+        factor = (gram @ gram).mul_(c).add_(gram, alpha=b)
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
         total = factor @ total
         gram = factor @ gram @ factor
     x = total @ x
-    return x if wide is matrix else x.mT
+    return x if wide is matrices else x.mT
