@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 import invdn
 from invdn.net.ensemble import latent_like
-from invdn.net.invdn import IMAGE_CHANNELS, InvDN, infer_levels
+from invdn.net.invdn import InvDN, infer_levels
 from invdn.net.paper import PaperInvDN
 from invdn.net.steps import TwoSteps
 from invdn.runtime import ModelError, load_model
@@ -327,10 +327,7 @@ def fine_radius(net: InvDN) -> int:
     """How far the second of the two graphs sees, pixels, rounded up to an even number."""
     steps = TwoSteps(copy.deepcopy(net).double())
     middle = 64
-    finest = net.config[0]
-    noisy = 4 * IMAGE_CHANNELS - (0 if finest.whole else finest.kept)
-    channels = finest.kept + finest.hint, noisy
-    halves = [torch.zeros(1, count, 4, 2 * middle, dtype=torch.double) for count in channels]
+    halves = [torch.zeros(1, count, 4, 2 * middle, dtype=torch.double) for count in steps.channels]
     for half in halves:
         half[..., middle] = torch.nan
     with torch.no_grad():

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from invdn.net.coupling import Coupling, CouplingSubnet
 from invdn.net.haar import Haar, SmoothHaar
-from invdn.net.invdn import InvDN, Level
-from invdn.net.posterior import Posterior, gated, gated_from
+from invdn.net.invdn import IMAGE_CHANNELS, InvDN, Level
+from invdn.net.posterior import Hint, Posterior, gated, gated_from
 
 
 class TwoSteps(nn.Module):
@@ -44,8 +44,14 @@ class TwoSteps(nn.Module):
             for level, config in zip(net.levels, self.config, strict=True)
         )
         kept, hint = self.config[0].kept, self.config[0].hint
+        filling = -(kept + hint) % _CHANNELS if hint else 0
+        if filling:
+            self.hints["0"] = _wider(self.hints["0"], filling)
+        whole = self.config[0].whole
+        self.channels = kept + hint + filling, 4 * IMAGE_CHANNELS - (0 if whole else kept)
+        """Of the two that the first step gives and the second takes."""
         self.posteriors = nn.ModuleList(
-            [_TwoInputs(net.posteriors[0], kept + hint), *list(net.posteriors)[1:]]
+            [_TwoInputs(net.posteriors[0], kept + hint, filling), *list(net.posteriors)[1:]]
         )
 
     def coarse(self, image: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,20 +127,41 @@ class TwoSteps(nn.Module):
         return self.hints[str(i)](features) if str(i) in self.hints else None
 
 
+#: ONNX Runtime has fast convolutions, into which it also draws sums, for multiples of so many
+#: input channels. One convolution of 14 kept all residual pairs behind it from that.
+_CHANNELS = 4
+
+
+def _wider(hint: nn.Module, filling: int) -> Hint:
+    """A hint with so many channels more, which are 0."""
+    assert isinstance(hint, Hint)
+    conv = hint.conv
+    assert conv.bias is not None
+    wider = Hint(conv.in_channels, conv.out_channels // 4 + filling).to(conv.weight)
+    with torch.no_grad():
+        for new, old in ((wider.conv.weight, conv.weight), (wider.conv.bias, conv.bias)):
+            assert new is not None
+            new.zero_()
+            new[: len(old)] = old
+    return wider
+
+
 class _TwoInputs(nn.Module):
     """A posterior whose first convolution is the sum of two, of its context and of ``z``.
 
-    At the finest level joining them takes longer than adding; and ONNX Runtime computes a
-    convolution of 20 channels as one of 32, and those of 14 and of 6 as what they are.
+    At the finest level joining them takes longer than adding. The context has ``filling`` channels
+    more than the posterior was made for, of any content.
     """
 
-    def __init__(self, posterior: nn.Module, context: int) -> None:
+    def __init__(self, posterior: nn.Module, context: int, filling: int) -> None:
         super().__init__()
         assert isinstance(posterior, Posterior)
         conv = posterior.conv_in
         assert conv.bias is not None
         self.pairs, self.conv_out = posterior.pairs, posterior.conv_out
-        self.context = nn.Parameter(conv.weight.detach()[:, :context].clone())
+        self.context = nn.Parameter(
+            F.pad(conv.weight.detach()[:, :context], (0, 0, 0, 0, 0, filling))
+        )
         self.z = nn.Parameter(conv.weight.detach()[:, context:].clone())
         self.bias = nn.Parameter(conv.bias.detach().clone())
 
