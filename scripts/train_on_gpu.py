@@ -48,7 +48,8 @@ from invdn.config import ConfigError, DataConfig, LossConfig, TrainConfig, load_
 from invdn.data.batches import Batches
 from invdn.data.camera import MARGIN_PX, gaussian_pair
 from invdn.data.pairs import Pair, load_pairs
-from invdn.data.patches import Pixels, find_images
+from invdn.data.patches import Pixels, find_images, random_window
+from invdn.data.vivid import vivid
 from invdn.export import ExportError, load_network
 from invdn.net.losses import negative_psnr
 from invdn.training.checkpoint import save_weights
@@ -67,6 +68,8 @@ from invdn.training.validation import load_validation_set, validate
 SHIFT_PX = 16
 #: Simulated pairs made by one call of a worker; they share a demosaicing and a Bayer grid.
 AT_ONCE = 8
+#: Patches of photos in other colours, from which crops with Gaussian noise are drawn.
+VIVID_PATCHES = 2000
 #: Share of the time in which the learning rate rises.
 WARM_UP = 0.02
 
@@ -229,6 +232,8 @@ class Crops:
     pairs: list[Photos]
     """Of each folder."""
     photos: Photos
+    vivid: Photos | None
+    """Parts of them in colours that photos seldom have."""
     pool: Pool
     generator: torch.Generator
     """On the device, of white noise."""
@@ -262,9 +267,15 @@ class Crops:
         clean = (
             [batches.read(path)] for folder in data.clean for path in find_images(root / folder)
         )
+        clean = list(clean)
         photos = kept(" and ".join(data.clean), clean, side_px + MARGIN_PX)
+        vivid_photos = None
+        if data.vivid and data.gaussian_crops:
+            # The simulated ones among them are made by the processes.
+            vivid_photos = Photos(_vivid_patches(clean, side_px, config.seed), device)
         generator = torch.Generator(device).manual_seed(config.seed)
-        return Crops(data, pairs, photos, Pool(batches, pool, workers, device), generator)
+        pairs_made = Pool(batches, pool, workers, device)
+        return Crops(data, pairs, photos, vivid_photos, pairs_made, generator)
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """(noisy, target), ``[N, 3, crop, crop]``, channels last: real, white noise, cameras.
@@ -278,12 +289,28 @@ class Crops:
             for photos, number in zip(self.pairs, numbers, strict=True):
                 parts.append(photos.draw(int(number), crop_px, rng))
         if self.config.gaussian_crops:
-            (clean,) = self.photos.draw(self.config.gaussian_crops, crop_px, rng)
+            number = self.config.gaussian_crops
+            vivid_number = int(rng.binomial(number, self.config.vivid)) if self.vivid else 0
+            (clean,) = self.photos.draw(number - vivid_number, crop_px, rng)
+            if self.vivid:
+                clean = torch.cat((clean, *self.vivid.draw(vivid_number, crop_px, rng)))
             parts.append(list(gaussian_pair(clean, self.generator, *self.config.gaussian)))
         parts.append(self.pool.draw(self.config.camera_crops, crop_px, rng))
         noisy, target = (torch.cat(part) for part in zip(*parts, strict=True))
         layout = torch.channels_last  # white noise is drawn in the other one
         return noisy.contiguous(memory_format=layout), target.contiguous(memory_format=layout)
+
+
+def _vivid_patches(
+    photos: Sequence[Sequence[Pixels]], side_px: int, seed: int
+) -> list[list[Pixels]]:
+    """Random squares of photos that are large enough, each given other colours."""
+    rng = np.random.default_rng(seed)
+    large = [photo for (photo,) in photos if min(photo.shape[:2]) >= side_px]
+    areas = np.array([photo.shape[0] * photo.shape[1] for photo in large], dtype=np.float64)
+    chosen = rng.choice(len(large), VIVID_PATCHES, p=areas / areas.sum())
+    windows = ((large[n], random_window(large[n].shape, side_px, rng)) for n in chosen)
+    return [[vivid(photo[window], rng)] for photo, window in windows]
 
 
 # --- Networks -------------------------------------------------------------------------------------

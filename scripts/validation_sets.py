@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from invdn.data.pairs import Pair, load_pairs
+from invdn.data.patches import Pixels, read_rgb8
+from invdn.data.vivid import false_colours
 
 CROP_PX = 256
 """Of each picture the square of this in the middle is looked at."""
@@ -21,6 +26,9 @@ class ValidationSet:
     grain_px: float | None = None
     """Blur of the added noise, see `invdn.data.pairs.grained_noise`; None for white noise."""
 
+    false_colours: bool = False
+    """Whether the clean pictures are given other, mostly saturated colours first."""
+
     def load(self, validation: Path) -> list[Pair]:
         """The crops, from the folder that holds all sets."""
         return load_pairs(
@@ -28,7 +36,13 @@ class ValidationSet:
             crop_px=CROP_PX,
             sigma_8bit=self.sigma_8bit,
             grain_px=self.grain_px,
+            read=_in_false_colours if self.false_colours else read_rgb8,
         )
+
+
+def _in_false_colours(path: Path) -> Pixels:
+    """A picture in colours that depend on its name alone."""
+    return false_colours(read_rgb8(path), np.random.default_rng(zlib.crc32(path.name.encode())))
 
 
 SETS = {
@@ -38,5 +52,6 @@ SETS = {
     "bsd23, σ 25": ValidationSet("bsd23", 25.0),
     "bsd23, σ 50": ValidationSet("bsd23", 50.0),
     "bsd23, σ 12, grain": ValidationSet("bsd23", 12.0, 0.7),
+    "bsd23, σ 12, false colours": ValidationSet("bsd23", 12.0, false_colours=True),
 }
 """By the title in the tables."""

@@ -43,6 +43,7 @@ clean = ["clean"]
 crop_px = 24
 real_crops = 1
 gaussian_crops = 1
+vivid = 0.5
 camera_crops = 2
 [[data.pairs]]
 folder = "pairs"

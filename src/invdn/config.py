@@ -123,6 +123,8 @@ class DataConfig:
     gaussian_coloured: float = 0.0
     """How often that noise is not white: channels share it, its grain is coarser, and its strength
     depends on brightness, see `invdn.data.camera.coloured_noise`."""
+    vivid: float = 0.0
+    """How often a clean crop is given colours that photos seldom have, see `invdn.data.vivid`."""
     camera: CameraNoiseConfig = field(default_factory=CameraNoiseConfig)
     """The simulated cameras."""
     cache: str = ""
@@ -366,7 +368,7 @@ def _values_out_of_range(config: TrainConfig) -> Iterator[str]:
             yield f"{key} must be more than 0"
         if key in _NOT_NEGATIVE and least < 0:
             yield f"{key} must not be negative"
-        probability = key.endswith(("_probability", "_soft_chroma", "_coloured"))
+        probability = key.endswith(("_probability", "_soft_chroma", "_coloured", ".vivid"))
         if probability and not 0.0 <= least <= 1.0:
             yield f"{key} must be from 0 to 1"
         if values[0] > values[-1]:

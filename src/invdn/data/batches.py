@@ -31,6 +31,7 @@ from invdn.data.patches import (
     to_tensor,
 )
 from invdn.data.sidd import find_training_frames
+from invdn.data.vivid import vivid
 
 log = logging.getLogger(__name__)
 
@@ -206,10 +207,13 @@ class _Stage:
         return to_tensor(noisy), to_tensor(clean)
 
     def clean(self, count: int, size_px: int, rng: np.random.Generator) -> Tensor:
-        """Patches of clean photos."""
+        """Patches of clean photos, some of them in other colours."""
         patches = []
         for _ in range(count):
             photo = self.photos[rng.choice(len(self.photos), p=self.photo_shares)]
             window = random_window(photo.shape, size_px, rng)
-            patches.append(dihedral(photo[window], int(rng.integers(8))))
+            patch = dihedral(photo[window], int(rng.integers(8)))
+            if self.config.vivid and rng.random() < self.config.vivid:
+                patch = vivid(patch, rng)
+            patches.append(patch)
         return to_tensor(patches)
