@@ -21,6 +21,7 @@ from invdn import images
 from invdn.denoiser import Denoiser
 from invdn.gui import language, theme
 from invdn.gui.app import application
+from invdn.gui.runner import in_this_process
 from invdn.gui.window import MainWindow
 from invdn.runtime import ModelInfo
 
@@ -87,7 +88,9 @@ def make_window(qtbot, model: Halving, settings: QSettings) -> Iterator[Callable
     theme.apply("light")
 
     def make() -> MainWindow:
-        window = MainWindow(settings, lambda name: Denoiser(model))
+        window = MainWindow(
+            settings, lambda _: Denoiser(model), lambda _, denoiser: in_this_process(denoiser)
+        )
         made.append(window)
         window.show()
         qtbot.waitUntil(lambda: window._denoiser is not None, timeout=30_000)

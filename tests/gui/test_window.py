@@ -1015,7 +1015,7 @@ def test_a_photo_that_is_done_can_be_removed_added_and_removed_while_others_are_
         lambda _: model.gate.clear(), Qt.ConnectionType.DirectConnection
     )
     window.start()
-    until(qtbot, lambda: states(window)[0] == "done" and window.runner._at_work == paths[1])
+    until(qtbot, lambda: states(window)[0] == "done" and window.runner.at_work == {paths[1]})
     for _ in range(2):
         row = window.photos.row_of(paths[0])
         assert row is not None
