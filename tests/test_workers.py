@@ -263,6 +263,22 @@ def test_cancelling_in_a_pause_leaves_no_trace(
     assert not control.paused  # nobody would end it
 
 
+def test_nothing_waits_any_more_once_it_is_cancelled() -> None:
+    """Neither a photo that is next, nor one in the middle."""
+    control, answers = Control(), []
+    control.pause()
+    waits: list[Callable[[], bool]] = [lambda: control.begin(Path("a.png")), control.stopped]
+    threads = [threading.Thread(target=lambda w=w: answers.append(w()), daemon=True) for w in waits]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    assert not answers
+    control.cancel()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(answers) == [False, True]
+
+
 def test_a_photo_that_waits_can_be_left_out(tmp_path: Path) -> None:
     paths = {name: photo(tmp_path / "in" / f"{name}.png") for name in ("a", "b", "c")}
     control, answers = Control(), []
