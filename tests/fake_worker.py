@@ -3,11 +3,12 @@
 At strength 0.5 it adds 1 to whole numbers, so that the result can be told from others.
 It notes how it was called in the file $INVDN_TEST_NOTES, one JSON object a line, takes
 $INVDN_TEST_SECONDS for each photo, and does what no Python code could survive for photos whose
-first pixel says so: 66 crashes, 77 never ends, 88 is killed by the system.
+first pixel says so: 66 crashes, 77 never ends, 88 is killed by the system. For 99 the disk is full.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -19,7 +20,9 @@ import invdn
 from invdn import restore
 from invdn.denoiser import OptionError
 
-CRASHES, HANGS, KILLED = 66, 77, 88
+CRASHES, HANGS, KILLED, FULL = 66, 77, 88, 99
+PROGRAM = f"import runpy; runpy.run_path({__file__!r}, run_name='__main__')"
+"""For `invdn.process.PROGRAM`."""
 
 
 class Fake:
@@ -46,6 +49,8 @@ class Fake:
             time.sleep(3600)
         if first == KILLED:
             os.kill(os.getpid(), signal.SIGKILL)
+        if first == FULL:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         seconds = float(os.environ.get("INVDN_TEST_SECONDS", "0"))
         for tile in range(10):
             time.sleep(seconds / 10)

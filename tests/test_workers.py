@@ -10,8 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,13 @@ import numpy as np
 import pytest
 
 import invdn
-from fake_worker import CRASHES, HANGS, KILLED
+from fake_worker import CRASHES, FULL, HANGS, KILLED
+from fake_worker import PROGRAM as FAKE
 from invdn import images, manifest, process, workers
 from invdn.batch import Job, Result, plan
+from invdn.control import Control
 from invdn.restore import Settings
 from invdn.runtime import ModelError
-
-FAKE_PATH = str(Path(__file__).with_name("fake_worker.py"))
-FAKE = f"import runpy; runpy.run_path({FAKE_PATH!r}, run_name='__main__')"
 
 
 @pytest.fixture(autouse=True)
@@ -157,6 +158,153 @@ def test_closing_gives_up_the_photo_in_work(
     running.close()
     assert time.monotonic() - start < 5
     assert names_in(tmp_path / "out") == ["a.png"]
+
+
+# --- pauses --------------------------------------------------------------------------------------
+
+
+def controlled(
+    tmp_path: Path, control: Control, at: dict[tuple[str, float], Callable[[], object]]
+) -> tuple[list[Result], list[tuple[str, float, float]]]:
+    """Do the photos in "in", calling what `at` has for a photo and how much of it is done.
+
+    Returns the results; and name, fraction and time of all progress.
+    """
+    seen: list[tuple[str, float, float]] = []
+
+    def progress(job: Job, fraction: float) -> None:
+        seen.append((job.input.stem, fraction, time.monotonic()))
+        at.get((job.input.stem, fraction), str)()
+
+    jobs = plan([tmp_path / "in"], tmp_path / "out").jobs
+    setup = workers.Setup("photo")
+    return list(workers.run(jobs, setup, progress=progress, control=control)), seen
+
+
+def later(seconds: float, *calls: Callable[[], object]) -> None:
+    """Call something in another thread after a while, one after the other."""
+    threading.Timer(seconds, lambda: [call() for call in calls]).start()
+
+
+def test_a_pause_in_a_photo_may_be_longer_than_a_step_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVDN_TEST_SECONDS", "2")
+    photo(tmp_path / "in" / "a.png")
+    control = Control()
+
+    def pause() -> None:
+        control.pause()
+        later(3, control.resume)
+
+    (result,), seen = controlled(tmp_path, control, {("a", 0.2): pause})
+    assert result.status == "done"
+    assert names_in(tmp_path / "out") == ["a.png"]
+    gaps = [(after[2] - before[2], before[1]) for before, after in pairwise(seen)]
+    seconds, fraction = max(gaps)
+    assert seconds > 2  # as long as a step may take in a worker of these tests
+    assert fraction <= 0.5  # it stopped soon
+
+
+def test_after_a_pause_a_process_that_hangs_is_ended_as_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hanging = (
+        "import sys, time; sys.stdin.readline(); print('{\"ready\": {}}', flush=True);"
+        "sys.stdin.readline(); print('{\"step\": 0.5}', flush=True); time.sleep(60)"
+    )
+    monkeypatch.setattr(process, "PROGRAM", hanging)
+    monkeypatch.setattr(process, "_SECONDS_TO_STOP", 0.2)
+    one = process.Process("photo")
+    one.model()
+    one.set_paused(True)
+    later(1.5, lambda: one.set_paused(False))
+    start = time.monotonic()
+    with pytest.raises(process.ProcessError, match="did not end within"):
+        one.do({}, lambda fraction: None)
+    assert 1.9 < time.monotonic() - start < 20
+
+
+def test_a_pause_that_begins_just_before_a_process_does_reaches_it(
+    tmp_path: Path, notes: Path
+) -> None:
+    class JustThen(Control):
+        def begin(self, photo: Path) -> bool:
+            begun = super().begin(photo)
+            self.pause()
+            return begun
+
+    photo(tmp_path / "in" / "a.png")
+    control, called = JustThen(), []
+    later(2, lambda: called.append(calls(notes)), control.resume)
+    (result,), _ = controlled(tmp_path, control, {})
+    assert called == [0]
+    assert result.status == "done"
+
+
+def test_cancelling_in_a_pause_leaves_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVDN_TEST_SECONDS", "1")
+    for name in ("a", "b", "c"):
+        photo(tmp_path / "in" / f"{name}.png")
+    control = Control()
+
+    def pause() -> None:
+        control.pause()
+        later(1, control.cancel)
+
+    results, seen = controlled(tmp_path, control, {("b", 0.2): pause})
+    assert time.monotonic() - seen[-1][2] < 8  # a process that must be forced to takes 10
+    assert [result.input.stem for result in results] == ["a"]
+    assert seen[-1][0] == "b"
+    assert names_in(tmp_path / "out") == ["a.png"]
+    control.pause()
+    assert not control.paused  # nobody would end it
+
+
+def test_nothing_waits_any_more_once_it_is_cancelled() -> None:
+    """Neither a photo that is next, nor one in the middle."""
+    control, answers = Control(), []
+    control.pause()
+    waits: list[Callable[[], bool]] = [lambda: control.begin(Path("a.png")), control.stopped]
+    threads = [threading.Thread(target=lambda w=w: answers.append(w()), daemon=True) for w in waits]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    assert not answers
+    control.cancel()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(answers) == [False, True]
+
+
+def test_a_photo_that_waits_can_be_left_out(tmp_path: Path) -> None:
+    paths = {name: photo(tmp_path / "in" / f"{name}.png") for name in ("a", "b", "c")}
+    control, answers = Control(), []
+
+    def leave_out() -> None:
+        answers.extend(control.leave_out(paths[name]) for name in ("a", "b"))
+
+    results, _ = controlled(tmp_path, control, {("a", 0.0): leave_out})
+    assert answers == [False, True]
+    assert [result.input.stem for result in results] == ["a", "c"]
+    assert not control.at_work
+
+
+def test_a_full_disk_pauses_before_the_next_photo_is_begun(tmp_path: Path, notes: Path) -> None:
+    photo(tmp_path / "in" / "a.png", FULL)
+    photo(tmp_path / "in" / "b.png")
+    control = Control()
+    jobs = plan([tmp_path / "in"], tmp_path / "out").jobs
+    running = workers.run(jobs, workers.Setup("photo"), control=control)
+    assert next(running).no_room
+    assert control.paused
+    time.sleep(0.5)
+    assert not control.at_work
+    assert calls(notes) == 1
+    control.resume()
+    assert [result.status for result in running] == ["done"]
 
 
 # --- what was done already -----------------------------------------------------------------------

@@ -9,7 +9,7 @@ batch that was stopped goes on where it stopped when it is run again; with a man
 `invdn.manifest`) a photo is also done again if it, or what is asked for, has changed.
 
 This runs in the caller's process; `invdn.workers` does the same in processes of their own, where
-not even a crash of a decoder ends the batch.
+not even a crash of a decoder ends the batch: so the command line and the window do it.
 """
 
 from __future__ import annotations

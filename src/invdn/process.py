@@ -70,7 +70,8 @@ class Process:
         self.is_gone = False
         self._is_silent = False
         self._model: dict[str, Any] | None = None
-        self._at_work = False
+        self._at_work = self._is_paused = False
+        # Besides its messages, {} for a change of `_is_paused`, and None for its end.
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -110,6 +111,7 @@ class Process:
     def do(self, job: dict[str, Any], progress: Callable[[float], None]) -> dict[str, Any]:
         """What became of a job; both as `invdn.worker` has them.
 
+        A process whose step takes longer than it told is killed, unless it is paused.
         Raises ProcessError if the process is gone before that, and WrongOptions.
         """
         self.model()
@@ -118,7 +120,7 @@ class Process:
         seconds = SECONDS_TO_START
         while True:
             try:
-                message = self._messages.get(timeout=seconds)
+                message = self._messages.get(timeout=None if self._is_paused else seconds)
             except queue.Empty:
                 self._process.kill()  # it would not listen either
                 self.end()
@@ -128,6 +130,8 @@ class Process:
             if message is None:
                 self.end()
                 raise ProcessError(self._how_it_ended())
+            if not message:
+                continue  # a pause begins or ends: the step has all of its time again
             if "progress" in message:
                 progress(message["progress"])
             elif "step" in message:
@@ -138,11 +142,19 @@ class Process:
                 self._at_work = False
                 return dict(message["result"])
 
+    def set_paused(self, paused: bool) -> None:
+        """Have the process wait after the tile in work, or go on. From any thread."""
+        self._is_paused = paused
+        self._send({"pause": paused})
+        self._messages.put({})  # `do` may be waiting, with the time limit of before
+
     def dismiss(self) -> None:
-        """Tell the process to give up what it is doing and to end."""
+        """Tell the process to give up what it is doing and to end. From any thread."""
         with contextlib.suppress(OSError):
             assert self._process.stdin is not None
             self._process.stdin.close()
+        if not self._at_work:  # it would not notice while it loads a model, and leaves no trace
+            self._process.kill()
 
     def end(self) -> None:
         """End the process, politely if it is at work, and wait for that."""
@@ -155,6 +167,7 @@ class Process:
         self._wait()
 
     def _send(self, message: dict[str, Any]) -> None:
+        # A line at once, which those of other threads do not interrupt.
         with contextlib.suppress(OSError, ValueError):  # it is gone: receiving will tell
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -162,10 +175,13 @@ class Process:
 
     def _first_message(self) -> dict[str, Any] | None:
         """What it says first; None if that is nothing in time, or it is gone."""
+        message: dict[str, Any] | None = {}
         try:
-            return self._messages.get(timeout=SECONDS_TO_START)
+            while message == {}:
+                message = self._messages.get(timeout=SECONDS_TO_START)
         except queue.Empty:
             return None
+        return message
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -11,12 +11,15 @@ The first line says what is wanted of all photos; then each line is a photo:
 "jobs" is how many processes share the cores, "folder" the one whose manifest is kept.
 
 or {"fatal": ...} if the model cannot be loaded, {"options": ...} if it does not know what is
-asked for; "ensemble" holds arguments for `invdn.Denoiser.using`. When its input ends, it gives up
-its photo, which leaves no trace, and ends: so it never outlives the process that it works for.
+asked for; "ensemble" holds arguments for `invdn.Denoiser.using`. At any time {"pause": true} has it
+wait once the tile in work is done, until {"pause": false}; to both it answers nothing. When its
+input ends, paused or not, it gives up its photo, which leaves no trace, and ends: so it never
+outlives the process that it works for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -68,14 +71,14 @@ def _serve(requests: _Requests, out: BinaryIO) -> None:
     send(ready=model)
 
     def progress(fraction: float) -> None:
-        if requests.ended.is_set():
-            raise batch.Cancelled
+        requests.go_on()
         send(progress=fraction)
 
     while (job := requests.next()) is not None:
         folder = job["folder"]
         record = None if folder is None else manifest.Manifest(Path(folder), {})
         try:
+            requests.go_on()  # a pause may have begun before the photo
             result = batch.run_one(
                 batch.Job(Path(job["input"]), Path(job["output"])),
                 denoiser,
@@ -95,12 +98,13 @@ def _serve(requests: _Requests, out: BinaryIO) -> None:
 
 
 class _Requests:
-    """The lines of a pipe, read ahead by a thread, so that its end is noticed at once."""
+    """The lines of a pipe, read ahead by a thread: its end and pauses are noticed at once."""
 
     def __init__(self, pipe: BinaryIO) -> None:
-        self.ended = threading.Event()
         self._pipe = pipe
-        self._lines: queue.Queue[bytes] = queue.Queue()
+        self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._ended, self._going = threading.Event(), threading.Event()
+        self._going.set()
         self._finished = threading.Event()
 
     def __enter__(self) -> _Requests:
@@ -112,14 +116,29 @@ class _Requests:
 
     def next(self) -> dict[str, Any] | None:
         """The next request; None once there are no more."""
-        line = self._lines.get()
-        return dict(json.loads(line)) if line else None
+        return self._waiting.get()
+
+    def go_on(self) -> None:
+        """Wait while paused. Raises `batch.Cancelled` once there are no more requests."""
+        self._going.wait()
+        if self._ended.is_set():
+            raise batch.Cancelled
 
     def _read(self) -> None:
         for line in iter(self._pipe.readline, b""):
-            self._lines.put(line)
-        self.ended.set()
-        self._lines.put(b"")
+            with contextlib.suppress(ValueError):  # cut off: whoever wrote it is gone
+                self._take(json.loads(line))
+        self._ended.set()
+        self._going.set()  # nobody is left to end a pause
+        self._waiting.put(None)
         # Native code may not come back: this process must end all the same.
         if not self._finished.wait(_SECONDS_TO_GIVE_UP):
             os._exit(1)
+
+    def _take(self, request: dict[str, Any]) -> None:
+        if "pause" not in request:
+            self._waiting.put(request)
+        elif request["pause"]:
+            self._going.clear()
+        else:
+            self._going.set()

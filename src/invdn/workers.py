@@ -22,6 +22,7 @@ from typing import Any
 
 from invdn import batch, images, manifest
 from invdn.batch import Job, Result
+from invdn.control import Control
 from invdn.manifest import Manifest
 from invdn.process import Process, ProcessError, WrongOptions
 from invdn.restore import Settings
@@ -51,20 +52,22 @@ def run(
     folder: Path | None = None,
     first: Process | None = None,
     progress: Callable[[Job, float], None] | None = None,
+    control: Control | None = None,
 ) -> Generator[Result, None, None]:
     """Do jobs, yielding what became of each, in the order in which they are finished.
 
     folder: the folder whose manifest says what was done already and gets what is done now.
     first: a process that was started with the same model, device, threads and jobs as in `setup`.
     progress: called with a job and how much of it is done, 0–1, from the thread that runs this.
+    control: pauses the work, and ends it, from other threads; paused where the disk is full.
 
     Raises `ModelError` if the model cannot be loaded, and `batch.UsageError` if it does not know
-    what is asked for. When the generator is closed or an
-    exception is thrown into it (Ctrl-C), the photos in work are given up and leave no trace.
+    what is asked for. When the batch is cancelled, or the generator is closed or an exception is
+    thrown into it (Ctrl-C), the photos in work are given up and leave no trace.
     """
     _start_afresh(jobs, folder)
     record = manifest.load(folder) if folder is not None else None
-    team = _Team(jobs, setup, record, first)
+    team = _Team(jobs, setup, record, first, control)
     try:
         for event in team.events():
             if isinstance(event, Result):
@@ -90,8 +93,9 @@ class _Team:
         setup: Setup,
         record: Manifest | None,
         first: Process | None,
+        control: Control | None,
     ) -> None:
-        self._setup, self._record = setup, record
+        self._setup, self._record, self._control = setup, record, control
         self._jobs = iter(jobs)
         self._lock = threading.Lock()
         self._events: queue.Queue[Result | tuple[Job, float] | BaseException | None] = queue.Queue()
@@ -106,6 +110,8 @@ class _Team:
 
     def events(self) -> Iterator[Result | tuple[Job, float]]:
         """Results, and (job, progress), until all is done."""
+        if self._control is not None:
+            self._control.listen(self._obey)
         for thread in self._threads:
             thread.start()
         working = len(self._threads)
@@ -123,13 +129,27 @@ class _Team:
 
     def stop(self) -> None:
         """End all processes, politely first, and wait for that."""
+        self._dismiss()
+        for thread in self._threads:
+            thread.join()
+
+    def _dismiss(self) -> None:
+        """Have all processes end, without waiting."""
         self._stopped.set()
         with self._lock:
             processes = list(self._processes)
         for process in processes:
             process.dismiss()
-        for thread in self._threads:
-            thread.join()
+
+    def _obey(self) -> None:
+        """Pass on what the control says now."""
+        assert self._control is not None
+        if self._control.cancelled:
+            self._dismiss()
+            return
+        with self._lock:
+            for process in self._processes:
+                process.set_paused(self._control.paused)
 
     def _lead(self) -> None:
         """Lead one process, and its replacements, through jobs until there are no more."""
@@ -141,6 +161,8 @@ class _Team:
                 result = None if process is None else self._do(job, process)
                 if result is None:
                     break
+                if self._control is not None:
+                    self._control.end(result)
                 self._events.put(result)
         except WrongOptions as error:  # no photo would fare better
             self._events.put(batch.UsageError(str(error)))
@@ -152,8 +174,11 @@ class _Team:
             self._events.put(None)
 
     def _next_job(self) -> Job | None:
-        with self._lock:
-            return None if self._stopped.is_set() else next(self._jobs, None)
+        while True:
+            with self._lock:
+                job = None if self._stopped.is_set() else next(self._jobs, None)
+            if job is None or self._control is None or self._control.begin(job.input):
+                return job
 
     def _new_process(self) -> Process | None:
         """A process to lead; None after `stop`."""
@@ -161,19 +186,23 @@ class _Team:
             if self._stopped.is_set():
                 return None
             if self._started_ahead:
-                return self._started_ahead.pop()
-            process = Process(
-                self._setup.model,
-                self._setup.threads,
-                len(self._threads),
-                self._setup.ensemble,
-                self._setup.device,
-            )
-            self._processes.append(process)
+                process = self._started_ahead.pop()
+            else:
+                process = Process(
+                    self._setup.model,
+                    self._setup.threads,
+                    len(self._threads),
+                    self._setup.ensemble,
+                    self._setup.device,
+                )
+                self._processes.append(process)
+            if self._control is not None and self._control.paused:
+                process.set_paused(True)  # a pause that began just now was told only to others
             return process
 
     def _do(self, job: Job, process: Process) -> Result | None:
         """What became of a job; None if it was given up because of `stop`."""
+        self._told(job)(0.0)  # the process may have to load its model first
         try:
             model = process.model()
         except ProcessError as error:

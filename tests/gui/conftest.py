@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from invdn import images
 from invdn.denoiser import Denoiser
 from invdn.gui import language, theme
 from invdn.gui.app import application
+from invdn.gui.runner import in_this_process
 from invdn.gui.window import MainWindow
 from invdn.runtime import ModelInfo
 
@@ -80,14 +82,18 @@ def settings(tmp_path: Path) -> QSettings:
 
 
 @pytest.fixture
-def make_window(qtbot, model: Halving, settings: QSettings) -> Iterator[Callable[[], MainWindow]]:  # type: ignore[no-untyped-def]
-    """Makes windows, and closes them at the end."""
+def make_window(qtbot, model: Halving, settings: QSettings) -> Iterator[Callable[..., MainWindow]]:  # type: ignore[no-untyped-def]
+    """Makes windows, and closes them at the end; they may be given what `MainWindow` takes."""
     made: list[MainWindow] = []
     language.apply("en")
     theme.apply("light")
 
-    def make() -> MainWindow:
-        window = MainWindow(settings, lambda name: Denoiser(model))
+    def make(**arguments: Any) -> MainWindow:
+        usual = {
+            "load": lambda _: Denoiser(model),
+            "way": lambda _, halves: in_this_process(halves),
+        }
+        window = MainWindow(settings, **(usual | arguments))
         made.append(window)
         window.show()
         qtbot.waitUntil(lambda: window._denoiser is not None, timeout=30_000)
@@ -105,5 +111,5 @@ def make_window(qtbot, model: Halving, settings: QSettings) -> Iterator[Callable
 
 
 @pytest.fixture
-def window(make_window: Callable[[], MainWindow]) -> MainWindow:
+def window(make_window: Callable[..., MainWindow]) -> MainWindow:
     return make_window()

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import fake_worker
 from invdn.gui import app
 
 # Says on stdout when the photo that was named is open, and in which state the window is then.
@@ -47,6 +49,67 @@ def test_it_opens_on_the_files_of_the_command_and_ends_politely(
         process.send_signal(number)
         assert process.wait(60) == 0
     assert not list(home.rglob("*onnxruntime*"))  # it would leave an identifier there
+
+
+# Begins a batch with the fake worker, pauses it, and says on stdout which process works for it.
+_PAUSED = """
+import sys
+from invdn import process, workers
+from invdn.gui import window
+process.PROGRAM = sys.argv.pop(1)
+class Told(process.Process):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.number = self._process.pid
+    def set_paused(self, paused):
+        super().set_paused(paused)
+        print(self.number, flush=True)
+workers.Process = Told
+class Batch(window.MainWindow):
+    def _on_found(self, *found):
+        super()._on_found(*found)
+        self.start()
+    def _on_batch_progress(self, job, fraction):
+        super()._on_batch_progress(job, fraction)
+        if fraction > 0 and not self.runner.paused:
+            self.pause_or_resume()
+import invdn.gui.app as app
+app.MainWindow = Batch
+from invdn.cli import main
+sys.argv = ["invdn", "gui", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_window_that_is_killed_in_a_pause_leaves_no_process(
+    photo: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = photo(tmp_path / "a.png")
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "XDG_CONFIG_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", _PAUSED, fake_worker.PROGRAM, str(path)]
+    environment["INVDN_TEST_SECONDS"] = "1"
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        worker = Path("/proc", process.stdout.readline().strip())
+        assert "fake_worker" in (worker / "cmdline").read_text()
+        time.sleep(0.5)
+        assert worker.exists()
+        process.kill()
+        process.wait(60)
+        end = time.monotonic() + 30
+        while _is_running(worker) and time.monotonic() < end:
+            time.sleep(0.1)
+    assert not _is_running(worker)
+    assert not (tmp_path / "a-denoised.png").exists()
+
+
+def _is_running(process: Path) -> bool:
+    """Whether a process, by its folder in /proc, is there, and not only waited for by nobody."""
+    try:
+        return "State:\tZ" not in (process / "status").read_text()
+    except OSError:
+        return False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a screen")

@@ -37,10 +37,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from invdn import batch, images, preview
+import fake_worker
+from invdn import batch, images, preview, process, workers
 from invdn.batch import Plan
+from invdn.denoiser import load_denoiser
 from invdn.gui import language, noise_tab, theme
 from invdn.gui.noise_tab import NoiseTab
+from invdn.gui.runner import in_own_process
 from invdn.gui.window import MainWindow
 from invdn.runtime import ModelError
 
@@ -1015,7 +1018,7 @@ def test_a_photo_that_is_done_can_be_removed_added_and_removed_while_others_are_
         lambda _: model.gate.clear(), Qt.ConnectionType.DirectConnection
     )
     window.start()
-    until(qtbot, lambda: states(window)[0] == "done" and window.runner._at_work == paths[1])
+    until(qtbot, lambda: states(window)[0] == "done" and window.runner.at_work == {paths[1]})
     for _ in range(2):
         row = window.photos.row_of(paths[0])
         assert row is not None
@@ -1201,6 +1204,214 @@ def test_a_model_file_that_could_not_be_loaded_can_be_chosen_again(
         box.activated.emit(box.currentIndex())
         assert box.currentData() == mine
     assert loaded == [mine, mine]
+
+
+# --- the batch in a process of its own -----------------------------------------------------------
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[process.Process]:
+    """The processes that batches have started."""
+    made: list[process.Process] = []
+
+    class Noted(process.Process):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr(workers, "Process", Noted)
+    return made
+
+
+@pytest.fixture
+def apart(
+    make_window: Callable[..., MainWindow],
+    started: list[process.Process],
+    monkeypatch: pytest.MonkeyPatch,
+) -> MainWindow:
+    """A window whose batches are done by `fake_worker`, which removes nothing."""
+    monkeypatch.setattr(process, "PROGRAM", fake_worker.PROGRAM)
+    return make_window(way=in_own_process)
+
+
+def plain(path: Path, value: int = 100) -> Path:
+    images.write(images.Photo(np.full((60, 80, 3), value, np.uint8), "png"), path)
+    return path
+
+
+def assert_all_ended(started: list[process.Process], number: int = 1) -> None:
+    assert len(started) == number
+    assert all(one._process.poll() is not None for one in started)
+
+
+def start_slowly(qtbot: Any, window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Begin a batch, wait until its first photo is begun; the progress of it from then on."""
+    monkeypatch.setenv("INVDN_TEST_SECONDS", "3")
+    fractions: list[float] = []
+    window.runner.progressed.connect(lambda _, fraction: fractions.append(fraction))
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: fractions and fractions[-1] > 0)
+    return fractions
+
+
+def test_a_batch_is_done_with_the_model_of_the_window_in_another_process(
+    qtbot: Any,
+    make_window: Callable[..., MainWindow],
+    started: list[process.Process],
+    tmp_path: Path,
+) -> None:
+    """The real one, with real weights; with the settings of the window too."""
+    window = make_window(load=load_denoiser, way=in_own_process)
+    rng = np.random.default_rng(0)
+    path = tmp_path / "a.png"
+    images.write(images.Photo(rng.integers(90, 150, (60, 80, 3), np.uint8), "png"), path)
+    window.options.strength_slider.setValue(70)
+    open_photos(qtbot, window, path)
+    wait_restored(qtbot, window)
+    expected = window.session.result
+    run_all(qtbot, window)
+    assert states(window) == ["done"]
+    assert np.array_equal(images.read(denoised(path)).pixels, expected)
+    assert_all_ended(started)
+    assert sorted(file.name for file in tmp_path.glob("*a*.*")) == ["a-denoised.png", "a.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_crash_costs_its_photo_only(
+    qtbot: Any, apart: MainWindow, started: list[process.Process], tmp_path: Path
+) -> None:
+    values = {"a": 100, "b": fake_worker.CRASHES, "c": 120, "d": fake_worker.KILLED}
+    open_photos(qtbot, apart, *(plain(tmp_path / f"{n}.png", v) for n, v in values.items()))
+    run_all(qtbot, apart)
+    assert states(apart) == ["done", "failed", "done", "failed"]
+    assert "b.png: failed: its decoder crashed (SIGSEGV)" in log(apart)
+    assert "d.png: failed: the system ended the work on it, probably for want" in log(apart)
+    assert "finished: 2 done, 2 failed" in log(apart)
+    assert images.read(tmp_path / "c-denoised.png").pixels.max() == 120
+    assert len(list(tmp_path.glob("*.png"))) == 6
+    assert not list(tmp_path.glob(".invdn-*"))
+    assert_all_ended(started, 2)
+
+
+def test_a_pause_in_the_middle_of_a_photo(
+    qtbot: Any,
+    apart: MainWindow,
+    started: list[process.Process],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    open_photos(qtbot, apart, plain(tmp_path / "a.png"), plain(tmp_path / "b.png"))
+    fractions = start_slowly(qtbot, apart, monkeypatch)
+    click(qtbot, apart.pause_button)
+    qtbot.wait(700)  # the tile in work is done
+    before = list(fractions)
+    qtbot.wait(2500)  # longer than a step may take in this worker
+    assert fractions == before
+    assert before[-1] < 0.9
+    assert states(apart) == ["working", "waiting"]
+    click(qtbot, apart.pause_button)
+    until(qtbot, lambda: not apart.runner.busy)
+    assert states(apart) == ["done", "done"]
+    assert_all_ended(started)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("way", ["cancel", "close"])
+def test_a_batch_that_is_ended_leaves_no_process_and_no_half_file(
+    qtbot: Any,
+    apart: MainWindow,
+    started: list[process.Process],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    paused: bool,
+    way: str,
+) -> None:
+    open_photos(qtbot, apart, plain(tmp_path / "a.png"), plain(tmp_path / "b.png"))
+    start_slowly(qtbot, apart, monkeypatch)
+    if paused:
+        click(qtbot, apart.pause_button)
+        qtbot.wait(700)
+    if way == "cancel":
+        click(qtbot, apart.cancel_button)
+        until(qtbot, lambda: not apart.runner.busy)
+        assert states(apart) == ["waiting", "waiting"]
+        assert "cancelled: 0 done" in log(apart)
+    else:
+        apart.stop_and_close()
+        until(qtbot, lambda: not apart.isVisible())
+        apart.join()
+    assert_all_ended(started)
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["a.png", "b.png"]
+    assert not list(tmp_path.glob(".invdn-*"))
+
+
+def test_a_photo_that_waits_is_taken_out_of_the_process_s_batch(
+    qtbot: Any, apart: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_photos(qtbot, apart, *(plain(tmp_path / f"{name}.png") for name in "abc"))
+    start_slowly(qtbot, apart, monkeypatch)
+    apart._remove([0, 1])
+    assert "a.png is being worked on: cancel that to remove it" in log(apart)
+    until(qtbot, lambda: not apart.runner.busy)
+    assert states(apart) == ["done", "done"]
+    assert {path.name for path in tmp_path.glob("*-*.png")} == {"a-denoised.png", "c-denoised.png"}
+
+
+def test_a_full_disk_pauses_the_process_s_batch(
+    qtbot: Any, apart: MainWindow, tmp_path: Path
+) -> None:
+    full = plain(tmp_path / "a.png", fake_worker.FULL)
+    open_photos(qtbot, apart, full, plain(tmp_path / "b.png"))
+    click(qtbot, apart.start_button)
+    until(qtbot, lambda: "make room on the disk" in log(apart))
+    qtbot.wait(300)
+    assert states(apart) == ["failed", "waiting"]
+    click(qtbot, apart.pause_button)
+    until(qtbot, lambda: not apart.runner.busy)
+    assert states(apart) == ["failed", "done"]
+
+
+@pytest.mark.parametrize(
+    ("program", "weights", "reason"),
+    [
+        ("raise SystemExit(3)", "photo", "the process that works on the photos does not start"),
+        (fake_worker.PROGRAM, "none.onnx", "there is no model file"),
+    ],
+    ids=["no start", "no model"],
+)
+def test_a_process_that_cannot_work_is_a_sentence(
+    qtbot: Any,
+    apart: MainWindow,
+    started: list[process.Process],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    weights: str,
+    reason: str,
+) -> None:
+    open_photos(qtbot, apart, plain(tmp_path / "a.png"), plain(tmp_path / "b.png"))
+    monkeypatch.setattr(process, "PROGRAM", program)
+    monkeypatch.setattr(apart, "_way", lambda _, denoiser: in_own_process(weights, denoiser))
+    run_all(qtbot, apart)
+    assert reason in log(apart)
+    assert "nothing was saved: 0 done" in log(apart)
+    assert states(apart) == ["waiting", "waiting"]
+    assert_all_ended(started)
+    monkeypatch.setattr(process, "PROGRAM", fake_worker.PROGRAM)
+    monkeypatch.setattr(apart, "_way", in_own_process)
+    run_all(qtbot, apart)
+    assert states(apart) == ["done", "done"]
+
+
+def test_saving_what_is_there_needs_no_process(
+    qtbot: Any, apart: MainWindow, started: list[process.Process], tmp_path: Path
+) -> None:
+    open_photos(qtbot, apart, plain(tmp_path / "a.png"))
+    wait_restored(qtbot, apart)
+    apart.save_as(tmp_path / "mine.png")
+    until(qtbot, lambda: not apart.runner.busy)
+    assert images.read(tmp_path / "mine.png").pixels.max() == 50
+    assert not started
 
 
 # --- saving --------------------------------------------------------------------------------------
@@ -1735,7 +1946,8 @@ def test_nothing_is_left_in_english(
 
 
 def test_what_the_engine_says_is_said_in_chinese(qapp: QApplication) -> None:
-    """Every reason and notice of the modules that read, write and restore photos."""
+    """Every reason and notice of the modules that read, write and restore photos, in whatever
+    process that is."""
     language.apply("zh_CN")
     sentences = [*_engine_sentences()]
     assert len(sentences) > 50
@@ -1765,6 +1977,15 @@ def _engine_sentences() -> Iterator[str]:
             if isinstance(node, ast.FunctionDef) and node.name == "_reading_failed":
                 returned = (n for n in ast.walk(node) if isinstance(n, ast.Return))
                 yield from (s for n in returned for s in _sentence(n.value))
+    for node in ast.walk(ast.parse(Path(process.__file__).read_text(encoding="utf-8"))):
+        said: list[ast.expr | None] = []
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ProcessError":
+            said = [*node.args]
+        elif isinstance(node, ast.FunctionDef) and node.name == "_how_it_ended":
+            said = [part.value for part in ast.walk(node) if isinstance(part, ast.Return)]
+        for value in said:
+            either = value.values if isinstance(value, ast.BoolOp) else [value]
+            yield from (s for part in either for s in _sentence(part))
     yield images.EXISTS
     yield "HEIC needs: pip install 'invdn[heif]'"
     yield "camera raw needs: pip install 'invdn[raw]'"

@@ -330,6 +330,25 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         r"(.+) holds at most (.+) pixels a side: .*",
         QT_TRANSLATE_NOOP("Reasons", "{0} holds at most {1} pixels a side: choose another format"),
     ),
+    (r"it crashed its decoder \((.+)\)", QT_TRANSLATE_NOOP("Reasons", "its decoder crashed ({0})")),
+    (r"exit status (\d+)", QT_TRANSLATE_NOOP("Reasons", "exit status {0}")),
+    (
+        r"the system ended the work on it, .*",
+        QT_TRANSLATE_NOOP("Reasons", "the system ended the work on it, probably for want of"
+                                     " memory"),
+    ),
+    (
+        r"reading or writing it did not end within (.+) s",
+        QT_TRANSLATE_NOOP("Reasons", "reading or writing it did not end within {0} s"),
+    ),
+    (
+        r"the work on it went silent and did not end",
+        QT_TRANSLATE_NOOP("Reasons", "the work on it did not end"),
+    ),
+    (
+        r"the working process does not start \((.+)\)",
+        QT_TRANSLATE_NOOP("Reasons", "the process that works on the photos does not start ({0})"),
+    ),
     (
         r"unexpected error, please report it: (.+)",
         QT_TRANSLATE_NOOP("Reasons", "unexpected error, please report it: {0}"),

@@ -1,17 +1,59 @@
-"""A batch in a thread of its own: pause, go on, cancel, and how long it still takes."""
+"""A batch, led by a thread of its own: pause, go on, cancel, and how long it still takes."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from invdn import batch, images
-from invdn.batch import Job
-from invdn.restore import Denoises
+from invdn import batch, images, workers
+from invdn.batch import Job, Result
+from invdn.control import Control
+from invdn.denoiser import Denoiser
+from invdn.restore import Denoises, Settings
+
+Progress = Callable[[Job, float], None]
+Way = Callable[[Sequence[Job], Settings, Control, Progress], Generator[Result, None, None]]
+"""How the photos of a batch are done: yields what became of each, and obeys the control."""
+
+
+def in_own_process(model: str, denoiser: Denoiser) -> Way:
+    """In a process of the batch's own, which ends with it: whatever a file does, the window stays.
+
+    model: what the denoiser was loaded from. The process loads it anew, for the same device and
+    as many threads.
+    """
+    threads, device = denoiser.info.threads, denoiser.info.device
+    return lambda jobs, settings, control, progress: workers.run(
+        jobs,
+        workers.Setup(model, threads, settings=settings, device=device),
+        progress=progress,
+        control=control,
+    )
+
+
+def in_this_process(denoiser: Denoises) -> Way:
+    """In the window's own process, for a result that is in its memory already."""
+
+    def way(
+        jobs: Sequence[Job], settings: Settings, control: Control, progress: Progress
+    ) -> Generator[Result, None, None]:
+        images.remove_strays({job.output.parent for job in jobs})
+        for result in batch.run(
+            (job for job in jobs if control.begin(job.input)),
+            denoiser,
+            settings=settings,
+            progress=progress,
+            cancelled=control.stopped,
+        ):
+            control.end(result)
+            yield result
+
+    return way
 
 
 class Clock:
@@ -82,12 +124,8 @@ class Runner(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._thread: threading.Thread | None = None
-        self._cancelled = threading.Event()
-        self._going = threading.Event()
+        self._control = Control()  # of the last batch
         self._busy = False
-        self._at_work: Path | None = None
-        self._left_out: set[Path] = set()
-        self._choosing = threading.Lock()
         self.finished.connect(self._on_finished)
 
     @property
@@ -97,47 +135,30 @@ class Runner(QObject):
 
     @property
     def paused(self) -> bool:
-        return self._busy and not self._going.is_set()
+        return self._busy and self._control.paused
 
-    def start(
-        self,
-        jobs: Callable[[], Sequence[Job]],
-        denoiser: Denoises,
-        *,
-        strength: float,
-        quality: int | None,
-        metadata: bool,
-        overwrite: bool = False,
-    ) -> bool:
+    @property
+    def at_work(self) -> frozenset[Path]:
+        """The photos that are begun and not done."""
+        return self._control.at_work
+
+    def start(self, jobs: Callable[[], Sequence[Job]], way: Way, settings: Settings) -> bool:
         """Begin a batch, unless one is under way: then False. `jobs` is called in the thread."""
         if self._busy:
             return False
         self._busy = True
-        self._at_work, self._left_out = None, set()
-        self._cancelled.clear()
-        self._going.set()
+        control = self._control = Control()
 
         def work() -> None:
             try:
                 found = tuple(jobs())
                 self.started.emit(found)
-                images.remove_strays({job.output.parent for job in found})
-                for result in batch.run(
-                    self._wanted(found),
-                    denoiser,
-                    strength=strength,
-                    quality=quality,
-                    metadata=metadata,
-                    overwrite=overwrite,
-                    progress=self.progressed.emit,
-                    cancelled=self._is_cancelled,
-                ):
-                    if result.no_room:  # nor would there be for the others
-                        self.pause()
-                    self.photo_done.emit(result)
+                with closing(way(found, settings, control, self.progressed.emit)) as results:
+                    for result in results:
+                        self.photo_done.emit(result)
             except Exception as error:  # no mishap in a thread may end the program
                 self.failed.emit(batch.reason_of(error))
-            self.finished.emit(self._cancelled.is_set())
+            self.finished.emit(control.cancelled)
 
         self._thread = threading.Thread(target=work, name="batch", daemon=True)
         self._thread.start()
@@ -145,48 +166,24 @@ class Runner(QObject):
 
     def leave_out(self, photo: Path) -> bool:
         """Do not do a photo of the batch; False if it is being done."""
-        with self._choosing:
-            if photo == self._at_work:
-                return False
-            self._left_out.add(photo)
-            return True
+        return self._control.leave_out(photo)
 
     def pause(self) -> None:
         """Stop after the tile in work, until `resume`; a cancelled batch does not wait."""
-        with self._choosing:
-            if self._busy and not self._cancelled.is_set():
-                self._going.clear()
+        if self._busy:
+            self._control.pause()
 
     def resume(self) -> None:
-        self._going.set()
+        self._control.resume()
 
     def cancel(self) -> None:
         """Stop after the tile in work; the photo in work leaves no trace."""
-        with self._choosing:
-            self._cancelled.set()
-            self._going.set()
+        self._control.cancel()
 
     def join(self, seconds: float) -> None:
         """Wait for the thread to end, for so long at most."""
         if self._thread is not None:
             self._thread.join(seconds)
-
-    def _wanted(self, jobs: Sequence[Job]) -> Iterator[Job]:
-        for job in jobs:
-            # A photo that is only next may still be left out, and then its batch is not held up.
-            while job.input not in self._left_out and not self._going.wait(0.1):
-                pass
-            with self._choosing:
-                if job.input in self._left_out:
-                    continue
-                self._at_work = job.input
-            yield job
-            with self._choosing:
-                self._at_work = None
-
-    def _is_cancelled(self) -> bool:
-        self._going.wait()
-        return self._cancelled.is_set()
 
     def _on_finished(self) -> None:
         self._busy = False

@@ -51,12 +51,12 @@ from invdn.gui.names import shortened
 from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
 from invdn.gui.photos import Entry, PhotoList, PhotoListView
-from invdn.gui.runner import Clock, Runner
+from invdn.gui.runner import Clock, Runner, Way, in_own_process, in_this_process
 from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
 from invdn.preview import NOISE_GAIN
-from invdn.restore import Denoises, tones_of
+from invdn.restore import Denoises, Settings, tones_of
 from invdn.runtime import ModelError, shipped_models
 
 MOST_RECENT = 10
@@ -103,18 +103,25 @@ def _put_into(image: images.Pixels, rows: slice, columns: slice, part: images.Pi
 
 
 class MainWindow(QMainWindow):
-    """The window. `load` makes a denoiser from a model's name; it is called in a thread."""
+    """The window.
+
+    load: makes a denoiser from a model's name; it is called in a thread.
+    way: how a batch is done, given the name of the model and the denoiser.
+    """
 
     denoiser_loaded = Signal(object)
     _found = Signal(object, object)
     _load_failed = Signal(str)
 
     def __init__(
-        self, settings: QSettings, load: Callable[[str], Denoiser] = load_denoiser
+        self,
+        settings: QSettings,
+        load: Callable[[str], Denoiser] = load_denoiser,
+        way: Callable[[str, Denoiser], Way] = in_own_process,
     ) -> None:
         super().__init__()
         self._settings = settings
-        self._load = load
+        self._load, self._way = load, way
         self._denoiser: Denoiser | None = None
         self._searches = 0  # for photos, under way
         self._wants_start = False  # Start was pressed before the model was there
@@ -744,7 +751,7 @@ class MainWindow(QMainWindow):
             folder = Path(chosen)
         self._run(
             lambda: batch.place(waiting, folder, format=saving.format, number=saving.number),
-            self._denoiser,
+            self._way(self.options.model, self._denoiser),
         )
 
     def save_result(self) -> None:
@@ -778,18 +785,18 @@ class MainWindow(QMainWindow):
             suffix = batch.place([entry.path], None)[0].output.suffix
             target = target.with_name(target.name + suffix)
         source, session = entry.path, self.session
-        done: Denoises = denoiser
+        way = self._way(self.options.model, denoiser)
         view, result = session.view, session.result
         # What goes through a profile is not compared here, but restored anew.
         if view is not None and result is not None and tones_of(view.photo) is None:
-            done = AlreadyDone(view.photo.pixels, result, denoiser)
+            way = in_this_process(AlreadyDone(view.photo.pixels, result, denoiser))
 
         def jobs() -> tuple[Job, ...]:
             # Refuses what would replace the original.
             batch.plan([source], target)
             return (Job(source, target),)
 
-        self._run(jobs, done, overwrite=as_chosen)
+        self._run(jobs, way, overwrite=as_chosen)
 
     def pause_or_resume(self) -> None:
         if self.runner.paused:
@@ -824,7 +831,7 @@ class MainWindow(QMainWindow):
     def _run(
         self,
         jobs: Callable[[], Sequence[Job]],
-        denoiser: Denoises,
+        way: Way,
         *,
         overwrite: bool = False,
     ) -> None:
@@ -838,11 +845,13 @@ class MainWindow(QMainWindow):
         self._refused = False
         self.runner.start(
             jobs,
-            denoiser,
-            strength=self.options.strength,
-            quality=saving.quality,
-            metadata=saving.metadata,
-            overwrite=overwrite,
+            way,
+            Settings(
+                strength=self.options.strength,
+                quality=saving.quality,
+                metadata=saving.metadata,
+                overwrite=overwrite,
+            ),
         )
         self._ticker.start()
         self._enable()

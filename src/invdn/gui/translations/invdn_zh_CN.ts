@@ -1038,6 +1038,30 @@
         <translation>{0} 的边长最多为 {1} 像素：请选择其他格式</translation>
     </message>
     <message>
+        <source>its decoder crashed ({0})</source>
+        <translation>它使解码器崩溃（{0}）</translation>
+    </message>
+    <message>
+        <source>exit status {0}</source>
+        <translation>退出码 {0}</translation>
+    </message>
+    <message>
+        <source>the system ended the work on it, probably for want of memory</source>
+        <translation>系统中止了对它的处理，可能是内存不足</translation>
+    </message>
+    <message>
+        <source>reading or writing it did not end within {0} s</source>
+        <translation>读取或写入在 {0} 秒内没有结束</translation>
+    </message>
+    <message>
+        <source>the work on it did not end</source>
+        <translation>对它的处理没有结束</translation>
+    </message>
+    <message>
+        <source>the process that works on the photos does not start ({0})</source>
+        <translation>处理照片的进程无法启动（{0}）</translation>
+    </message>
+    <message>
         <source>unexpected error, please report it: {0}</source>
         <translation>意外错误，请反馈：{0}</translation>
     </message>
