@@ -392,7 +392,7 @@ def test_long_xmp_in_jpeg(tmp_path: Path, size: int) -> None:
         assert notices == ("the XMP data does not fit into a JPEG file and is left out",)
 
 
-OTHERS = "what else the file holds is left out: a gain map, a depth map or a video"
+OTHERS = "what else the file holds is left out: it may be a gain map, a depth map or a video"
 
 
 def index_of(*kinds: int) -> bytes:

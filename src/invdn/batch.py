@@ -15,6 +15,7 @@ not even a crash of a decoder ends the batch.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import glob
 import os
 import re
@@ -23,6 +24,7 @@ import time
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -36,6 +38,10 @@ from invdn.runtime import ModelError
 
 FORMATS = {suffix[1:]: format for suffix, format in images.SUFFIXES.items()}
 """What a caller may ask for as the output format, and the format that it means."""
+
+
+DONE_ALREADY = "done already, and nothing has changed"
+"""Why photos are skipped that an earlier run has done."""
 
 
 class UsageError(Exception):
@@ -76,6 +82,13 @@ class Result:
     """Whether the photo was found clean and copied."""
     no_room: bool = False
     """Whether it failed because the disk is full, so that the next one would as well."""
+    unwritable: bool = False
+    """Whether it failed because nothing can be written into the folder of all outputs."""
+
+    @property
+    def stops_batch(self) -> bool:
+        """Whether all further photos would fail in the same way."""
+        return self.no_room or self.unwritable
 
     @property
     def megapixels(self) -> float:
@@ -449,10 +462,13 @@ def run_one(
         if manifest.version_of(job.input) not in (version, None):
             raise images.PhotoError(images.CHANGED)
         if record is not None and entry is not None:
-            record.append(job.output, entry)
+            with _list_named(record):
+                record.append(job.output, entry)
 
     try:
-        images.format_of(job.output)  # better known before the work than after it
+        if record is not None:
+            with _list_named(record):
+                record.check()  # better known before the work than after it
         if not settings.overwrite and is_taken(job.output) and job.input.exists():
             raise images.ExistsError(images.EXISTS)
         hooks = Hooks(progress=progress, step=step, before_naming=write_down)
@@ -463,10 +479,21 @@ def run_one(
     except OptionError as error:  # no photo would fare better
         raise UsageError(str(error)) from error
     except images.ExistsError as error:
-        result = replace(result, status="skipped", reason=str(error))
+        reason = str(error)
+        if record is not None and reason == images.EXISTS:
+            # Those who asked for this job knew of no such output of ours; is there one by now?
+            known = manifest.load(record.folder)
+            if known.state(job.input, job.output, recorded(settings, model)) != "foreign":
+                reason = images.MADE
+        result = replace(result, status="skipped", reason=reason)
     except Exception as error:  # one photo must not cost the others theirs
-        no_room = _is_of_a_full_disk(error)
-        result = replace(result, status="failed", reason=reason_of(error), no_room=no_room)
+        result = replace(
+            result,
+            status="failed",
+            reason=reason_of(error),
+            no_room=_is_of_a_full_disk(error),
+            unwritable=record is not None and _is_of_the_folder(error, record.folder),
+        )
     return replace(result, seconds=time.monotonic() - start)
 
 
@@ -499,8 +526,28 @@ def due(
     except OSError:
         return settings  # the reason is found when it is opened
     if state == "current":
-        return Result(job.input, job.output, "skipped", "done already, and nothing has changed")
+        return Result(job.input, job.output, "skipped", DONE_ALREADY)
     return replace(settings, overwrite=True) if state == "ours" else settings
+
+
+@contextmanager
+def _list_named(record: Manifest) -> Iterator[None]:
+    """Around what is done to the manifest: its errors are not the photo's."""
+    try:
+        yield
+    except OSError as error:
+        path = record.folder / manifest.NAME
+        raise images.FolderError(
+            f"cannot write the list {path}: {images.reason(error)}", record.folder
+        ) from error
+
+
+def _is_of_the_folder(error: Exception, folder: Path) -> bool:
+    """Whether nothing at all can be written into a folder."""
+    if not isinstance(error, images.FolderError):
+        return False
+    too_long = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENAMETOOLONG
+    return folder.is_relative_to(error.folder) and not too_long
 
 
 def _is_of_a_full_disk(error: BaseException | None) -> bool:

@@ -71,6 +71,8 @@ kilobyte of a "decompression bomb" can claim to be as large as it likes."""
 NO_RESOLUTION = (1.0, 1.0)
 """None is given; libvips says so of WebP and TIFF, and makes one up for JPEG and PNG."""
 
+MADE = "another invdn made it meanwhile"
+IN_WORK = "another invdn is making it just now"
 EXISTS = "the output exists already and is only replaced with --overwrite"
 WRONG_PROFILE = "its colour profile is not for its pixels and is left out"
 CHANGED = "was changed while it was worked on: run it again"
@@ -83,7 +85,19 @@ class PhotoError(Exception):
 
 
 class ExistsError(PhotoError):
-    """The file to be written is there already."""
+    """The file to be written is there already, or is being written by somebody else."""
+
+
+class FolderError(PhotoError):
+    """Nothing can be written where the results go.
+
+    Args:
+        folder: The folder in which nothing can be made, or what is in its place.
+    """
+
+    def __init__(self, message: str, folder: Path) -> None:
+        super().__init__(message)
+        self.folder = folder
 
 
 @dataclass(frozen=True)
@@ -199,7 +213,7 @@ def scale_down(pixels: Pixels, bits: int) -> Pixels:
     return (values << (16 - bits)).astype(np.uint16)
 
 
-NO_SUCH_FILE = "no such file: check its name and its place"
+NO_SUCH_FILE = "no such file or folder: check its name and its place"
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the operating system says where a disk, or one's share of it, is full."""
@@ -209,6 +223,7 @@ _ADVICE = {
     errno.EROFS: "choose another folder",
     errno.ENOTDIR: "choose another folder",
     errno.EEXIST: "choose another folder",
+    errno.EISDIR: "move it away, or choose another folder",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EACCES: "change its permissions, or choose another",
     errno.EPERM: "change its permissions, or choose another",
