@@ -108,7 +108,7 @@ def test_a_process_that_does_not_start_is_an_error(
 ) -> None:
     monkeypatch.setattr(process, "PROGRAM", "raise SystemExit(3)")
     jobs = [Job(photo(tmp_path / "a.png"), tmp_path / "b.png")]
-    with pytest.raises(ModelError, match=r"does not start \(exit status 3\)"):
+    with pytest.raises(workers.NotStartedError, match=r"does not start \(exit status 3\)"):
         list(workers.run(jobs, workers.Setup("photo")))
 
 

@@ -108,6 +108,8 @@ class Plan:
     """Photos that are not done for the sake of others: their outputs would replace something."""
     deeper: bool = False
     """Whether a folder has subfolders that were not looked into."""
+    links: tuple[Path, ...] = ()
+    """Links to folders, which are not followed where others are gone into."""
     folder: Path | None = None
     """The folder of the outputs; None where one output was named as a file."""
 
@@ -128,6 +130,7 @@ def plan(
     recursive: bool = False,
     format: str | None = None,
     preview: bool = False,
+    into_folder: bool = False,
     files: Callable[[Path], Sequence[Path]] | None = None,
 ) -> Plan:
     """Find the photos, and name the output of each. Nothing is written.
@@ -140,6 +143,7 @@ def plan(
     format: one of `FORMATS`, in small or capital letters, for outputs in another format than
     their inputs'.
     preview: outputs are previews, see `invdn.restore.Settings`.
+    into_folder: `output` is meant as a folder, whatever its name looks like.
     files: which files are written for an output, where it is not just one of that name.
 
     Photos whose output would replace an input, or is another photo's too, are refused; raises
@@ -151,7 +155,7 @@ def plan(
     inputs = [path for given in inputs for path in _matching(given)]
     if preview:
         format = None
-    single = _single_output(inputs, output, format)
+    single = _single_output(inputs, output, format, into_folder)
     if single is not None:
         if preview and images.SUFFIXES[single.suffix.lower()] != "png":
             raise UsageError(f"a preview is a PNG file: name {single.with_suffix('.png')}")
@@ -197,6 +201,8 @@ def find(
 BESIDE = "-denoised"
 """What `place` appends to the name of a result that lies beside its photo."""
 
+_LIKE_A_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,4}")
+
 _RESULT_STEM = re.compile(rf"(.+){BESIDE}(?:-\d+)?")
 
 
@@ -233,9 +239,17 @@ def place(
     return tuple(jobs)
 
 
-def _single_output(inputs: Sequence[Path], output: Path, format: str | None) -> Path | None:
+def _single_output(
+    inputs: Sequence[Path], output: Path, format: str | None, into_folder: bool
+) -> Path | None:
     """The output if it is meant as a file, None if it is meant as a folder."""
+    if output == Path("-"):
+        raise UsageError("results cannot go to the standard output: name a file or a folder")
     if output.is_dir():
+        return None
+    if into_folder:
+        if output.exists():
+            raise UsageError(f"{output} is a file: name a folder")
         return None
     suffix = output.suffix.lower()
     if suffix in images.UNSUPPORTED_SUFFIXES | images.RAW_SUFFIXES:
@@ -243,6 +257,12 @@ def _single_output(inputs: Sequence[Path], output: Path, format: str | None) -> 
     if suffix not in images.SUFFIXES:
         if output.exists():
             raise UsageError(f"{output} is a file, and not a picture: name a folder")
+        one_photo = len(inputs) == 1 and inputs[0].is_file()
+        if one_photo and _LIKE_A_SUFFIX.fullmatch(suffix):
+            raise UsageError(
+                f"{suffix} is no suffix of pictures: choose {images.WRITABLE}; or, for a folder of"
+                f" that name, {output}{os.sep}"
+            )
         return None
     if len(inputs) != 1 or inputs[0].is_dir():
         raise UsageError(f"{output} names one file, but the input is more: name a folder")
@@ -262,6 +282,7 @@ def _plan_folder(
     jobs: dict[Path, Job] = {}  # by the resolved input: a photo given twice is done once
     left_out: Counter[str] = Counter()
     unreadable: list[tuple[Path, str]] = []
+    links: list[Path] = []
     deeper = False
 
     def named(name: str) -> str:
@@ -297,8 +318,14 @@ def _plan_folder(
             if not recursive:
                 deeper |= bool(subfolders)
                 subfolders.clear()
+            links += (folder / s for s in subfolders if (folder / s).is_symlink())
     return Plan(
-        tuple(jobs.values()), dict(left_out), tuple(unreadable), deeper=deeper, folder=output
+        tuple(jobs.values()),
+        dict(left_out),
+        tuple(unreadable),
+        deeper=deeper,
+        links=tuple(links),
+        folder=output,
     )
 
 
