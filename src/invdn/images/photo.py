@@ -132,6 +132,8 @@ class Photo:
     """Whether the file held the pixels exactly; tells the two kinds of WebP apart."""
     bits: int | None = None
     """Bits a channel in an AVIF or HEIC file, 8, 10 or 12; its pixels are scaled to 8 or 16."""
+    subsampled: bool = False
+    """Whether an AVIF or HEIC file holds its colours at half the size (4:2:0)."""
     others: bool = False
     """Whether the file holds more, which is never kept: a gain map, a depth map, a video."""
     pages: int = 1
@@ -151,6 +153,11 @@ class Photo:
     def colours(self) -> int:
         """How many of its channels are colours: 1 or 3."""
         return 3 if self.pixels.ndim == 3 and self.pixels.shape[2] >= 3 else 1
+
+    @property
+    def is_420(self) -> bool:
+        """Whether its file, of any lossy kind, holds the colours at half the size."""
+        return self.subsampled or (self.jpeg is not None and self.jpeg.subsampled)
 
     @property
     def has_alpha(self) -> bool:
