@@ -394,6 +394,7 @@ def test_an_output_folder_that_cannot_be_made_is_a_reason_before_the_work(tmp_pa
     start = f"cannot make the folder {folder}/out: {folder}: not a directory"
     assert str(result.reason).startswith(start)
     result = run_one(found.jobs[0], never, record=manifest.Manifest(folder / "out", {}))
+    assert str(result.reason).startswith(start)
     assert (result.unwritable, result.no_room, result.stops_batch) == (True, False, True)
     result = run_one(found.jobs[0], never, record=manifest.Manifest(tmp_path, {}))
     assert not result.stops_batch  # others' outputs lie elsewhere

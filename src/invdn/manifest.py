@@ -80,7 +80,7 @@ class Manifest:
 
     def check(self) -> None:
         """Raise OSError where it is there and `append` could not add to it."""
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):  # then that is the folder's fault
             os.close(os.open(self.folder / NAME, os.O_RDWR | os.O_APPEND))
 
     def append(self, output: Path, fields: Mapping[str, Any]) -> None:
