@@ -12,7 +12,7 @@ import pytest
 
 from invdn import images, manifest
 from invdn.batch import Job, Result, UsageError, find, place, plan, reason_of, run, run_one
-from invdn.images import writing
+from invdn.images import atomic, writing
 from invdn.runtime import ModelError
 from one_region import InOneRegion
 
@@ -28,6 +28,11 @@ def identity(
         progress(0.5)
         progress(1.0)
     return image.copy()
+
+
+@InOneRegion
+def never(image: images.Pixels, **_: object) -> images.Pixels:
+    raise AssertionError
 
 
 def photo(path: Path, value: int = 100) -> Path:
@@ -271,7 +276,7 @@ def test_any_error_in_a_photo_is_its_reason(tmp_path: Path, error: Exception, re
 
     first, second = run(jobs, fails_once)
     assert (first.status, second.status) == ("failed", "done")
-    assert str(first.reason).startswith(reason)
+    assert reason in str(first.reason)
     assert (first.no_room, second.no_room) == (isinstance(error, OSError), False)
 
 
@@ -369,21 +374,95 @@ def test_strength_and_quality_arrive(tmp_path: Path) -> None:
 
 def test_a_name_without_a_format_fails_before_the_work(tmp_path: Path) -> None:
     a = photo(tmp_path / "a.png").rename(tmp_path / "scan")
-
-    @InOneRegion
-    def never(image: images.Pixels, **_: object) -> images.Pixels:
-        raise AssertionError
-
     (result,) = run(plan([a], tmp_path / "out").jobs, never)
     assert "--format" in str(result.reason)
 
 
-def test_an_output_folder_that_cannot_be_made_is_a_reason(tmp_path: Path) -> None:
-    jobs = plan(named(tmp_path, "a.png"), tmp_path / "file" / "out").jobs
+def test_that_there_is_no_such_photo_comes_before_what_its_output_lacks(tmp_path: Path) -> None:
+    (result,) = run(plan([tmp_path / "holliday"], tmp_path / "out").jobs, never)
+    assert result.reason == images.NO_SUCH_FILE
+    assert "no such file or folder" in images.NO_SUCH_FILE
+    assert tree(tmp_path) == []
+
+
+def test_an_output_folder_that_cannot_be_made_is_a_reason_before_the_work(tmp_path: Path) -> None:
+    found = plan(named(tmp_path, "a.png"), tmp_path / "file" / "out")
     (tmp_path / "file").write_text("in the way")
-    (result,) = do(jobs)
+    (result,) = run(found.jobs, never)
+    assert (result.status, result.stops_batch) == ("failed", False)
+    folder = tmp_path / "file"
+    start = f"cannot make the folder {folder}/out: {folder}: not a directory"
+    assert str(result.reason).startswith(start)
+    result = run_one(found.jobs[0], never, record=manifest.Manifest(folder / "out", {}))
+    assert str(result.reason).startswith(start)
+    assert (result.unwritable, result.no_room, result.stops_batch) == (True, False, True)
+    result = run_one(found.jobs[0], never, record=manifest.Manifest(tmp_path, {}))
+    assert not result.stops_batch  # others' outputs lie elsewhere
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
+def test_an_output_folder_that_cannot_be_written_is_a_reason_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuses(*_: object) -> None:
+        raise OSError(number, os.strerror(number), str(tmp_path / "out" / ".invdn-0.tmp"))
+
+    (job,) = plan(named(tmp_path, "a.png"), tmp_path / "out").jobs
+    monkeypatch.setattr(atomic, "_locked_file", refuses)
+    result = run_one(job, never, record=manifest.Manifest(tmp_path / "out", {}))
+    start = f"cannot write into the folder {tmp_path / 'out'}: {os.strerror(number).lower()}: "
+    assert str(result.reason).startswith(start)
+    assert result.stops_batch
+    assert tree(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EISDIR])
+def test_a_list_that_cannot_be_written_is_named_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (job,) = plan(named(tmp_path, "a.png"), tmp_path / "out").jobs
+    path = tmp_path / "out" / manifest.NAME
+    if number == errno.EISDIR:
+        path.mkdir(parents=True)
+    else:  # tests may run as root, who can write everything
+
+        def refuses(*_: object) -> None:
+            raise OSError(number, os.strerror(number), str(path))
+
+        monkeypatch.setattr(manifest.os, "open", refuses)
+    result = run_one(job, never, record=manifest.Manifest(tmp_path / "out", {}))
+    reason = images.reason(OSError(number, os.strerror(number)))
+    assert result.reason == f"cannot write the list {path}: {reason}"
+    assert "choose another" in reason
+    assert result.stops_batch
+
+
+def test_what_another_run_makes_or_has_made_is_not_done_twice(tmp_path: Path) -> None:
+    first, second = plan(named(tmp_path, "a.png", "b.png"), tmp_path / "out").jobs
+    record = manifest.Manifest(tmp_path / "out", {})  # as it was when both runs began
+    reasons = []
+
+    @InOneRegion
+    def meanwhile(image: images.Pixels, **_: object) -> images.Pixels:
+        reasons.append(run_one(first, never, record=record).reason)
+        assert run_one(second, identity, record=record).status == "done"
+        return image
+
+    assert run_one(first, meanwhile, record=record).status == "done"
+    results = [run_one(job, never, record=record) for job in (first, second)]
+    reasons += [result.reason for result in results]
+    assert reasons == [images.IN_WORK, images.MADE, images.MADE]
+    assert {result.status for result in results} == {"skipped"}
+    first.output.write_bytes(b"made by somebody else")
+    assert run_one(first, never, record=record).reason == images.EXISTS
+
+
+def test_a_failure_leaves_no_empty_folders(tmp_path: Path) -> None:
+    (job,) = plan(named(tmp_path, "in/a.png"), tmp_path / "out" / "deep").jobs
+    (result,) = run([job], never)
     assert result.status == "failed"
-    assert "not a directory" in str(result.reason)
+    assert tree(tmp_path) == ["in/a.png"]
+    assert not (tmp_path / "out").exists()
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

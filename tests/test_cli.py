@@ -190,6 +190,127 @@ def test_results_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("notes")
+def test_what_was_done_already_is_only_counted(tmp_path: Path) -> None:
+    inputs = [photo(tmp_path / "in" / f"{name}.png") for name in "ab"]
+    photo(tmp_path / "out" / "b.png")
+    invoke("denoise", tmp_path / "in", "-o", tmp_path / "out")
+    result = invoke("denoise", tmp_path / "in", "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"invdn: {inputs[1]}: skipped: the output exists already")
+    assert result.stdout.endswith(", 2 skipped (1 done already)\n")
+    result = invoke("denoise", tmp_path / "in", "-o", tmp_path / "out", "--json")
+    reasons = [json.loads(line)["reason"] for line in result.stdout.splitlines()]
+    assert reasons == [batch.DONE_ALREADY, images.EXISTS]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's way to close a stream")
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "2>&- >&-"])
+def test_a_closed_stream_costs_only_what_is_said(tmp_path: Path, closed: str) -> None:
+    photo(tmp_path / "a.png")
+    script = f'exec "$@" {closed}'
+    arguments = [tmp_path / "a.png", tmp_path / "none.png", "-o", tmp_path / "out"]
+    result = subprocess.run(
+        ["sh", "-c", script, "sh", sys.executable, "-c", COMMAND, "denoise", *arguments],
+        env=environment(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, names_in(tmp_path / "out")) == (1, ["a.png"])
+    assert (b"none.png" in result.stderr) == ("2>&-" not in closed)
+    assert b"none.png" not in result.stdout
+    assert (b"1 done" in result.stdout) == (closed == "2>&-")
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_folder_that_cannot_be_looked_into_counts_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "locked").mkdir()
+    scan = os.scandir
+
+    def refuses(path: Any = ".") -> Any:  # tests may run as root, who can look everywhere
+        if Path(os.fsdecode(path)).name == "locked":
+            raise PermissionError(13, os.strerror(13), str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuses)
+    result = invoke("denoise", tmp_path / "in", "-r", "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "locked: cannot be opened: permission denied" in result.stderr
+    assert re.fullmatch(r"1 done \(.*\), 1 failed", result.stdout.splitlines()[-1])
+
+
+@pytest.mark.usefixtures("notes")
+def test_links_that_are_not_followed_are_said_in_one_line(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "a.png")
+    photo(tmp_path / "other" / "b.png")
+    for name in "cdefg":
+        (tmp_path / "in" / name).symlink_to(tmp_path / "other")
+    result = invoke("denoise", tmp_path / "in", "-r", "-o", tmp_path / "out")
+    links = ", ".join(str(tmp_path / "in" / name) for name in "cde")
+    said = f"left out, because links to folders are not followed: {links} and 2 more"
+    assert (result.exit_code, result.stderr) == (0, f"invdn: {said}\n")
+    assert names_in(tmp_path / "out") == ["a.png"]
+    result = invoke("denoise", tmp_path / "in", "-o", tmp_path / "out")
+    assert result.stderr == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("signalled", [True, False])
+def test_a_working_process_that_does_not_start_is_no_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signalled: bool
+) -> None:
+    how = "os.kill(os.getpid(), 9)" if signalled else "sys.exit(3)"
+    monkeypatch.setattr(process, "PROGRAM", f"import os; {how}")
+    result = invoke("denoise", photo(tmp_path / "a.png"), "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "the working process does not start (" in result.stderr
+    assert ("want of memory" in result.stderr) == signalled
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_name_with_a_slash_at_its_end_is_a_folder(tmp_path: Path) -> None:
+    a = photo(tmp_path / "a.png")
+    result = invoke("denoise", a, "-o", f"{tmp_path}/out.xyz/")
+    assert (result.exit_code, names_in(tmp_path / "out.xyz")) == (0, ["a.png"])
+    result = invoke("denoise", photo(tmp_path / "b.png"), "-o", f"{tmp_path}/out.xyz")
+    assert (result.exit_code, names_in(tmp_path / "out.xyz")) == (0, ["a.png", "b.png"])
+    result = invoke("denoise", a, "-o", f"{tmp_path}/b.png/", "--overwrite")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        f"invdn: {tmp_path}/b.png is a file: name a folder\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strength", "0,5"], "a number (such as 0.5) from 0 to 1.5"),
+        (["--strength", "nan"], "a number (such as 0.5) from 0 to 1.5"),
+        (["--strength", "2"], "a number (such as 0.5) from 0 to 1.5"),
+        (["--quality", "101"], "a whole number from 1 to 100"),
+        (["--quality", "90.5"], "a whole number from 1 to 100"),
+        (["--jobs", "all"], "a whole number from 1"),
+        (["--seed", "x"], "a whole number"),
+    ],
+)
+def test_a_wrong_value_is_told_in_one_sentence(arguments: list[str], message: str) -> None:
+    result = invoke("denoise", "a.png", "-o", "out", *arguments)
+    expected = f"Error: Invalid value for '{arguments[0]}': it must be {message}"
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, expected)
+
+
+def test_a_wrong_choice_is_told_in_one_sentence() -> None:
+    result = invoke("denoise", "a.png", "-o", "out", "--turns", "3")
+    assert result.stderr.endswith(
+        "Invalid value for '--turns': '3' is not one of '1', '2', '4', '8'.\n"
+    )
+
+
+@pytest.mark.usefixtures("notes")
 def test_json_lines_and_nothing_else(tmp_path: Path) -> None:
     a = photo(tmp_path / "a.png")
     result = invoke("denoise", a, tmp_path / "b.png", "-o", tmp_path / "out", "--json")
@@ -305,6 +426,12 @@ def test_options_that_a_model_does_not_know_have_status_2(
         (["denoise", "a.png", "-o", "out", "--format", "gif"], "invdn: unknown format 'gif'"),
         (["denoise", "a.png", "-o", "a.png"], "invdn: a.png: the output a.png is an input"),
         (["denoise", "a.png", "-o", "b.jxl"], "invdn: cannot write .jxl files"),
+        (["denoise", "a.png", "-o", "-"], "invdn: results cannot go to the standard output"),
+        (["denoise", "a.png", "-o", "b.jgp"], "invdn: .jgp is no suffix of pictures: choose jpg"),
+        (["denoise", "a.png", "-o", "b.xyz"], f"for a folder of that name, b.xyz{os.sep}"),
+        (["noise", "a.png", "-o", "b"], "invdn: say how much with one of"),
+        (["noise", "a.png", "--camera"], "invdn: name either -o OUT or --pairs OUT"),
+        (["evaluate", "--data", "nope"], "invdn: there is no folder nope"),
         (["denoise", "a.png", "-o", "out", "--model", "none.onnx"], "invdn: "),
         (["info", "nobody"], "invdn: "),
         (["sharpen"], "sharpen"),

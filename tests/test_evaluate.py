@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 import invdn
 from invdn import images
 from invdn.batch import UsageError
-from invdn.cli import app
+from invdn.cli import _print_scores, app
 from invdn.data import dnd, sidd
 from invdn.data.pairs import Pair
 from invdn.data.patches import read_rgb8
@@ -192,6 +192,7 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         ("--data", folder, "--methods", "nonsense"): "nonsense",
         ("--data", tmp_path / "nowhere", "--methods", "tv"): "nowhere",
         ("--data", folder, "--methods", "tv,tv"): "two methods called tv",
+        ("--data", folder / "nope", "--methods", "tv"): f"there is no folder {folder / 'nope'}",
         ("--data", folder, "--protocol", "sidd"): "unknown protocol",
         ("--data", folder, "--protocol", "dnd", "--methods", "tv"): "--submission",
         ("--data", folder, "--methods", "tv", "--json", tmp_path / "there.json"): "exists already",
@@ -210,6 +211,12 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         assert result.exit_code == 2
         assert said in result.stderr
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_images_are_counted_in_good_english(capsys: pytest.CaptureFixture[str]) -> None:
+    for count, said in ((1, "1 image"), (2, "2 images")):
+        _print_scores(evaluate([pair(f"{number}") for number in range(count)], [FAKE]))
+        assert capsys.readouterr().out.splitlines()[-1] == said
 
 
 def test_saved_results_are_replaced_only_when_told(folder: Path, tmp_path: Path) -> None:

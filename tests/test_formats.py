@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyvips
 
 import samples
 from invdn import images, metadata
-from invdn.images import Photo, PhotoError, raw, read, tiffpages, write
+from invdn.images import JpegFacts, Photo, PhotoError, raw, read, tiffpages, write
 from invdn.images.photo import scale_down, scale_up
 
 P3 = samples.libvips_profile("p3")
@@ -157,6 +158,26 @@ def test_modern_formats(tmp_path: Path, suffix: str, dtype: str, channels: int) 
         assert XMP.rstrip() in found.fields["xmp-data"]
         assert found.exif == block
         assert found.notices == ()
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".heic"])
+@pytest.mark.parametrize(("dtype", "channels"), [("uint8", 3), ("uint8", 4), ("uint16", 3)])
+def test_chroma_stays_at_the_size_that_it_has(
+    tmp_path: Path, suffix: str, dtype: str, channels: int
+) -> None:
+    """Many decoders cannot read HEVC of 4:4:4."""
+    photo = Photo(samples.scene(63, 97, channels, dtype), "png")
+    for halved in (False, True):
+        write(replace(photo, subsampled=halved), tmp_path / f"a{suffix}", overwrite=True)
+        first = read(tmp_path / f"a{suffix}")
+        write(first, tmp_path / f"b{suffix}", overwrite=True)
+        for found in (first, read(tmp_path / f"b{suffix}")):
+            assert (found.subsampled, found.is_420) == (halved, halved)
+            assert found.pixels.shape == photo.pixels.shape
+    if (dtype, channels) == ("uint8", 3):
+        facts = JpegFacts(90, subsampled=True, progressive=False)
+        write(replace(photo, format="jpeg", jpeg=facts), tmp_path / f"c{suffix}")
+        assert read(tmp_path / f"c{suffix}").subsampled
 
 
 @pytest.mark.parametrize("suffix", [".avif", ".heic"])

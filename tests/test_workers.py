@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from fake_worker import PROGRAM as FAKE
 from invdn import images, manifest, process, workers
 from invdn.batch import Job, Result, plan
 from invdn.control import Control
+from invdn.images import atomic
 from invdn.restore import Settings
 from invdn.runtime import ModelError
 
@@ -109,7 +111,7 @@ def test_a_process_that_does_not_start_is_an_error(
 ) -> None:
     monkeypatch.setattr(process, "PROGRAM", "raise SystemExit(3)")
     jobs = [Job(photo(tmp_path / "a.png"), tmp_path / "b.png")]
-    with pytest.raises(ModelError, match=r"does not start \(exit status 3\)"):
+    with pytest.raises(workers.NotStartedError, match=r"does not start \(exit status 3\)"):
         list(workers.run(jobs, workers.Setup("photo")))
 
 
@@ -546,6 +548,35 @@ def test_temporary_files_of_living_runs_are_left_alone(tmp_path: Path) -> None:
         assert not stray.exists()
         assert other.exists()
     assert (tmp_path / "a.png").read_bytes() == b"in work"
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_what_a_killed_run_had_in_work_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
+) -> None:
+    """Nor is what a living one has in work, where no lock tells one from the other."""
+    with images.atomically(tmp_path / "a.png") as file:
+        name = Path(file.name)
+    name.write_bytes(b"left by a killed run")
+    if not locks:
+        monkeypatch.setattr(atomic, "_lock", lambda file: None)
+    with images.atomically(tmp_path / "a.png", overwrite=True) as file:
+        assert (Path(file.name) == name) == locks
+        file.write(b"whole")
+    assert (tmp_path / "a.png").read_bytes() == b"whole"
+    assert name.exists() != locks
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be renamed there")
+def test_a_name_that_is_free_again_is_not_taken_from_another_run(tmp_path: Path) -> None:
+    """Once an output has its name, its temporary one may be another run's already."""
+    with ExitStack() as other:
+        with images.scratch(tmp_path, "a.png") as (first, _):
+            first.replace(tmp_path / "a.png")
+            second, _ = other.enter_context(images.scratch(tmp_path, "a.png"))
+            assert second == first
+        assert second.exists()
+    assert not second.exists()
 
 
 def test_an_empty_output_is_a_claimed_name_of_a_killed_run(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ not even a crash of a decoder ends the batch: so the command line and the window
 from __future__ import annotations
 
 import dataclasses
+import errno
 import glob
 import os
 import re
@@ -23,6 +24,7 @@ import time
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -36,6 +38,10 @@ from invdn.runtime import ModelError
 
 FORMATS = {suffix[1:]: format for suffix, format in images.SUFFIXES.items()}
 """What a caller may ask for as the output format, and the format that it means."""
+
+
+DONE_ALREADY = "done already, and nothing has changed"
+"""Why photos are skipped that an earlier run has done."""
 
 
 class UsageError(Exception):
@@ -76,6 +82,13 @@ class Result:
     """Whether the photo was found clean and copied."""
     no_room: bool = False
     """Whether it failed because the disk is full, so that the next one would as well."""
+    unwritable: bool = False
+    """Whether it failed because nothing can be written into the folder of all outputs."""
+
+    @property
+    def stops_batch(self) -> bool:
+        """Whether all further photos would fail in the same way."""
+        return self.no_room or self.unwritable
 
     @property
     def megapixels(self) -> float:
@@ -95,6 +108,8 @@ class Plan:
     """Photos that are not done for the sake of others: their outputs would replace something."""
     deeper: bool = False
     """Whether a folder has subfolders that were not looked into."""
+    links: tuple[Path, ...] = ()
+    """Links to folders, which are not followed where others are gone into."""
     folder: Path | None = None
     """The folder of the outputs; None where one output was named as a file."""
 
@@ -115,6 +130,7 @@ def plan(
     recursive: bool = False,
     format: str | None = None,
     preview: bool = False,
+    into_folder: bool = False,
     files: Callable[[Path], Sequence[Path]] | None = None,
 ) -> Plan:
     """Find the photos, and name the output of each. Nothing is written.
@@ -127,6 +143,7 @@ def plan(
     format: one of `FORMATS`, in small or capital letters, for outputs in another format than
     their inputs'.
     preview: outputs are previews, see `invdn.restore.Settings`.
+    into_folder: `output` is meant as a folder, whatever its name looks like.
     files: which files are written for an output, where it is not just one of that name.
 
     Photos whose output would replace an input, or is another photo's too, are refused; raises
@@ -138,7 +155,7 @@ def plan(
     inputs = [path for given in inputs for path in _matching(given)]
     if preview:
         format = None
-    single = _single_output(inputs, output, format)
+    single = _single_output(inputs, output, format, into_folder)
     if single is not None:
         if preview and images.SUFFIXES[single.suffix.lower()] != "png":
             raise UsageError(f"a preview is a PNG file: name {single.with_suffix('.png')}")
@@ -184,6 +201,8 @@ def find(
 BESIDE = "-denoised"
 """What `place` appends to the name of a result that lies beside its photo."""
 
+_LIKE_A_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,4}")
+
 _RESULT_STEM = re.compile(rf"(.+){BESIDE}(?:-\d+)?")
 
 
@@ -220,9 +239,17 @@ def place(
     return tuple(jobs)
 
 
-def _single_output(inputs: Sequence[Path], output: Path, format: str | None) -> Path | None:
+def _single_output(
+    inputs: Sequence[Path], output: Path, format: str | None, into_folder: bool
+) -> Path | None:
     """The output if it is meant as a file, None if it is meant as a folder."""
+    if output == Path("-"):
+        raise UsageError("results cannot go to the standard output: name a file or a folder")
     if output.is_dir():
+        return None
+    if into_folder:
+        if output.exists():
+            raise UsageError(f"{output} is a file: name a folder")
         return None
     suffix = output.suffix.lower()
     if suffix in images.UNSUPPORTED_SUFFIXES | images.RAW_SUFFIXES:
@@ -230,6 +257,12 @@ def _single_output(inputs: Sequence[Path], output: Path, format: str | None) -> 
     if suffix not in images.SUFFIXES:
         if output.exists():
             raise UsageError(f"{output} is a file, and not a picture: name a folder")
+        one_photo = len(inputs) == 1 and inputs[0].is_file()
+        if one_photo and _LIKE_A_SUFFIX.fullmatch(suffix):
+            raise UsageError(
+                f"{suffix} is no suffix of pictures: choose {images.WRITABLE}; or, for a folder of"
+                f" that name, {output}{os.sep}"
+            )
         return None
     if len(inputs) != 1 or inputs[0].is_dir():
         raise UsageError(f"{output} names one file, but the input is more: name a folder")
@@ -249,6 +282,7 @@ def _plan_folder(
     jobs: dict[Path, Job] = {}  # by the resolved input: a photo given twice is done once
     left_out: Counter[str] = Counter()
     unreadable: list[tuple[Path, str]] = []
+    links: list[Path] = []
     deeper = False
 
     def named(name: str) -> str:
@@ -284,8 +318,14 @@ def _plan_folder(
             if not recursive:
                 deeper |= bool(subfolders)
                 subfolders.clear()
+            links += (folder / s for s in subfolders if (folder / s).is_symlink())
     return Plan(
-        tuple(jobs.values()), dict(left_out), tuple(unreadable), deeper=deeper, folder=output
+        tuple(jobs.values()),
+        dict(left_out),
+        tuple(unreadable),
+        deeper=deeper,
+        links=tuple(links),
+        folder=output,
     )
 
 
@@ -449,10 +489,13 @@ def run_one(
         if manifest.version_of(job.input) not in (version, None):
             raise images.PhotoError(images.CHANGED)
         if record is not None and entry is not None:
-            record.append(job.output, entry)
+            with _list_named(record):
+                record.append(job.output, entry)
 
     try:
-        images.format_of(job.output)  # better known before the work than after it
+        if record is not None:
+            with _list_named(record):
+                record.check()  # better known before the work than after it
         if not settings.overwrite and is_taken(job.output) and job.input.exists():
             raise images.ExistsError(images.EXISTS)
         hooks = Hooks(progress=progress, step=step, before_naming=write_down)
@@ -463,10 +506,21 @@ def run_one(
     except OptionError as error:  # no photo would fare better
         raise UsageError(str(error)) from error
     except images.ExistsError as error:
-        result = replace(result, status="skipped", reason=str(error))
+        reason = str(error)
+        if record is not None and reason == images.EXISTS:
+            # Those who asked for this job knew of no such output of ours; is there one by now?
+            known = manifest.load(record.folder)
+            if known.state(job.input, job.output, recorded(settings, model)) != "foreign":
+                reason = images.MADE
+        result = replace(result, status="skipped", reason=reason)
     except Exception as error:  # one photo must not cost the others theirs
-        no_room = _is_of_a_full_disk(error)
-        result = replace(result, status="failed", reason=reason_of(error), no_room=no_room)
+        result = replace(
+            result,
+            status="failed",
+            reason=reason_of(error),
+            no_room=_is_of_a_full_disk(error),
+            unwritable=record is not None and _is_of_the_folder(error, record.folder),
+        )
     return replace(result, seconds=time.monotonic() - start)
 
 
@@ -499,8 +553,28 @@ def due(
     except OSError:
         return settings  # the reason is found when it is opened
     if state == "current":
-        return Result(job.input, job.output, "skipped", "done already, and nothing has changed")
+        return Result(job.input, job.output, "skipped", DONE_ALREADY)
     return replace(settings, overwrite=True) if state == "ours" else settings
+
+
+@contextmanager
+def _list_named(record: Manifest) -> Iterator[None]:
+    """Around what is done to the manifest: its errors are not the photo's."""
+    try:
+        yield
+    except OSError as error:
+        path = record.folder / manifest.NAME
+        raise images.FolderError(
+            f"cannot write the list {path}: {images.reason(error)}", record.folder
+        ) from error
+
+
+def _is_of_the_folder(error: Exception, folder: Path) -> bool:
+    """Whether nothing at all can be written into a folder."""
+    if not isinstance(error, images.FolderError):
+        return False
+    too_long = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENAMETOOLONG
+    return folder.is_relative_to(error.folder) and not too_long
 
 
 def _is_of_a_full_disk(error: BaseException | None) -> bool:

@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO
 
 import typer
+from typer.core import TyperGroup
 
 from invdn._version import __version__
 
@@ -30,8 +31,35 @@ if TYPE_CHECKING:
 
 SOME_FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
+
+class _Verbs(TyperGroup):
+    """The verbs, whose options say in words of ours what is wrong with their values."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _in_plain_words(error.message, error.param)
+            raise
+
+
+def _in_plain_words(message: str, option: Any) -> str:
+    """What a wrong value of an option should have been."""
+    if not message.startswith("Input should be "):
+        return message.removeprefix("Value error, ")
+    low, high = getattr(option, "min", None), getattr(option, "max", None)
+    whole = "integer" in message or isinstance(low, int)
+    limits = [
+        f"{word} {limit:g}" for word, limit in (("from", low), ("to", high)) if limit is not None
+    ]
+    return " ".join(
+        ["it must be", "a whole number" if whole else "a number (such as 0.5)", *limits]
+    )
+
+
 app = typer.Typer(
     name="invdn",
+    cls=_Verbs,
     help="Takes the noise out of real photographs.",
     no_args_is_help=True,
     add_completion=False,
@@ -43,6 +71,9 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line."""
+    # Without a file at the other end (2>&-) Python has no such stream: all is said to nobody then.
+    sys.stdout = sys.stdout or _nobody()
+    sys.stderr = sys.stderr or _nobody()
     for stream in (sys.stdout, sys.stderr):
         # A file name that the terminal cannot show must not end a batch.
         if hasattr(stream, "reconfigure"):
@@ -54,6 +85,10 @@ def main() -> None:
         _say("an argument is empty: a variable of the shell may not be set")
         sys.exit(WRONG_USAGE)
     app(prog_name="invdn")
+
+
+def _nobody() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _print_version(wanted: bool) -> None:
@@ -91,9 +126,12 @@ def denoise(
         ),
     ],
     output: Annotated[
-        Path,
+        str,
         typer.Option(
-            "--output", "-o", metavar="OUT", help="A folder; or a file, for exactly one photo."
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="A folder (OUT/ always is one); or a file, for exactly one photo.",
         ),
     ],
     strength: Annotated[
@@ -209,7 +247,14 @@ def denoise(
             from invdn import batch, workers
             from invdn.restore import Settings
 
-            plan = batch.plan(inputs, output, recursive=recursive, format=format, preview=preview)
+            plan = batch.plan(
+                inputs,
+                Path(output),
+                recursive=recursive,
+                format=format,
+                preview=preview,
+                into_folder=_names_a_folder(output),
+            )
             _report_plan(plan, recursive)
             results = list(plan.refused)
             if as_json:
@@ -237,11 +282,11 @@ def denoise(
                         if progress is not None:  # of a skipped or failed one it heard nothing
                             progress(batch.Job(result.input, result.output), 1.0)
                         _report_result(result, as_json)
-                        if result.no_room:
+                        if result.stops_batch:
                             _say_remainder(plan, results)
                             break
         if not as_json:
-            _print(_summary(results, time.monotonic() - start))
+            _print(_summary(results, len(plan.unreadable), time.monotonic() - start))
         # Where OUT names a file, that file was wanted: what is there is not it.
         missing = ("failed",) if plan.folder is not None else ("failed", "skipped")
         if plan.unreadable or any(result.status in missing for result in results):
@@ -357,7 +402,7 @@ def noise(
         ),
     ],
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--output", "-o", metavar="OUT", help="A folder; or a file, for one photo."),
     ] = None,
     level: Annotated[
@@ -394,18 +439,19 @@ def noise(
         bool, typer.Option("--overwrite", help="Replace outputs that exist already.")
     ] = False,
 ) -> None:
-    """Make camera noise: on clean photos, or anew on noisy ones."""
-    with _expected_errors():
-        with _training_extra("noise"):
-            from invdn import noise as making
-        from invdn import batch, images
+    """Make camera noise: on clean photos, or anew on noisy ones.
 
+    Needs PyTorch: pip install 'invdn[train]'.
+    """
+    with _expected_errors():
         if sum((level is not None, like is not None, perturb is not None, camera)) != 1:
             _fail("say how much with one of --level, --like, --perturb and --camera")
         if (output is None) == (pairs is None):
             _fail("name either -o OUT or --pairs OUT")
-        target = output if output is not None else pairs
-        assert target is not None
+        with _training_extra("noise"):
+            from invdn import noise as making
+        from invdn import batch, images
+
         loaded = making.load_noise_model(model or making.DEFAULT_MODEL)
         recipe = making.Recipe(loaded, level, like, perturb, camera, seed)
         if pairs is not None and pairs.suffix.lower() in images.SUFFIXES and not pairs.is_dir():
@@ -414,7 +460,13 @@ def noise(
         def files(output: Path) -> list[Path]:
             return [file for each in making.files_of(output, variants, pairs) for file in each]
 
-        plan = batch.plan(inputs, target, recursive=recursive, files=files)
+        plan = batch.plan(
+            inputs,
+            pairs or Path(output or ""),
+            recursive=recursive,
+            into_folder=pairs is not None or _names_a_folder(output or ""),
+            files=files,
+        )
         _report_plan(plan, recursive)
         failed = bool(plan.unreadable or plan.refused)
         for made in making.make(
@@ -479,7 +531,8 @@ def evaluate(
         typer.Option("--oracle", help="The best strength for each image: an upper bound."),
     ] = False,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write a page to look at.")
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Write a page to look at; needs invdn[eval]."),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers as JSON.")
@@ -508,7 +561,11 @@ def evaluate(
         typer.Option(min=1, help="For --noise: of each kind and image; 50 by default."),
     ] = None,
 ) -> None:
-    """Measure denoisers, or with --noise made noise, on pairs of noisy and clean photos."""
+    """Measure denoisers, or with --noise made noise, on pairs of noisy and clean photos.
+
+    --noise needs PyTorch (pip install 'invdn[train]'), --report Matplotlib, and some methods
+    scikit-image (pip install 'invdn[eval]').
+    """
     with _expected_errors():
         with _extra("evaluate", "eval"):
             from invdn import evaluate as measuring
@@ -603,6 +660,11 @@ def evaluate(
         _write_texts(texts, overwrite)
 
 
+def _names_a_folder(output: str) -> bool:
+    """Whether a name ends as that of a folder only; a `Path` does not keep that."""
+    return output.endswith(("/", os.sep))
+
+
 # --- what is said --------------------------------------------------------------------------------
 
 
@@ -646,15 +708,22 @@ def _report_plan(plan: Plan, recursive: bool) -> None:
         _say(f"left out, because the format is not supported: {counted}")
         for hint in plan.hints:
             _say(hint)
+    if plan.links:
+        _say(f"left out, because links to folders are not followed: {_some(plan.links)}")
     if not plan.jobs:
         hint = "; --recursive looks into subfolders too" if plan.deeper and not recursive else ""
         _say(f"no photos found{hint}")
 
 
+def _some(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(map(str, paths[:3])) + more
+
+
 def _report_result(result: Result, as_json: bool) -> None:
     for notice in result.notices:
         _say(f"{result.input}: {notice}")
-    if result.status != "done":
+    if result.status != "done" and not _is_known(result):
         skipped = "skipped: " if result.status == "skipped" else ""
         _say(f"{result.input}: {skipped}{result.reason}")
     if as_json:
@@ -681,12 +750,25 @@ def _as_json(result: Result) -> dict[str, Any]:
     }
 
 
-def _summary(results: Sequence[Result], seconds: float) -> str:
+def _summary(results: Sequence[Result], unreadable: int, seconds: float) -> str:
     counts = Counter(result.status for result in results)
+    counts["failed"] += unreadable
+    known = sum(_is_known(result) for result in results)
     megapixels = sum(result.megapixels for result in results if result.status == "done")
     parts = [f"{counts['done']} done ({megapixels:.1f} MP in {seconds:.1f} s)"]
-    parts += [f"{counts[status]} {status}" for status in ("skipped", "failed") if counts[status]]
+    if counts["skipped"]:
+        of_them = f" ({known} done already)" if known else ""
+        parts.append(f"{counts['skipped']} skipped{of_them}")
+    if counts["failed"]:
+        parts.append(f"{counts['failed']} failed")
     return ", ".join(parts)
+
+
+def _is_known(result: Result) -> bool:
+    """Whether an earlier run has done it: in a rerun so many are that they are only counted."""
+    from invdn.batch import DONE_ALREADY
+
+    return result.reason == DONE_ALREADY
 
 
 def _description(model: ModelInfo) -> str:
@@ -782,7 +864,8 @@ def _print_scores(evaluation: Evaluation) -> None:
     # A name may look like markup, or like :smile:.
     width = None if sys.stdout.isatty() else 120
     Console(width=width, emoji=False).print(table, markup=False)
-    print(f"{len(evaluation.noisy_psnr)} images")
+    count = len(evaluation.noisy_psnr)
+    print(f"{count} image{'s' if count != 1 else ''}")
 
 
 def _check_outputs(paths: Sequence[Path], overwrite: bool) -> None:
@@ -872,7 +955,11 @@ def _expected_errors() -> Iterator[None]:
         from invdn.batch import UsageError
         from invdn.denoiser import OptionError
         from invdn.runtime import ModelError
+        from invdn.workers import NotStartedError
 
+        if isinstance(error, NotStartedError):
+            _say(str(error))
+            raise typer.Exit(SOME_FAILED) from None
         if isinstance(error, (UsageError, OptionError, ModelError)):
             _fail(str(error))
         raise

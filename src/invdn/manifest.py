@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -76,6 +77,11 @@ class Manifest:
             return self._record_of(path) is not None
         except OSError:
             return False
+
+    def check(self) -> None:
+        """Raise OSError where it is there and `append` could not add to it."""
+        with suppress(FileNotFoundError, NotADirectoryError):  # then that is the folder's fault
+            os.close(os.open(self.folder / NAME, os.O_RDWR | os.O_APPEND))
 
     def append(self, output: Path, fields: Mapping[str, Any]) -> None:
         """Add a line; raises OSError where that cannot be."""

@@ -19,6 +19,7 @@ from typing import Any
 
 SECONDS_TO_START = 300.0
 _SECONDS_TO_STOP = 15.0  # more than a worker takes to give up, see `invdn.worker`
+_KILLED = (-9, 137)  # as the system does it where memory runs out
 PROGRAM = "from invdn.worker import main; main()"
 """What the process runs, after its path is set."""
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
@@ -36,6 +37,10 @@ def python(program: str) -> list[str]:
 
 class ProcessError(Exception):
     """The process cannot work, or is gone; the message is one line that says why."""
+
+
+class StartError(ProcessError):
+    """The process was gone before it said anything."""
 
 
 class WrongOptions(Exception):
@@ -101,10 +106,13 @@ class Process:
             if message is not None and "options" in message:
                 self.end()
                 raise WrongOptions(message["options"])
-            if message is None or "fatal" in message:
+            if message is None:
+                why = self._why_ended()  # before `end`, which may be what kills it
                 self.end()
-                told = None if message is None else message["fatal"]
-                raise ProcessError(told or f"the working process does not start ({self._status()})")
+                raise StartError(f"the working process does not start ({why})")
+            if "fatal" in message:
+                self.end()
+                raise ProcessError(message["fatal"])
             self._model = message["ready"]
         return self._model
 
@@ -204,9 +212,15 @@ class Process:
         status = self._wait()
         if self._is_silent:
             return "the work on it went silent and did not end"
-        if status in (-9, 137):
+        if status in _KILLED:
             return "the system ended the work on it, probably for want of memory"
         return f"it crashed its decoder ({self._status()})"
+
+    def _why_ended(self) -> str:
+        killed = self._wait() in _KILLED
+        if killed and not self._is_silent:
+            return "the system ended it, probably for want of memory: close other programs"
+        return self._status()
 
     def _status(self) -> str:
         status = self._wait()

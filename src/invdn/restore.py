@@ -219,13 +219,14 @@ def restore_file(
     and what the denoiser and `hooks.progress` raise.
     """
     settings, hooks = settings or Settings(), hooks or Hooks()
-    format = images.format_of(output)
     hooks.step(_seconds_to_read(source))
     if settings.preview:
         return _preview(source, output, denoiser, settings, hooks)
     with opened(source, max_pixels=settings.max_pixels) as found:
         photo = found.photo
-        writing.check_sides(photo, format)  # better known before the work than after it
+        # Better known before the work than after it; but that there is no such photo comes first.
+        format = images.format_of(output)
+        writing.check_sides(photo, format)
         outcome = Outcome(photo.width, photo.height, photo.notices)
         if settings.auto:
             noise = _noise(source, photo, denoiser, settings, hooks)
@@ -237,18 +238,10 @@ def restore_file(
                 return replace(outcome, left_as_is=True, notices=(*outcome.notices, *left))
         if photo.pages > 1 and format == "tiff":
             written = _restore_pages(source, output, photo.pages, denoiser, settings, hooks)
-        elif is_large(photo):
-            with writing.into(output, **_file_options(source, output, settings, hooks)) as file:
-                written = _stream(found, format, file, output.parent, denoiser, settings, hooks)
         else:
-            photo = _kept(found.whole(), settings)
-            hooks.step(_SECONDS_A_TILE)
-            photo = restore_photo(
-                photo, denoiser, strength=settings.strength, progress=_ticking(hooks)
-            )
-            hooks.step(_seconds_for(photo))
-            options = _file_options(source, output, settings, hooks)
-            written = images.write(photo, output, quality=settings.quality, **options)
+            # Opened before the work: where nothing can be written, that is known at once.
+            with writing.into(output, **_file_options(source, settings, hooks)) as file:
+                written = _page_into(found, format, file, output.parent, denoiser, settings, hooks)
     if photo.pages > 1 and format != "tiff":
         written = (*written, first_page_only(photo.pages))
     return replace(outcome, notices=(*outcome.notices, *written))
@@ -264,7 +257,7 @@ def _restore_pages(
 ) -> tuple[str, ...]:
     """All pages of a TIFF file; one at a time is in memory."""
     notices: list[str] = []
-    with writing.into(output, **_file_options(source, output, settings, hooks)) as file:
+    with writing.into(output, **_file_options(source, settings, hooks)) as file:
         writer = PageWriter(file)
         for page in range(pages):
             its_hooks = replace(hooks, progress=_of_page(hooks.progress, page, pages))
@@ -275,7 +268,9 @@ def _restore_pages(
                 ):
                     folder = output.parent
                     notices += found.photo.notices
-                    notices += _page_into(found, one_page, folder, denoiser, settings, its_hooks)
+                    notices += _page_into(
+                        found, "tiff", one_page, folder, denoiser, settings, its_hooks
+                    )
                     writer.add(one_page)
             except images.PhotoError as error:
                 raise images.PhotoError(f"page {page + 1} of {pages}: {error}") from error
@@ -284,6 +279,7 @@ def _restore_pages(
 
 def _page_into(
     found: OpenPhoto,
+    format: str,
     file: BinaryIO,
     folder: Path,
     denoiser: Denoises,
@@ -291,15 +287,15 @@ def _page_into(
     hooks: Hooks,
 ) -> tuple[str, ...]:
     if is_large(found.photo):
-        return _stream(found, "tiff", file, folder, denoiser, settings, hooks)
+        return _stream(found, format, file, folder, denoiser, settings, hooks)
     hooks.step(_seconds_for(found.photo))
     photo = _kept(found.whole(), settings)
     hooks.step(_SECONDS_A_TILE)
     progress = _ticking(hooks)
     photo = restore_photo(photo, denoiser, strength=settings.strength, progress=progress)
     hooks.step(_seconds_for(photo))
-    fitted, notices = writing.fit_to(photo, "tiff")
-    writing.encode(fitted, "tiff", settings.quality, file)
+    fitted, notices = writing.fit_to(photo, format)
+    writing.encode(fitted, format, settings.quality, file)
     return notices
 
 
@@ -311,10 +307,10 @@ def _kept(photo: Photo, settings: Settings) -> Photo:
     return photo if settings.metadata else images.without_metadata(photo)
 
 
-def _file_options(source: Path, output: Path, settings: Settings, hooks: Hooks) -> dict[str, Any]:
-    """How the output is to be written, into a folder that is there from now on."""
-    output.parent.mkdir(parents=True, exist_ok=True)
+def _file_options(source: Path, settings: Settings, hooks: Hooks) -> dict[str, Any]:
+    """How the output is to be written, into a folder that is made if it is not there."""
     return {
+        "make_folder": True,
         "overwrite": settings.overwrite,
         "modified_ns": source.stat().st_mtime_ns if settings.keep_time else None,
         "before_naming": hooks.before_naming,
@@ -473,7 +469,7 @@ def _leave_as_is(
     source: Path, photo: Photo, output: Path, settings: Settings, hooks: Hooks
 ) -> tuple[str, ...]:
     """Copy a clean photo, byte for byte unless another format was asked for."""
-    options = _file_options(source, output, settings, hooks)
+    options = _file_options(source, settings, hooks)
     if images.format_of(output) == photo.format and settings.metadata:
         writing.copy(source, output, **options)
         return ("is clean already: copied as it is",)
@@ -511,7 +507,7 @@ def _preview(
     ]
     gap = np.full((sides[0].shape[0], 8, 3), 255, np.uint8)
     together = Photo(np.concatenate([sides[0], gap, sides[1]], axis=1), "png")
-    images.write(together, output, **_file_options(source, output, settings, hooks))
+    images.write(together, output, **_file_options(source, settings, hooks))
     return Outcome(photo.width, photo.height, photo.notices)
 
 

@@ -24,9 +24,13 @@ from invdn import batch, images, manifest
 from invdn.batch import Job, Result
 from invdn.control import Control
 from invdn.manifest import Manifest
-from invdn.process import Process, ProcessError, WrongOptions
+from invdn.process import Process, ProcessError, StartError, WrongOptions
 from invdn.restore import Settings
 from invdn.runtime import ModelError
+
+
+class NotStartedError(ModelError):
+    """A process was gone before it could say whether the model can be loaded."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +212,8 @@ class _Team:
         except ProcessError as error:
             if self._stopped.is_set():
                 return None
-            raise ModelError(str(error)) from error
+            kind = NotStartedError if isinstance(error, StartError) else ModelError
+            raise kind(str(error)) from error
         settings = self._setup.settings
         if self._record is not None:
             due = batch.due(job, self._record, settings, model)

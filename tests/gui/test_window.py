@@ -1970,23 +1970,26 @@ def _engine_sentences() -> Iterator[str]:
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "id", getattr(node.func, "attr", ""))
                 owner = getattr(getattr(node.func, "value", None), "id", "")
-                if name == "PhotoError" or (name == "append" and owner == "notices"):
+                if name in ("PhotoError", "FolderError") or (
+                    name == "append" and owner == "notices"
+                ):
                     yield from _sentence(node.args[0])
             if isinstance(node, ast.keyword) and node.arg == "notices":
                 yield from (s for part in ast.walk(node.value) for s in _sentence(part))
             if isinstance(node, ast.FunctionDef) and node.name == "_reading_failed":
                 returned = (n for n in ast.walk(node) if isinstance(n, ast.Return))
                 yield from (s for n in returned for s in _sentence(n.value))
+    raised = ("ProcessError", "StartError")
     for node in ast.walk(ast.parse(Path(process.__file__).read_text(encoding="utf-8"))):
         said: list[ast.expr | None] = []
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ProcessError":
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in raised:
             said = [*node.args]
-        elif isinstance(node, ast.FunctionDef) and node.name == "_how_it_ended":
+        elif isinstance(node, ast.FunctionDef) and node.name in ("_how_it_ended", "_why_ended"):
             said = [part.value for part in ast.walk(node) if isinstance(part, ast.Return)]
         for value in said:
             either = value.values if isinstance(value, ast.BoolOp) else [value]
             yield from (s for part in either for s in _sentence(part))
-    yield images.EXISTS
+    yield from (images.EXISTS, images.IN_WORK, images.MADE)
     yield "HEIC needs: pip install 'invdn[heif]'"
     yield "camera raw needs: pip install 'invdn[raw]'"
     yield batch.reason_of(MemoryError())

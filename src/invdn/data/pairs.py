@@ -54,6 +54,8 @@ def load_pairs(
         ValueError: where the two pictures of a pair differ in size.
     """
     clean_folder, noisy_folder = folder / "clean", folder / "noisy"
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
     if not clean_folder.is_dir():
         if sigma_8bit is None:
             raise FileNotFoundError(

@@ -54,11 +54,22 @@ def apply(language: str) -> str:
 
 # What the engine says, as patterns, and what the window says for it. The engine speaks English.
 _REASONS: tuple[tuple[str, Any], ...] = (
-    (r"no such file(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "the file is not there any more")),
+    (
+        r"no such file or folder(?:: .+)?",
+        QT_TRANSLATE_NOOP("Reasons", "the file is not there any more"),
+    ),
     (r"the file is empty", QT_TRANSLATE_NOOP("Reasons", "the file is empty")),
     (
         r"the output exists already .*",
         QT_TRANSLATE_NOOP("Reasons", "there is a result of that name already"),
+    ),
+    (
+        r"another invdn is making it just now",
+        QT_TRANSLATE_NOOP("Reasons", "another invdn is making this result just now"),
+    ),
+    (
+        r"another invdn made it meanwhile",
+        QT_TRANSLATE_NOOP("Reasons", "another invdn made this result meanwhile"),
     ),
     (
         r"the camera raw file is damaged or cut off \((.+)\)",
@@ -89,6 +100,14 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         QT_TRANSLATE_NOOP("Reasons", "the disk is full: {0} cannot be written"),
     ),
     (
+        r"cannot make the folder (.+?): (.+)",
+        QT_TRANSLATE_NOOP("Reasons", "the folder {0} cannot be made: {1}"),
+    ),
+    (
+        r"cannot write into the folder (.+?): (.+)",
+        QT_TRANSLATE_NOOP("Reasons", "nothing can be written into the folder {0}: {1}"),
+    ),
+    (
         r"cannot write (.+?): (?:permission denied|read-only file system).*",
         QT_TRANSLATE_NOOP("Reasons", "{0} cannot be written: it is not allowed there"),
     ),
@@ -109,7 +128,7 @@ _REASONS: tuple[tuple[str, Any], ...] = (
     (r"input/output error", QT_TRANSLATE_NOOP("Reasons", "the disk or the network fails")),
     (r"file name too long(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "the name is too long")),
     (r"not a directory(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "this is not a folder")),
-    (r"is a directory", QT_TRANSLATE_NOOP("Reasons", "this is a folder")),
+    (r"is a directory(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "this is a folder")),
     (r"file exists(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "there is a file of that name already")),
     (
         r"(?!cannot )(?=.+?: (input/output error|file name too long|not a directory"
@@ -323,8 +342,8 @@ _REASONS: tuple[tuple[str, Any], ...] = (
     ),
     (
         r"what else the file holds is left out: .*",
-        QT_TRANSLATE_NOOP("Reasons", "what else the file holds is left out: a gain map, a depth"
-                                     " map or a video"),
+        QT_TRANSLATE_NOOP("Reasons", "what else the file holds is left out: it may be a gain map, a"
+                                     " depth map or a video"),
     ),
     (
         r"(.+) holds at most (.+) pixels a side: .*",
@@ -336,6 +355,11 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         r"the system ended the work on it, .*",
         QT_TRANSLATE_NOOP("Reasons", "the system ended the work on it, probably for want of"
                                      " memory"),
+    ),
+    (
+        r"the system ended it, .*",
+        QT_TRANSLATE_NOOP("Reasons", "the system ended it, probably for want of memory: close other"
+                                     " programs"),
     ),
     (
         r"reading or writing it did not end within (.+) s",

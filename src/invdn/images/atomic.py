@@ -3,11 +3,14 @@
 Until it is complete, a file is a hidden one, `.invdn-<12 hex digits>.tmp`, in the folder of the
 output. Its writer holds a lock on it, which the system lets go of however the writer ends; so a
 temporary file without a lock is a dead run's, and `remove_strays` may take it away while other
-runs go on.
+runs go on. An output's digits come from its name, so that of two runs that make the same output
+the second one finds out before it works.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import re
 import secrets
@@ -17,6 +20,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 _NAME = re.compile(r"\.invdn-[0-9a-f]{12}\.tmp")
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)  # what a lock that somebody has says
+
+
+class InWorkError(FileExistsError):
+    """Another run, or another thread, is writing this very file."""
 
 
 @contextmanager
@@ -29,11 +37,14 @@ def atomically(
     """A new file, open for reading and writing, that takes its name only once it is complete.
 
     On any error, an interrupt too, nothing is left. Without `overwrite` an existing file raises
-    FileExistsError, even one that somebody else made a moment ago; an empty file is not one,
-    but a name that was claimed by a run that was killed.
+    FileExistsError, at once, or in the end if somebody else made it meanwhile; an empty file is not
+    one, but a name that was claimed by a run that was killed. `InWorkError` is raised at once where
+    somebody is writing it already.
     before_naming: called with the complete file just before it takes its name.
     """
-    with scratch(path.parent) as (temporary, file):
+    with scratch(path.parent, path.name) as (temporary, file):
+        if not overwrite and _is_there(path) and not is_empty_file(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -45,15 +56,22 @@ def atomically(
 
 
 @contextmanager
-def scratch(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """A locked temporary file in a folder, and its name; gone in the end, renamed or not."""
-    temporary, file = _locked_file(folder)
-    try:
-        with file:
+def scratch(folder: Path, claimed: str | None = None) -> Iterator[tuple[Path, BinaryIO]]:
+    """A locked temporary file in a folder, and its name; gone in the end, renamed or not.
+
+    claimed: a name in that folder for which there is one such file at a time.
+    """
+    temporary, file = _locked_file(folder, claimed)
+    with file:
+        try:
             yield temporary, file
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        finally:
+            if os.name == "nt":
+                file.close()
+            with suppress(FileNotFoundError):
+                # Once it is renamed, a file of this name would be another run's.
+                if os.name == "nt" or os.path.samestat(temporary.stat(), os.fstat(file.fileno())):
+                    temporary.unlink()
 
 
 def is_empty_file(path: Path) -> bool:
@@ -73,13 +91,23 @@ def remove_strays(folders: Iterable[Path]) -> None:
                     _remove_if_stray(Path(entry.path))
 
 
-def _locked_file(folder: Path) -> tuple[Path, BinaryIO]:
+def _locked_file(folder: Path, claimed: str | None) -> tuple[Path, BinaryIO]:
     while True:
-        temporary = folder / f".invdn-{secrets.token_hex(6)}.tmp"
-        file = temporary.open("x+b")
+        digits = secrets.token_hex(6)
+        if claimed is not None:
+            digits = hashlib.sha256(os.fsencode(claimed)).hexdigest()[:12]
+        temporary = folder / f".invdn-{digits}.tmp"
         try:
-            _lock(file)
-            if temporary.exists():  # nobody took it for a stray before it was locked
+            file = temporary.open("x+b")
+        except FileExistsError:
+            if _is_in_work(temporary):
+                raise InWorkError(errno.EEXIST, "another run is writing it", claimed) from None
+            # On a file system without locks nobody knows: any other name does then.
+            claimed = None if temporary.exists() else claimed
+            continue
+        try:
+            # Nobody took it for a stray before it was locked?
+            if _lock(file) is not False and temporary.exists():
                 return temporary, file
         except BaseException:
             file.close()
@@ -88,27 +116,51 @@ def _locked_file(folder: Path) -> tuple[Path, BinaryIO]:
         file.close()
 
 
-def _lock(file: BinaryIO) -> bool:
-    """Lock a file without waiting; whether that succeeded. Needless on Windows, see above."""
+def _is_in_work(temporary: Path) -> bool:
+    """Whether somebody is writing a temporary file; a dead run's is removed."""
+    try:
+        if os.name == "nt":
+            temporary.unlink()  # fails for a file that is open
+            return False
+        with temporary.open("r+b") as file:  # some network drives lock for writing only
+            locked = _lock(file)
+            if locked:
+                temporary.unlink()
+            return locked is False
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return os.name == "nt"
+
+
+def _lock(file: BinaryIO) -> bool | None:
+    """Lock a file without waiting; False where somebody has it, None where there are no locks.
+
+    Needless on Windows, see above.
+    """
     if os.name == "nt":
         return True
     import fcntl
 
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # somebody has it, or the file system has no locks
-        return False
+    except OSError as error:
+        return False if error.errno in _HELD else None
     return True
 
 
 def _remove_if_stray(path: Path) -> None:
     with suppress(OSError):
-        if os.name == "nt":
-            path.unlink()  # fails for a file that is open
-            return
-        with path.open("rb") as file:
-            if _lock(file):
-                path.unlink()
+        _is_in_work(path)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether the name is taken; raises OSError where it cannot be one."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _take_name(temporary: Path, path: Path, overwrite: bool) -> None:

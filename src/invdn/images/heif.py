@@ -58,6 +58,7 @@ def read_heic(file: BinaryIO, max_pixels: int) -> Photo:
         fields=fields,
         lossless=False,
         bits=bits,
+        subsampled=opened.info.get("chroma") == 420,
         others=bool(opened.info.get("aux") or opened.info.get("depth_images")),
         notices=_others_left_out(len(opened)),
     )
@@ -81,7 +82,8 @@ def write_heic(photo: Photo, quality: int | None, file: BinaryIO) -> None:
         mode += ";16"
         heif.options.SAVE_HDR_TO_12_BIT = bits == 12
     made = heif.from_bytes(mode, (photo.width, photo.height), pixels.tobytes())
-    options: dict[str, Any] = {"quality": quality or DEFAULT_QUALITY, "chroma": 444}
+    chroma = 420 if photo.is_420 else 444
+    options: dict[str, Any] = {"quality": quality or DEFAULT_QUALITY, "chroma": chroma}
     if photo.exif:
         options["exif"] = b"Exif\0\0" + photo.exif
     if "icc-profile-data" in photo.fields:
@@ -125,17 +127,31 @@ def profile_of_codes(file: BinaryIO) -> bytes | None:
 
 def _colour_codes(data: mmap.mmap) -> tuple[int, int]:
     """Primaries and transfer characteristics; 2 stands for unknown."""
+    for at in _properties(data, b"colr"):
+        if data[at : at + 4] == b"nclx" and at + 8 <= len(data):
+            primaries, transfer = struct.unpack_from(">HH", data, at + 4)
+            return primaries, transfer
+    return 2, 2
+
+
+def _properties(data: mmap.mmap, wanted: bytes) -> Iterator[int]:
+    """Where the contents of the properties of a kind begin."""
     try:
         meta = dict(_boxes(data, 0, len(data)))[b"meta"]
         properties = dict(_boxes(data, meta[0] + 4, meta[1]))[b"iprp"]
         container = dict(_boxes(data, *properties))[b"ipco"]
-        for kind, (at, _) in _boxes(data, *container):
-            if kind == b"colr" and data[at : at + 4] == b"nclx":
-                primaries, transfer = struct.unpack_from(">HH", data, at + 4)
-                return primaries, transfer
+        found = [at for kind, (at, _) in _boxes(data, *container) if kind == wanted]
     except (KeyError, struct.error):
-        pass
-    return 2, 2
+        return
+    yield from found
+
+
+def is_subsampled_avif(file: BinaryIO) -> bool:
+    """Whether an AVIF file's colours are 4:2:0, as its first configuration (`av1C`) says."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        # One bit each: whether there is no colour at all (as of transparency), half width, height.
+        kinds = [data[at + 2] & 0x1C for at in _properties(data, b"av1C") if at + 2 < len(data)]
+    return next((kind == 0x0C for kind in kinds if kind != 0x1C), False)
 
 
 # --- EXIF in finished files ----------------------------------------------------------------------

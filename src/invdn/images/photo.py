@@ -71,6 +71,8 @@ kilobyte of a "decompression bomb" can claim to be as large as it likes."""
 NO_RESOLUTION = (1.0, 1.0)
 """None is given; libvips says so of WebP and TIFF, and makes one up for JPEG and PNG."""
 
+MADE = "another invdn made it meanwhile"
+IN_WORK = "another invdn is making it just now"
 EXISTS = "the output exists already and is only replaced with --overwrite"
 WRONG_PROFILE = "its colour profile is not for its pixels and is left out"
 CHANGED = "was changed while it was worked on: run it again"
@@ -83,7 +85,19 @@ class PhotoError(Exception):
 
 
 class ExistsError(PhotoError):
-    """The file to be written is there already."""
+    """The file to be written is there already, or is being written by somebody else."""
+
+
+class FolderError(PhotoError):
+    """Nothing can be written where the results go.
+
+    Args:
+        folder: The folder in which nothing can be made, or what is in its place.
+    """
+
+    def __init__(self, message: str, folder: Path) -> None:
+        super().__init__(message)
+        self.folder = folder
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,8 @@ class Photo:
     """Whether the file held the pixels exactly; tells the two kinds of WebP apart."""
     bits: int | None = None
     """Bits a channel in an AVIF or HEIC file, 8, 10 or 12; its pixels are scaled to 8 or 16."""
+    subsampled: bool = False
+    """Whether an AVIF or HEIC file holds its colours at half the size (4:2:0)."""
     others: bool = False
     """Whether the file holds more, which is never kept: a gain map, a depth map, a video."""
     pages: int = 1
@@ -137,6 +153,11 @@ class Photo:
     def colours(self) -> int:
         """How many of its channels are colours: 1 or 3."""
         return 3 if self.pixels.ndim == 3 and self.pixels.shape[2] >= 3 else 1
+
+    @property
+    def is_420(self) -> bool:
+        """Whether its file, of any lossy kind, holds the colours at half the size."""
+        return self.subsampled or (self.jpeg is not None and self.jpeg.subsampled)
 
     @property
     def has_alpha(self) -> bool:
@@ -199,7 +220,7 @@ def scale_down(pixels: Pixels, bits: int) -> Pixels:
     return (values << (16 - bits)).astype(np.uint16)
 
 
-NO_SUCH_FILE = "no such file: check its name and its place"
+NO_SUCH_FILE = "no such file or folder: check its name and its place"
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the operating system says where a disk, or one's share of it, is full."""
@@ -209,6 +230,7 @@ _ADVICE = {
     errno.EROFS: "choose another folder",
     errno.ENOTDIR: "choose another folder",
     errno.EEXIST: "choose another folder",
+    errno.EISDIR: "move it away, or choose another folder",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EACCES: "change its permissions, or choose another",
     errno.EPERM: "change its permissions, or choose another",

@@ -37,6 +37,7 @@ from invdn.images.vips import detail, vips
 
 _RGB = ("srgb", "rgb", "rgb16", "scrgb", "multiband", "b-w", "grey16")
 _KEPT_FIELDS = ("icc-profile-data", "xmp-data", "iptc-data", "photoshop-data", "image-description")
+_DEPTHS = "only 8, 16 bits and float are read"
 _MAX_PAGES = 10_000
 _FETCHED_ROWS = 64
 
@@ -183,6 +184,8 @@ def opened(path: Path, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> Iterat
 
 def _open_with_vips(file: BinaryIO, format: str, page: int, max_pixels: int) -> OpenPhoto:
     library, source = vips(), _Source(file)
+    if format == "tiff":
+        _check_depth(file, page)
     with _damage_named(format, source):
         image = _load(source, format, page)
         check_size(image.width, image.height, max_pixels)
@@ -208,6 +211,7 @@ def _open_with_vips(file: BinaryIO, format: str, page: int, max_pixels: int) -> 
             jpeg=jpeg.jpeg_facts(file) if format == "jpeg" else None,
             lossless=_is_lossless(file, format),
             bits=bits,
+            subsampled=format == "avif" and heif.is_subsampled_avif(file),
             others=format == "jpeg" and (jpeg.holds_others(file) or _promises_others(image)),
             pages=pages,
             notices=tuple(notices),
@@ -410,7 +414,7 @@ def _to_rgb(library: Any, image: Any) -> tuple[Any, tuple[str, ...]]:
     if image.get_typeof("bits-per-sample") and image.get("bits-per-sample") == 1:
         raise PhotoError("is black and white only (1 bit): there is no noise to remove")
     if image.format not in ("uchar", "ushort", "float"):
-        raise PhotoError(f"has pixels of type {image.format}: only 8, 16 bits and float are read")
+        raise PhotoError(f"has pixels of type {image.format}: {_DEPTHS}")
     if image.interpretation == "cmyk":
         depth = 16 if image.format == "ushort" else 8
         image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)
@@ -422,6 +426,14 @@ def _to_rgb(library: Any, image: Any) -> tuple[Any, tuple[str, ...]]:
     if image.get_typeof("palette"):
         return image, ("its palette was expanded",)
     return image, ()
+
+
+def _check_depth(file: BinaryIO, page: int) -> None:
+    """Raise PhotoError for a TIFF page of 64 bits, of which libvips speaks in riddles."""
+    with _mapped(file) as data:
+        bits = metadata.numbers_of(data, page, metadata.BITS_PER_SAMPLE)
+    if bits[:1] == [64]:
+        raise PhotoError(f"has pixels of type double: {_DEPTHS}")
 
 
 def _tiff_notices(image: Any, file: BinaryIO, page: int) -> tuple[str, ...]:

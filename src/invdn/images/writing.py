@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,13 +14,15 @@ import numpy as np
 
 from invdn import metadata
 from invdn.images import colour, extras, fit, heif, plain
-from invdn.images.atomic import atomically
+from invdn.images.atomic import InWorkError, atomically
 from invdn.images.photo import (
     EXISTS,
+    IN_WORK,
     LABELS,
     NO_RESOLUTION,
     WRONG_PROFILE,
     ExistsError,
+    FolderError,
     JpegFacts,
     Photo,
     PhotoError,
@@ -38,6 +41,7 @@ LARGEST_WHOLE_JPEG_PX = 32_000_000
 own or progressive scans the encoder would hold all coefficients, 6 bytes a pixel."""
 DEFAULT_WEBP_QUALITY = 90
 DEFAULT_AVIF_QUALITY = 90
+_AVIF_EFFORT = 2  # libvips' own 4 takes nine times as long, and ten times as long as the network
 
 _DEPTHS: dict[str, tuple[str, ...]] = {
     "jpeg": ("uint8",),
@@ -66,14 +70,13 @@ def write(
     overwrite: bool = False,
     modified_ns: int | None = None,
     before_naming: Callable[[BinaryIO], None] | None = None,
+    make_folder: bool = False,
 ) -> tuple[str, ...]:
     """Write a photo, whole or not at all, in the format that the name asks for.
 
     quality: 1–100, for JPEG, AVIF, HEIC and lossy WebP. By default a JPEG keeps its quality (but
     never below 90) and its chroma subsampling, and a WebP stays lossless or lossy.
-    overwrite: whether an existing file may be replaced; otherwise `ExistsError`.
-    modified_ns: the modification time that the file is to have, nanoseconds since 1970.
-    before_naming: called with the complete file just before it takes its name.
+    overwrite, modified_ns, before_naming, make_folder: as for `into`, as the errors are.
 
     Returns notices: what the format could not hold, one line each.
     """
@@ -81,27 +84,23 @@ def write(
     check_sides(photo, format)
     fitted, notices = fit_to(photo, format)
     with into(
-        path, overwrite=overwrite, modified_ns=modified_ns, before_naming=before_naming
+        path,
+        overwrite=overwrite,
+        modified_ns=modified_ns,
+        before_naming=before_naming,
+        make_folder=make_folder,
     ) as file:
         encode(fitted, format, quality, file)
     return notices
 
 
-def copy(
-    source: Path,
-    path: Path,
-    *,
-    overwrite: bool = False,
-    modified_ns: int | None = None,
-    before_naming: Callable[[BinaryIO], None] | None = None,
-) -> None:
-    """Copy a file byte for byte, whole or not at all; options and errors as in `write`."""
+def copy(source: Path, path: Path, **options: Any) -> None:
+    """Copy a file byte for byte, whole or not at all; options and errors are those of `into`."""
     try:
         original = source.open("rb")
     except OSError as error:
         raise PhotoError(f"cannot be read: {reason(error)}") from error
-    options = {"modified_ns": modified_ns, "before_naming": before_naming}
-    with original, into(path, overwrite=overwrite, **options) as file:  # type: ignore[arg-type]
+    with original, into(path, **options) as file:
         while chunk := original.read(1 << 22):
             file.write(chunk)
 
@@ -113,8 +112,18 @@ def into(
     overwrite: bool = False,
     modified_ns: int | None = None,
     before_naming: Callable[[BinaryIO], None] | None = None,
+    make_folder: bool = False,
 ) -> Iterator[BinaryIO]:
-    """The file to write into, with the options and errors of `write`."""
+    """The file to write into, which takes its name once it is complete.
+
+    overwrite: whether an existing file may be replaced; otherwise `ExistsError`.
+    modified_ns: the modification time that the file is to have, nanoseconds since 1970.
+    before_naming: called with the complete file just before it takes its name.
+    make_folder: whether to make the folder if it is not there; no empty one is left on an error.
+
+    Raises `FolderError`, at once, where nothing can be written into the folder.
+    """
+    opened = False
 
     def finish(file: BinaryIO) -> None:
         if modified_ns is not None:
@@ -122,15 +131,40 @@ def into(
         if before_naming is not None:
             before_naming(file)
 
+    made = _make(path.parent) if make_folder else []
     try:
         with atomically(path, overwrite=overwrite, before_naming=finish) as file:
+            opened = True
             yield file
     except FileExistsError as error:
-        raise ExistsError(EXISTS) from error
+        raise ExistsError(IN_WORK if isinstance(error, InWorkError) else EXISTS) from error
     except OSError as error:
+        if not opened and error.errno != errno.ENAMETOOLONG:
+            raise FolderError(
+                f"cannot write into the folder {path.parent}: {reason(error)}", path.parent
+            ) from error
         raise PhotoError(f"cannot write {path}: {reason(error)}") from error
     except vips().Error as error:
         raise PhotoError(f"cannot write {path}: {detail(error)}") from error
+    finally:
+        for folder in made:
+            with suppress(OSError):  # it mostly holds something by now: this one, or another
+                folder.rmdir()
+
+
+def _make(folder: Path) -> list[Path]:
+    """Make a folder; returns what was made for that, the innermost first."""
+    try:
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        # What it could not make lies in the folder that is at fault, or is a file itself.
+        named = Path(error.filename or folder)
+        fault = named if os.path.lexists(named) else named.parent
+        raise FolderError(
+            f"cannot make the folder {folder}: {fault}: {reason(error)}", fault
+        ) from error
+    return missing
 
 
 # --- what a format can hold ----------------------------------------------------------------------
@@ -211,7 +245,9 @@ def fit_facts(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
         notices.append("the XMP data does not fit into a JPEG file and is left out")
     if photo.others:
         photo = replace(photo, others=False)
-        notices.append("what else the file holds is left out: a gain map, a depth map or a video")
+        notices.append(
+            "what else the file holds is left out: it may be a gain map, a depth map or a video"
+        )
     return photo, tuple(notices)
 
 
@@ -393,7 +429,8 @@ def _avif_options(photo: Photo, quality: int | None) -> dict[str, Any]:
         "Q": quality or DEFAULT_AVIF_QUALITY,
         "compression": "av1",
         "bitdepth": bits,
-        "subsample_mode": "off",
+        "subsample_mode": "on" if photo.is_420 else "off",
+        "effort": _AVIF_EFFORT,
     }
 
 

@@ -710,6 +710,22 @@
         <translation>无法写入 {0} 文件：请选择其他格式</translation>
     </message>
     <message>
+        <source>another invdn is making this result just now</source>
+        <translation>另一个 invdn 正在生成此结果</translation>
+    </message>
+    <message>
+        <source>another invdn made this result meanwhile</source>
+        <translation>另一个 invdn 已在此期间生成此结果</translation>
+    </message>
+    <message>
+        <source>the folder {0} cannot be made: {1}</source>
+        <translation>无法创建文件夹 {0}：{1}</translation>
+    </message>
+    <message>
+        <source>nothing can be written into the folder {0}: {1}</source>
+        <translation>无法写入文件夹 {0}：{1}</translation>
+    </message>
+    <message>
         <source>the disk is full: {0} cannot be written</source>
         <translation>磁盘已满：无法写入 {0}</translation>
     </message>
@@ -1030,8 +1046,8 @@
         <translation>XMP 数据超出 JPEG 的容量，未写入</translation>
     </message>
     <message>
-        <source>what else the file holds is left out: a gain map, a depth map or a video</source>
-        <translation>文件中的其他内容（HDR 增益图、深度图或视频）未写入</translation>
+        <source>what else the file holds is left out: it may be a gain map, a depth map or a video</source>
+        <translation>文件中的其他内容（可能是 HDR 增益图、深度图或视频）未写入</translation>
     </message>
     <message>
         <source>{0} holds at most {1} pixels a side: choose another format</source>
@@ -1048,6 +1064,10 @@
     <message>
         <source>the system ended the work on it, probably for want of memory</source>
         <translation>系统中止了对它的处理，可能是内存不足</translation>
+    </message>
+    <message>
+        <source>the system ended it, probably for want of memory: close other programs</source>
+        <translation>系统中止了它，可能是内存不足：请关闭其他程序</translation>
     </message>
     <message>
         <source>reading or writing it did not end within {0} s</source>
