@@ -63,7 +63,8 @@ def run(
     folder: the folder whose manifest says what was done already and gets what is done now.
     first: a process that was started with the same model, device, threads and jobs as in `setup`.
     progress: called with a job and how much of it is done, 0–1, from the thread that runs this.
-    control: pauses the work, and ends it, from other threads; paused where the disk is full.
+    control: pauses the work, and ends it, from other threads; paused where the disk is full. With
+    one, `progress` hears of each photo as soon as it is begun.
 
     Raises `ModelError` if the model cannot be loaded, and `batch.UsageError` if it does not know
     what is asked for. When the batch is cancelled, or the generator is closed or an exception is
@@ -181,7 +182,10 @@ class _Team:
         while True:
             with self._lock:
                 job = None if self._stopped.is_set() else next(self._jobs, None)
-            if job is None or self._control is None or self._control.begin(job.input):
+            if job is None or self._control is None:
+                return job
+            if self._control.begin(job.input):
+                self._told(job)(0.0)  # it cannot be left out any more; its process may yet start
                 return job
 
     def _new_process(self) -> Process | None:
@@ -206,7 +210,6 @@ class _Team:
 
     def _do(self, job: Job, process: Process) -> Result | None:
         """What became of a job; None if it was given up because of `stop`."""
-        self._told(job)(0.0)  # the process may have to load its model first
         try:
             model = process.model()
         except ProcessError as error:
