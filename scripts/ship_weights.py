@@ -61,8 +61,7 @@ def main() -> None:
 
 
 def measure(model: Path, validation: Path) -> dict[str, float]:
-    """The scores of a model file, dB, and the least gain of a picture over its noisy input: of the real
-    pairs, and of those with made noise."""
+    """The scores of a model file, dB, and the least gains of single pictures over their inputs."""
     sets: dict[str, list[Pair]] = {}
     for title, chosen in SETS.items():
         sets[title] = chosen.load(validation)
