@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import threading
@@ -16,8 +17,8 @@ import pytest
 
 import invdn
 from invdn.denoiser import Denoiser, OptionError, shared_denoiser
-from invdn.ensembles import TURNS, turn, turn_back
-from invdn.runtime import ModelError, ModelInfo
+from invdn.ensembles import TURNS, Ensemble, turn, turn_back
+from invdn.runtime import Model, ModelError, ModelInfo
 
 INTEGER_TYPES = [np.uint8, np.uint16]
 SHAPES = [
@@ -239,6 +240,47 @@ def test_a_denoiser_may_be_told_once() -> None:
 
     told.restore_regions(20, 30, lambda rows, columns: image[rows, columns], write)
     np.testing.assert_array_equal(result, told(image))
+
+
+def test_each_option_overrides_only_itself() -> None:
+    told = Denoiser(Sampler()).using(samples=3, turns=8, seed=2)
+    image = random_image((20, 30, 3), np.uint8)
+    other = {"samples": 3, "turns": 8, "seed": 2}
+    for change in ({"samples": 1}, {"turns": 1}, {"turns": 2}, {"seed": 0}):
+        expected = Denoiser(Sampler())(image, **(other | change))
+        np.testing.assert_array_equal(told(image, **change), expected)
+        np.testing.assert_array_equal(told.using(**change)(image), expected)
+    assert told.using(ensemble=False)._ensemble == Ensemble(3, 1, 2)
+    assert told.using(ensemble=False, turns=4)._ensemble == Ensemble(3, 4, 2)
+    assert told.using(turns=1).using(ensemble=True)._ensemble == Ensemble(3, 8, 2)
+    assert told.using()._ensemble == told._ensemble
+    with pytest.raises(OptionError, match="not 0"):
+        told(image, ensemble=False, turns=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"turns": 2.0}, r"turns must be 1, 2, 4 or 8, not 2\.0"),
+        ({"turns": [2]}, "turns must be 1, 2, 4 or 8"),
+        ({"samples": "2"}, "samples must be a whole number of at least 1, not '2'"),
+        ({"samples": 1.5}, r"not 1\.5"),
+        ({"seed": 0.5}, r"seed must be a whole number, not 0\.5"),
+        ({"strength": "1"}, r"strength must be from 0 to 1\.5, not '1'"),
+        ({"strength": None}, r"strength must be from 0 to 1\.5, not None"),
+    ],
+)
+def test_options_of_another_type_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        Denoiser(Sampler())(np.zeros((8, 8), np.uint8), **options)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    image = random_image((8, 8, 3), np.uint8)
+    np.testing.assert_array_equal(
+        Denoiser(Fake())(image, turns=np.int64(2), strength=np.float32(0.5)),
+        Denoiser(Fake())(image, turns=2, strength=0.5),
+    )
 
 
 def test_what_a_model_does_not_know_is_refused() -> None:
@@ -494,6 +536,43 @@ def test_the_shared_denoiser_is_loaded_once(
     assert len(loads) == len(set(map(id, denoisers))) == 1
 
 
+def test_a_denoiser_reaches_another_process(
+    small_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "here.onnx"
+    path.write_bytes(small_model_path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    loaded = invdn.load("here.onnx", device="cpu", threads=2)
+    denoiser = Denoiser(loaded._model, tile=104).using(turns=2, seed=3)
+    pickled = pickle.dumps(denoiser)
+    monkeypatch.chdir("/")  # the other process may work anywhere
+    image = random_image((120, 90, 3), np.uint8)
+    again = pickle.loads(pickled)
+    assert again.info == denoiser.info
+    assert (again._tile, again._ensemble) == (104, Ensemble(1, 2, 3))
+    np.testing.assert_array_equal(again(image), denoiser(image))
+    program = "import pickle, sys; print(pickle.load(sys.stdin.buffer).info.sha256)"
+    found = subprocess.run(
+        [sys.executable, "-c", program], input=pickled, capture_output=True, check=True
+    )
+    assert found.stdout.decode().strip() == denoiser.info.sha256
+    path.write_bytes(path.read_bytes() + b"\0\0")
+    with pytest.raises(ModelError):
+        pickle.loads(pickled)
+
+
+def test_a_shipped_model_is_pickled_by_its_name() -> None:
+    denoiser = invdn.load("fast", device="cpu", threads=1)
+    assert pickle.loads(pickle.dumps(denoiser)).info == denoiser.info
+
+
+def test_what_has_no_file_is_not_pickled(small_denoiser: Denoiser) -> None:
+    session = small_denoiser._model._session  # type: ignore[attr-defined]
+    denoiser = Denoiser(Model(session, None, small_denoiser.info))
+    with pytest.raises(TypeError, match="small cannot be pickled: it was not loaded from a file"):
+        pickle.dumps(denoiser)
+
+
 # --- errors ----------------------------------------------------------------------------------
 
 
@@ -506,7 +585,8 @@ def test_the_shared_denoiser_is_loaded_once(
         (np.zeros((3, 40, 50), np.uint8), "channels come last"),
         (np.zeros((0, 4, 3), np.uint8), "no pixels"),
         (np.zeros((4, 4, 3), np.float64), "uint8, uint16, or float32 in .0, 1., not float64"),
-        (np.zeros((4, 4, 3), np.int32), "not int32"),
+        (np.zeros((4, 4, 3), np.float64), r"not float64: image\.astype\(np\.float32\)"),
+        (np.zeros((4, 4, 3), np.int32), "not int32$"),
         (np.zeros((4, 4, 3), bool), "not bool"),
         (np.full((4, 4, 3), np.nan, np.float32), "NaN"),
         (np.full((4, 4), np.inf, np.float32), "infinity"),

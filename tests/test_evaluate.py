@@ -37,6 +37,7 @@ from invdn.evaluate import (
     sidd_test,
 )
 from invdn.evaluate import sidd_validation as sidd_val
+from invdn.metrics import psnr
 from invdn.report import html_report
 
 RNG = np.random.default_rng(5)
@@ -143,6 +144,23 @@ def test_oracle_is_at_least_the_blind_setting_and_marked() -> None:
     assert not blind.rows()[0]["oracle"]
 
 
+def test_seconds_of_an_oracle_are_the_methods_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("invdn.evaluate.time.perf_counter", lambda: now[0])
+
+    def restore(image: np.ndarray, strength: float) -> np.ndarray:
+        now[0] += 2.0
+        return half_way(image, strength)
+
+    def slow_psnr(*images: np.ndarray) -> float:
+        now[0] += 100.0
+        return psnr(*images)
+
+    monkeypatch.setattr("invdn.evaluate.psnr", slow_psnr)
+    method = Method("slow", restore, FAKE.oracle_strengths)
+    assert evaluate([pair()], [method], oracle=True).results[0].seconds == 2.0
+
+
 def test_examples_are_the_largest_gains_and_losses() -> None:
     pairs = [pair(str(sigma), sigma) for sigma in (1.0, 10.0, 30.0, 80.0)]
     kept = evaluate(pairs, [FAKE], examples=1).examples
@@ -205,6 +223,8 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         ("--data", folder, "--methods", "tv", "--save", text / "clean" / "a.png"): "file exists",
         ("--data", folder, "--methods", "tv", "--draws", 3): "go with --noise",
         ("--data", folder, "--noise", "--sigma", 10): "leave --sigma out",
+        ("--data", folder, "--methods", "tv", "--sigma", "inf"): "sigma must be a number",
+        ("--data", folder, "--methods", "fast@02,fast@2"): "no model 'fast@02'",
     }
     for arguments, said in cases.items():
         result = invoke(*arguments)
@@ -472,6 +492,24 @@ def test_dnd_files_that_cannot_be_used(dnd_folder: Path, tmp_path: Path) -> None
             dnd_submission(dnd_folder, FAKE, tmp_path / "out", overwrite=True)
         assert dnd.URL in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_photos_that_a_method_refuses_are_named(
+    dnd_folder: Path, sidd_folder: Path, small_denoiser: invdn.Denoiser, tmp_path: Path
+) -> None:
+    method = Method("small", lambda x, s: small_denoiser(x, strength=s), (1.0,))
+    photo = dnd_folder / "images_srgb" / "0002.mat"
+    with h5py.File(photo, "r+") as file:
+        file["InoisySRGB"][0, 5, 5] = np.nan
+    with pytest.raises(UsageError, match=f"^{photo}: small: .*NaN"):
+        dnd_submission(dnd_folder, method, tmp_path / "dnd_out")
+
+    def refuse(*_: object) -> np.ndarray:
+        raise ValueError("too small")
+
+    blocks = sidd_folder / "BenchmarkNoisyBlocksSrgb.mat"
+    with pytest.raises(UsageError, match=f"^{blocks}: other: too small"):
+        sidd_test(sidd_folder, Method("other", refuse, (1.0,)), tmp_path / "sidd_out")
 
 
 def test_evaluation_needs_no_pytorch() -> None:

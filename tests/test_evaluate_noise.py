@@ -14,8 +14,9 @@ from typer.testing import CliRunner  # noqa: E402
 
 from invdn import images  # noqa: E402
 from invdn.cli import app  # noqa: E402
+from invdn.data.camera import camera_pair  # noqa: E402
 from invdn.data.pairs import Pair  # noqa: E402
-from invdn.evaluate_noise import NoiseStatistics, evaluate_noise  # noqa: E402
+from invdn.evaluate_noise import NoiseStatistics, _simulated, evaluate_noise  # noqa: E402
 from invdn.net.noise_head import NoiseModel  # noqa: E402
 
 
@@ -59,6 +60,24 @@ def test_white_noise_of_the_same_variance_is_that(small_net) -> None:  # type: i
         evaluate_noise([pair(0.0)], NoiseModel(small_net))
     with pytest.raises(ValueError, match="no pairs"):
         evaluate_noise([], NoiseModel(small_net))
+
+
+def test_simulated_noise_lies_where_its_picture_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    clean = np.full((48, 64, 3), 0.05, np.float32)
+    clean[20:30, 12:26] = 0.8
+    targets = []
+
+    def spy(*arguments, **options):  # type: ignore[no-untyped-def]
+        noisy, target = camera_pair(*arguments, **options)
+        targets.append(target[0].mean(0).numpy()[:48, :64])
+        return noisy, target
+
+    monkeypatch.setattr("invdn.evaluate_noise.camera_pair", spy)
+    for seed in range(8):
+        _simulated(clean, 0.04, seed)
+    for target in targets:
+        rows, columns = np.nonzero(target > (target.min() + target.max()) / 2)
+        assert (rows.mean(), columns.mean()) == pytest.approx((24.5, 18.5), abs=0.5)
 
 
 def test_from_the_command_line(small_net, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

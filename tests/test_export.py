@@ -175,6 +175,34 @@ def test_what_is_not_a_checkpoint(small_net: InvDN, tmp_path: Path) -> None:
     refused("partial.safetensors", "does not fit the network: Missing key")
 
 
+@pytest.mark.parametrize(
+    ("key", "change", "message"),
+    [
+        ("posteriors.0.conv_in.weight", lambda x: x.sum(), "conv_in.weight has 0 dimensions"),
+        ("posteriors.1.conv_out.weight", lambda x: x.sum(), "conv_out.weight has 0 dimensions"),
+        ("levels.1.couplings.0.f.0.weight", lambda x: x[0], "weight has 3 dimensions, not 4"),
+        ("levels.1.couplings.0.f.0.bias", lambda x: x.sum(), "does not fit the network"),
+        ("posteriors.0.conv_in.weight", lambda x: x + 1j, "conv_in.weight is complex64, not float"),
+        ("posteriors.0.conv_in.bias", lambda x: x.int(), "conv_in.bias is int32, not floats"),
+    ],
+)
+def test_weights_that_are_no_networks(
+    small_net: InvDN, tmp_path: Path, key: str, change: Any, message: str
+) -> None:
+    state = small_net.state_dict()
+    state[key] = change(state[key])
+    torch.save(state, tmp_path / "broken.pth")
+    with pytest.raises(ExportError, match=message) as error:
+        export_checkpoint(tmp_path / "broken.pth", tmp_path / "out.onnx")
+    assert "\n" not in str(error.value)
+
+
+def test_a_pytorch_file_without_names(small_net: InvDN, tmp_path: Path) -> None:
+    torch.save(dict(enumerate(small_net.state_dict().values())), tmp_path / "c.pth")
+    with pytest.raises(ExportError, match="names and tensors and nothing else"):
+        export_checkpoint(tmp_path / "c.pth", tmp_path / "out.onnx")
+
+
 def test_output_folder_that_is_not_there(small_net: InvDN, tmp_path: Path) -> None:
     checkpoint = save(small_net, tmp_path / "c.safetensors")
     with pytest.raises(ExportError, match="there is no folder"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -44,6 +45,17 @@ def test_wrong_shapes_are_refused() -> None:
         ssim(noisy[:6], clean[:6])
     with pytest.raises(ValueError, match="shapes differ"):
         akld(noisy, clean[:8], clean)
+
+
+@pytest.mark.parametrize("metric", [psnr, ssim])
+def test_only_8_bits_are_measured(metric: Callable[..., float]) -> None:
+    noisy, clean = images(0, (16, 16, 3))
+    for dtype in (np.float32, np.uint16, bool):
+        for pictures in ((noisy.astype(dtype), clean), (noisy, clean.astype(dtype))):
+            with pytest.raises(ValueError, match="must be uint8"):
+                metric(*pictures)
+    with pytest.raises(ValueError, match="no pixels"):
+        metric(noisy[:0], clean[:0])
 
 
 def test_akld_of_scaled_noise() -> None:

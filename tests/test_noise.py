@@ -23,8 +23,10 @@ from invdn.noise import (  # noqa: E402
     calibrated,
     camera_character,
     character_of,
+    load_noise_model,
     perturb,
 )
+from invdn.runtime import ModelError  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[1] / "examples/clean/coffee.jpg"
 
@@ -220,6 +222,21 @@ def test_wrong_levels_are_refused(model: NoiseModel, wrong: float) -> None:
         add_noise(grey()[..., 0], model, Character(1.0))
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 200.0, -1.0])
+def test_floats_that_are_no_picture_are_refused(model: NoiseModel, wrong: float) -> None:
+    image = grey(dtype="float32")
+    image[3, 4, 1] = wrong
+    recipe = calibrated(grey(), model, Character(3.0))
+    for refuse in (
+        lambda: add_noise(image, model, Character(0.0)),
+        lambda: add_noise(image, model, recipe),
+        lambda: perturb(image, model, 0.25, factor=1.0),
+        lambda: character_of(image, model),
+    ):
+        with pytest.raises(ValueError, match=r"not finite numbers|must be in .0, 1."):
+            refuse()
+
+
 # --- the command line ----------------------------------------------------------------------------
 
 
@@ -377,6 +394,29 @@ def test_no_half_pair_where_the_clean_picture_cannot_be_written(
     assert result.exit_code == 1
     assert "cannot write" in result.stderr
     assert not list((tmp_path / "out" / "noisy").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "said"),
+    [
+        ("net.posteriors.0.conv_in.weight", lambda x: x.sum(), "has 0 dimensions, not 4"),
+        ("net.levels.0.couplings.0.f.0.bias", lambda x: x.sum(), "size mismatch for net"),
+        ("head.heads.0.0.weight", lambda x: x.to(torch.complex64), "heads.0.0.weight is complex64"),
+        ("head.levels_8bit", lambda x: x.long(), "levels_8bit is int64"),
+        ("head.character_levels_8bit", lambda x: x.sum(), "Missing key"),
+    ],
+)
+def test_broken_models_are_refused_in_one_line(
+    model: NoiseModel, tmp_path: Path, key: str, change: Any, said: str
+) -> None:
+    from safetensors.torch import save_file
+
+    state = model.state_dict()
+    state[key] = change(state.get(key, torch.ones(2)))
+    save_file(state, tmp_path / "broken.safetensors")
+    with pytest.raises(ModelError, match=f"is not a noise model: .*({said})") as error:
+        load_noise_model(tmp_path / "broken.safetensors")
+    assert "\n" not in str(error.value)
 
 
 def test_mistakes_are_one_line(model_path: Path, tmp_path: Path) -> None:

@@ -320,7 +320,7 @@ def test_onnxruntime_that_is_not_installed(
 def test_wrong_arguments(small_model_path: Path) -> None:
     with pytest.raises(ValueError, match="device must be one of auto, cpu, cuda, openvino"):
         load_model(small_model_path, device="tpu")
-    with pytest.raises(ValueError, match="threads must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="threads must be a whole number of at least 1, not 0"):
         load_model(small_model_path, threads=0)
 
 

@@ -345,6 +345,34 @@ def test_another_networks_checkpoint_is_refused(
         train(config, folder, resume=True)
 
 
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda content: content.pop("step"), "'step' is missing"),
+        (lambda content: content.update(step="3"), "step is '3'"),
+        (lambda content: content.pop("optimisers"), "'optimiser' is missing"),
+        (lambda content: content.update(optimisers={"adamw": {}}), "missing 2 required"),
+        (lambda content: content.update(optimisers=[1]), ""),
+        (lambda content: content["optimisers"]["adamw"]["state"].clear(), "is missing"),
+        (lambda content: content.update(probe=3), ""),
+        (lambda content: content.update(net=3), ""),
+    ],
+)
+def test_an_incomplete_checkpoint_is_refused_in_one_line(
+    folder: Path, change: Callable[[dict[str, Any]], object], what: str
+) -> None:
+    text = SETTINGS.replace("steps = 6\nwarmup_steps = 2", "steps = 1\nwarmup_steps = 0")
+    (folder / "settings.toml").write_text(text.partition("[[validation]]")[0], encoding="utf-8")
+    train_from_config_file(folder / "settings.toml")
+    checkpoint = folder / "run" / CHECKPOINT
+    content = torch.load(checkpoint, weights_only=True)
+    change(content)
+    torch.save(content, checkpoint)
+    with pytest.raises(ConfigError, match=rf"not a checkpoint of this network: .*{what}") as error:
+        train_from_config_file(folder / "settings.toml", resume=True)
+    assert len(str(error.value).splitlines()) == 1
+
+
 def in_fp16(patch: pytest.MonkeyPatch, scale: float = 2.0**16) -> list[Fabric]:
     """Let runs compute in fp16, on the processor; returns what they run on."""
     made: list[Fabric] = []
@@ -651,6 +679,20 @@ def test_the_published_recipe_trains_from_sidds_own_layout(tmp_path: Path) -> No
         (("steps = 6", 'steps = "six"'), "steps must be int, not 'six'"),
         (("steps = 6", "steps = true"), "steps must be int, not True"),
         (('run = "run"', ""), "'run' is missing"),
+        (('run = "run"', 'run = ""'), "run must name a folder"),
+        (("threads = 1", "threads = 1025"), "threads must be at most 1024"),
+        (("steps = 6", f"steps = 6\nseed = {2**63}"), "seed must be at most 9223372036854775807"),
+        (("steps = 6", "steps = 6\nfinal_learning_rate = 0.1"), "final_learning_rate must not be"),
+        (("steps = 6", "steps = 2"), "warmup_steps must be less than steps, not 2 of 2"),
+        (
+            ("coupling_width = 4, kept = 8", "coupling_width = 5000, kept = 8"),
+            "coupling_width must",
+        ),
+        (
+            ("posterior_width = 8", "posterior_width = 4097"),
+            r"network\.levels\.posterior_width must be at most 4096",
+        ),
+        (('name = "gaussian"', 'name = "pairs"'), "two validation sets called pairs"),
         (("crop_px = 16", "crop_px = 18"), "multiple of 4"),
         (("crop_px = 16", "crop_pixels = 16"), "did you mean 'crop_px'"),
         (("steps = 6", "steps = 6\nseed = -1"), "seed must not be negative"),

@@ -42,7 +42,7 @@ def load(
 
     Raises:
         ModelError: the model or the device is not there or cannot be used, in one line.
-        ValueError: an unknown device, or a number of threads below 1.
+        ValueError: an unknown device, or threads that are no whole number, or below 1.
     """
     from invdn.denoiser import load_denoiser
 

@@ -33,6 +33,20 @@ LAYOUTS = ("noisy-clean", "sidd")
 SMALLEST_CROP_PX = 8
 
 
+#: The largest values of settings, by key: what PyTorch's threads and random numbers take, and for a
+#: network's sizes what nobody means.
+AT_MOST = {
+    "threads": 1024,
+    "seed": 2**63 - 1,
+    "loss.adversarial_width": 4096,
+    **{
+        f"network.levels.{size.name}": 4096
+        for size in dataclasses.fields(LevelConfig)
+        if size.name != "whole"
+    },
+}
+
+
 class ConfigError(Exception):
     """A settings file that cannot be used; the message is one line for its author."""
 
@@ -292,7 +306,14 @@ def _problems(config: TrainConfig) -> Iterator[str]:
         if value not in known:
             yield f"{key} must be {', '.join(known[:-1])} or {known[-1]}"
             return
+    if not config.run:
+        yield "run must name a folder"
     yield from _values_out_of_range(config)
+    if config.warmup_steps >= config.steps:
+        yield f"warmup_steps must be less than steps, not {config.warmup_steps} of {config.steps}"
+    falling = config.schedule in ("cosine", "trapezoid")
+    if falling and config.final_learning_rate > config.learning_rate:
+        yield "final_learning_rate must not be more than learning_rate"
     if config.schedule == "trapezoid" and config.warmup_steps + config.decay_steps > config.steps:
         yield "warmup_steps and decay_steps together must not be more than steps"
     if not config.network.is_paper:
@@ -325,6 +346,9 @@ def _problems(config: TrainConfig) -> Iterator[str]:
         yield 'loss.reduction = "sum" is for charbonnier and l1: psnr is always a mean'
     if config.optimiser == "schedule-free" and config.schedule != "constant":
         yield 'optimiser schedule-free needs schedule = "constant"'
+    names = [item.name for item in config.validation]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"there are two validation sets called {name}: give each a name of its own"
     for item in config.validation:
         if bool(item.folder) == bool(item.noisy_mat) or bool(item.noisy_mat) != bool(item.gt_mat):
             yield f"validation set {item.name} needs folder, or noisy_mat and gt_mat"
@@ -362,6 +386,8 @@ def _values_out_of_range(config: TrainConfig) -> Iterator[str]:
         least = min(values)
         if not all(map(math.isfinite, values)) and not (key == "gradient_clip" and least > 0):
             yield f"{key} must be a number"
+        if key in AT_MOST and max(values) > AT_MOST[key]:
+            yield f"{key} must be at most {AT_MOST[key]}"
         if key in _AT_LEAST_1 and least < 1:
             yield f"{key} must be at least 1"
         if key in _ABOVE_0 and least <= 0:

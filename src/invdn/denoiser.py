@@ -9,8 +9,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Real
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from invdn.ensembles import SYMMETRIES, TURNS, Ensemble, Member, turn, turn_back
 from invdn.latents import normal_field
-from invdn.runtime import AT_ONCE, ModelInfo, load_model
+from invdn.runtime import AT_ONCE, ModelInfo, is_whole, load_model
 from invdn.tiling import Blender, Window, windows
 
 MAX_STRENGTH = 1.5
@@ -180,7 +181,9 @@ class _StoppedError(Exception):
 class Denoiser:
     """Takes the noise out of images of any size; made by :func:`invdn.load`.
 
-    Keeps no state between calls; one object may serve any number of threads at once.
+    Keeps no state between calls; one object may serve any number of threads at once. Pickled, as
+    for another process, it is where its model is and how it was loaded: that process loads the
+    model again, from the same file.
 
     Laws:
 
@@ -213,20 +216,32 @@ class Denoiser:
         return self._model.info
 
     def using(
-        self, *, samples: int = 1, ensemble: bool = False, seed: int = 0, turns: int = 1
+        self,
+        *,
+        samples: int | None = None,
+        ensemble: bool | None = None,
+        seed: int | None = None,
+        turns: int | None = None,
     ) -> Denoiser:
         """A denoiser with the same model that averages several restorations of each image.
 
+        What is None stays as it is here; :func:`invdn.load` begins with 1 sample, 1 turn, seed 0.
+
         Args:
-            samples: random latents, for models that have one.
-            ensemble: restore all eight flips and rotations, each with ``samples`` latents.
-            seed: of the random latents.
-            turns: restore so many of them: 1, 2, 4 or 8, the last the same as ``ensemble``.
+            samples: random latents for each turn, for models that have one; at least 1.
+            ensemble: True is ``turns=8``, whatever ``turns`` says; False is ``turns=1`` where
+                ``turns`` says nothing.
+            seed: of the random latents; any whole number.
+            turns: how many of the eight flips and rotations to average: 1, 2, 4 or 8; each has
+                ``samples`` latents.
 
         Raises OptionError where there are several samples, and the model has no random latent;
-        and at another number of turns.
+        at another number of turns; and at what is no whole number.
         """
-        chosen = Ensemble(samples, SYMMETRIES if ensemble else turns, seed)
+        if ensemble is not None:
+            turns = SYMMETRIES if ensemble else 1 if turns is None else turns
+        asked = {"samples": samples, "turns": turns, "seed": seed}
+        chosen = replace(self._ensemble, **{k: v for k, v in asked.items() if v is not None})
         return Denoiser(self._model, tile=self._tile, ensemble=chosen)
 
     def __call__(
@@ -234,10 +249,10 @@ class Denoiser:
         image: NDArray[Any],
         *,
         strength: float = 1.0,
-        samples: int = 1,
-        ensemble: bool = False,
-        seed: int = 0,
-        turns: int = 1,
+        samples: int | None = None,
+        ensemble: bool | None = None,
+        seed: int | None = None,
+        turns: int | None = None,
         progress: Progress | None = None,
     ) -> NDArray[Any]:
         """Restore an image.
@@ -248,7 +263,8 @@ class Denoiser:
                 that range a little (by :data:`FLOAT_TOLERANCE`). Alpha must not be premultiplied.
             strength: 0 returns the image, 1 removes what the network believes to be noise, up
                 to 1.5 removes more. A model with a random latent knows no other than 1.
-            samples, ensemble, seed, turns: as for :meth:`using`; by default, what that was told.
+            samples, ensemble, seed, turns: as for :meth:`using`, for this image; each that is
+                None is as that was told.
             progress: called with the fraction that is done, in (0, 1], after each run of the
                 network. What it raises stops the work and reaches the caller.
 
@@ -259,10 +275,10 @@ class Denoiser:
         Raises:
             ValueError: an image of the wrong kind; the message says what was expected.
             OptionError: a strength or a number of samples that this model does not know, or of
-                turns.
+                turns; or what is no number.
             ModelError: the device failed.
         """
-        if (samples, ensemble, seed, turns) != (1, False, 0, 1):
+        if any(option is not None for option in (samples, ensemble, seed, turns)):
             other = self.using(samples=samples, ensemble=ensemble, seed=seed, turns=turns)
             return other(image, strength=strength, progress=progress)
         image = np.asarray(image)
@@ -435,9 +451,13 @@ def shared_denoiser(model: str | os.PathLike[str]) -> Denoiser:
         return _shared[key]
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real)
+
+
 def _check_strength(strength: float, info: ModelInfo) -> None:
-    if not (math.isfinite(strength) and 0 <= strength <= MAX_STRENGTH):
-        raise OptionError(f"strength must be from 0 to {MAX_STRENGTH}, not {strength}")
+    if not (_is_number(strength) and 0 <= strength <= MAX_STRENGTH):  # nor NaN
+        raise OptionError(f"strength must be from 0 to {MAX_STRENGTH}, not {strength!r}")
     if info.latent_channels and strength != 1:
         raise OptionError(
             f"{info.name} has no strength: it replaces all detail at random, and knows nothing "
@@ -446,10 +466,12 @@ def _check_strength(strength: float, info: ModelInfo) -> None:
 
 
 def _check_ensemble(ensemble: Ensemble, info: ModelInfo) -> None:
-    if ensemble.turns not in TURNS:
-        raise OptionError(f"turns must be 1, 2, 4 or 8, not {ensemble.turns}")
-    if ensemble.samples < 1:
-        raise OptionError(f"samples must be at least 1, not {ensemble.samples}")
+    if not is_whole(ensemble.turns) or ensemble.turns not in TURNS:
+        raise OptionError(f"turns must be 1, 2, 4 or 8, not {ensemble.turns!r}")
+    if not is_whole(ensemble.samples) or ensemble.samples < 1:
+        raise OptionError(f"samples must be a whole number of at least 1, not {ensemble.samples!r}")
+    if not is_whole(ensemble.seed):
+        raise OptionError(f"seed must be a whole number, not {ensemble.seed!r}")
     if ensemble.samples > 1 and not info.latent_channels:
         raise OptionError(f"{info.name} has no random latent: each of several samples is the same")
 
@@ -469,7 +491,10 @@ def _check_layout(image: NDArray[Any]) -> None:
     if image.size == 0:
         raise ValueError(f"the image has no pixels (shape {image.shape})")
     if _native(image.dtype) not in _TYPES:
-        raise ValueError(f"pixels must be uint8, uint16, or float32 in [0, 1], not {image.dtype}")
+        hint = ": image.astype(np.float32) makes them that" if image.dtype.kind == "f" else ""
+        raise ValueError(
+            f"pixels must be uint8, uint16, or float32 in [0, 1], not {image.dtype}{hint}"
+        )
 
 
 def check_range(image: NDArray[Any]) -> None:

@@ -194,7 +194,7 @@ def _resolve(name: str, resources: ExitStack, threads: int | None) -> Method:
     from invdn.ensembles import TURNS
 
     model, _, turns = name.rpartition("@")
-    turned = turns.isdecimal() and int(turns) in TURNS
+    turned = turns in map(str, TURNS)  # as text, so that each has one name: not @2 and @02
     model = model if turned else name
     path = Path(model)
     if path.suffix in _CHECKPOINTS:
@@ -315,13 +315,11 @@ def evaluate(
             _save(_saved(save, "clean", pair), pair.clean, overwrite)
         for method in methods:
             strengths = method.oracle_strengths if oracle else (1.0,)
-            try:
+            with _limits(method, pair.name):
                 if method.name not in warm:
                     method.restore(pair.noisy[:64, :64], 1.0)
                     warm.add(method.name)
                 restored, strength, seconds = _best(method, pair, strengths)
-            except ValueError as error:  # a model's own limits
-                raise UsageError(f"{pair.name}: {method.name}: {error}") from error
             after = psnr(restored, pair.clean)
             gain = 0.0 if after == before else after - before
             evaluation.results.append(
@@ -347,6 +345,15 @@ def evaluate(
     return evaluation
 
 
+@contextmanager
+def _limits(method: Method, image: object) -> Iterator[None]:
+    """Name the picture that a method does not take, in a :class:`UsageError`."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(f"{image}: {method.name}: {error}") from error
+
+
 def _infinite(evaluation: Evaluation) -> list[str]:
     """What explains infinite means, in one line, if there are any."""
     scores = [(r.image, r.psnr) for r in evaluation.results]
@@ -364,14 +371,16 @@ def _infinite(evaluation: Evaluation) -> list[str]:
 def _best(method: Method, pair: Pair, strengths: Sequence[float]) -> tuple[Pixels, float, float]:
     """The result with the highest PSNR, its strength, and the mean seconds of a run."""
     best: tuple[float, Pixels, float] | None = None
-    start = time.perf_counter()
+    seconds = 0.0
     for strength in strengths:
+        start = time.perf_counter()
         restored = method.restore(pair.noisy, strength)
+        seconds += time.perf_counter() - start
         score = psnr(restored, pair.clean) if len(strengths) > 1 else 0.0
         if best is None or score > best[0]:
             best = score, restored, strength
     assert best is not None
-    return best[1], best[2], (time.perf_counter() - start) / len(strengths)
+    return best[1], best[2], seconds / len(strengths)
 
 
 def check_save(save: Path, data: Path) -> None:
@@ -496,19 +505,22 @@ def sidd_test(
     seconds a megapixel.
 
     Raises:
-        UsageError: a file is missing or malformed, or exists already.
+        UsageError: a file is missing or malformed, or exists already; or the method refuses a
+            block.
     """
     path, table = (submission / f"SubmitSrgb.{suffix}" for suffix in ("mat", "csv"))
     name = sidd.BENCHMARK_BLOCKS
+    source = folder / f"{name}.mat"
     with _sidd_errors(), _submission_errors():
-        blocks = sidd.read_blocks(folder / f"{name}.mat", name)
+        blocks = sidd.read_blocks(source, name)
     _prepare(submission, (path, table), overwrite)
     with _submission_errors():
-        method.restore(blocks[0, 0], 1.0)  # warm-up
-        denoised = np.empty_like(blocks)
-        start = time.perf_counter()
-        for index in np.ndindex(blocks.shape[:2]):
-            denoised[index] = method.restore(blocks[index], 1.0)
+        with _limits(method, source):
+            method.restore(blocks[0, 0], 1.0)  # warm-up
+            denoised = np.empty_like(blocks)
+            start = time.perf_counter()
+            for index in np.ndindex(blocks.shape[:2]):
+                denoised[index] = method.restore(blocks[index], 1.0)
         speed = (time.perf_counter() - start) / (blocks[..., 0].size / 1e6)
         sidd.write_submission(path, denoised, speed, method.name, overwrite=overwrite)
         sidd.write_submission_csv(table, denoised, overwrite=overwrite)
@@ -523,7 +535,8 @@ def dnd_submission(
     Returns the folder to submit, ``submission/bundled``, and the seconds a megapixel.
 
     Raises:
-        UsageError: a file is missing or malformed, or exists already.
+        UsageError: a file is missing or malformed, or exists already; or the method refuses a
+            photo, as for pixels that are no numbers.
     """
     with _submission_errors():
         seconds = megapixels = 0.0
@@ -540,10 +553,11 @@ def dnd_submission(
         _prepare(submission, files, overwrite)
         done: list[dnd.Crop] = []
         for crop in dnd.noisy_crops(folder):
-            if not megapixels:
-                method.restore(crop.pixels, 1.0)  # warm-up
-            start = time.perf_counter()
-            denoised = method.restore(crop.pixels, 1.0)
+            with _limits(method, dnd.photo_path(folder, crop.image)):
+                if not megapixels:
+                    method.restore(crop.pixels, 1.0)  # warm-up
+                start = time.perf_counter()
+                denoised = method.restore(crop.pixels, 1.0)
             seconds += time.perf_counter() - start
             megapixels += crop.pixels.shape[0] * crop.pixels.shape[1] / 1e6
             dnd.write_crop(submission, crop, denoised, overwrite=overwrite)

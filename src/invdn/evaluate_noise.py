@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from invdn.data.camera import MARGIN_PX, camera_pair
+from invdn.data.camera import BORDER_PX, MARGIN_PX, camera_pair
 from invdn.data.pairs import Pair
 from invdn.evaluate import finite
 from invdn.metrics import akld
@@ -222,14 +222,20 @@ def _moved(real: Image, clean: Image, seed: int) -> Image:
 
 
 def _simulated(clean: Image, sigma: float, seed: int) -> Image:
-    """A random camera's noise on a clean image, scaled to a deviation."""
+    """A random camera's noise on a clean image, each place's own there, scaled to a deviation."""
     height, width = clean.shape[:2]
     side = max(height, width)
-    margin = MARGIN_PX // 2
-    rows, columns = (margin, side - height + margin), (margin, side - width + margin)
+    # The margin is divided at random: so the grid of JPEG's blocks falls anywhere.
+    rng = np.random.default_rng(seed)
+    top, left = (int(rng.integers(BORDER_PX, MARGIN_PX - BORDER_PX + 1)) for _ in range(2))
+    rows, columns = (
+        (before, side - size + MARGIN_PX - before)
+        for before, size in ((top, height), (left, width))
+    )
     square = np.pad(clean, (rows, columns, (0, 0)), "symmetric")
     patch = torch.from_numpy(np.ascontiguousarray(square.transpose(2, 0, 1)))[None]
-    noisy, target = camera_pair(patch, side, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    noisy, target = camera_pair(patch, side, generator, place=(top, left))
     residual = (noisy - target)[0].permute(1, 2, 0).numpy()[:height, :width]
     factor = np.float32(sigma / max(1e-6, float(np.sqrt(np.mean(residual**2)))))
     noisy_clean: Image = (clean + factor * residual).astype(np.float32)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 import invdn
 from invdn.net.ensemble import latent_like
-from invdn.net.invdn import InvDN, infer_levels
+from invdn.net.invdn import InvDN, check_weights, infer_levels
 from invdn.net.paper import PaperInvDN
 from invdn.net.steps import TwoSteps
 from invdn.runtime import ModelError, load_model
@@ -423,7 +423,9 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         raise ExportError(
             f"{path} is not a readable checkpoint: it is damaged, or holds more than tensors"
         ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
         resumes = isinstance(state, Mapping) and "optimisers" in state
         hint = ": give weights.safetensors, which lies beside it" if resumes else ""
         raise ExportError(f"{path} is not a state dict, names and tensors and nothing else{hint}")
@@ -433,6 +435,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 def _build(state: Mapping[str, Tensor], path: Path) -> Network:
     """The network that a state dict belongs to, with its weights."""
     try:
+        check_weights(state)
         if any(key.removeprefix("module.").startswith("operations.") for key in state):
             paper = PaperInvDN()
             paper.load_published(state)

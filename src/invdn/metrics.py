@@ -19,10 +19,9 @@ def psnr(image: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> floa
         dB over all pixels and channels; infinity for equal images.
 
     Raises:
-        ValueError: where the shapes differ.
+        ValueError: where the shapes differ, there is nothing, or the numbers are not of 8 bits.
     """
-    if image.shape != reference.shape:
-        raise ValueError(f"shapes differ: {image.shape} and {reference.shape}")
+    _check_8bit(image, reference)
     difference = image.astype(np.float64) - reference.astype(np.float64)
     error = float(np.mean(difference**2))
     return math.inf if error == 0.0 else 10.0 * math.log10(255.0**2 / error)
@@ -49,10 +48,9 @@ def ssim(image: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> floa
         At most 1; 1 for equal images.
 
     Raises:
-        ValueError: where the shapes differ, or a side is shorter than the window.
+        ValueError: as :func:`psnr`, or where a side is shorter than the window.
     """
-    if image.shape != reference.shape:
-        raise ValueError(f"shapes differ: {image.shape} and {reference.shape}")
+    _check_8bit(image, reference)
     if min(image.shape[:2]) < SSIM_WINDOW_PX:
         raise ValueError(f"SSIM needs {SSIM_WINDOW_PX} pixels each way, not {image.shape[:2]}")
     x, y = image.astype(np.float64), reference.astype(np.float64)
@@ -108,6 +106,17 @@ def akld(
 SSIM_WINDOW_PX = 7
 # OpenCV's getGaussianKernel(7), which DANet uses: σ ≈ 1.4, in binary fractions.
 _AKLD_TAPS = np.array([0.03125, 0.109375, 0.21875, 0.28125, 0.21875, 0.109375, 0.03125])
+
+
+def _check_8bit(image: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> None:
+    """Raise ValueError for what the range of 255 would not be right for."""
+    if image.shape != reference.shape:
+        raise ValueError(f"shapes differ: {image.shape} and {reference.shape}")
+    for dtype in (image.dtype, reference.dtype):
+        if dtype != np.uint8:
+            raise ValueError(f"pixels must be uint8, not {dtype}")
+    if image.size == 0:
+        raise ValueError(f"there are no pixels (shape {image.shape})")
 
 
 def _window_mean(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

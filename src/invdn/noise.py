@@ -27,8 +27,9 @@ from torch import Tensor
 
 from invdn import images
 from invdn.batch import Job, UsageError, is_taken
+from invdn.denoiser import check_range
 from invdn.latents import normal_field
-from invdn.net.invdn import InvDN, infer_levels
+from invdn.net.invdn import InvDN, check_weights, infer_levels
 from invdn.net.noise_head import (
     NoiseModel,
     channels_of_scales,
@@ -108,12 +109,14 @@ def load_noise_model(path: Path = DEFAULT_MODEL) -> NoiseModel:
     try:
         with safe_open(path, framework="pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        check_weights(state)
         net = {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
         stored = state.get("head.character_levels_8bit", torch.empty(0))
-        model = NoiseModel(InvDN(infer_levels(net)), characters=len(stored))
+        model = NoiseModel(InvDN(infer_levels(net)), characters=stored.numel())
         model.load_state_dict(state)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        # Of weights that do not fit PyTorch's first line is a heading; the next one says which.
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise ModelError(f"{path} is not a noise model: {reason}") from error
     return model.eval()
 
@@ -143,7 +146,8 @@ def add_noise(
     """Noise on a clean image.
 
     Args:
-        clean: ``[H, W, 3]`` sRGB; uint8, uint16, or float32 in [0, 1].
+        clean: ``[H, W, 3]`` sRGB; uint8, uint16, or float32 in [0, 1], which may exceed that range
+            a little (by :data:`invdn.denoiser.FLOAT_TOLERANCE`).
         model: From :func:`load_noise_model`.
         character: How much, and of what kind; for many draws on one image, what
             :func:`calibrated` makes of it for this image.
@@ -153,7 +157,8 @@ def add_noise(
         Same shape and type, clipped to the range; integers are rounded.
 
     Raises:
-        ValueError: another kind of image, or a level that is not a number from 0 to 127.5.
+        ValueError: another kind of image, floats that are no numbers or too far outside [0, 1],
+            or a level that is not a number from 0 to 127.5.
     """
     _check(clean)
     recipe = calibrated(clean, model, character) if isinstance(character, Character) else character
@@ -724,6 +729,7 @@ def _check(image: Pixels) -> None:
         raise ValueError(f"an image must be [height, width, 3], not {image.shape}")
     if image.dtype not in (np.uint8, np.uint16, np.float32):
         raise ValueError(f"pixels must be uint8, uint16 or float32, not {image.dtype}")
+    check_range(image)
 
 
 def _largest(image: Pixels) -> np.float32:

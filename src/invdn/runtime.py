@@ -31,6 +31,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -132,6 +133,7 @@ class Model:
         run_options: Any,
         info: ModelInfo,
         make_shared: Callable[[], Any] | None = None,
+        origin: tuple[str | Path, Path] | None = None,
     ) -> None:
         """``session``: of ONNX Runtime, or an :class:`OpenVinoSession`.
 
@@ -139,11 +141,15 @@ class Model:
 
         ``make_shared`` makes the session for tiles that are restored at the same time as others,
         once there are some.
+
+        ``origin``: the model and the directory that :func:`load_model` finds it by again; without
+        it this cannot be pickled.
         """
         self.info = info
         self._session = session
         self._run_options_last = run_options
         self._make_shared = make_shared
+        self._origin = origin
         self._shared: Any = None
         self._lock = threading.Lock()
         #: Of calls of the shared session; and whether the last one is among them.
@@ -184,6 +190,18 @@ class Model:
             else:
                 self._run_in_one(session, image, strength, z, rows, columns, out)
         return out
+
+    def __reduce__(self) -> tuple[Callable[..., Model], tuple[Any, ...]]:
+        """What loads the model again, on the same device: sessions cannot be pickled.
+
+        Raises TypeError where it was not loaded by :func:`load_model`.
+        """
+        if self._origin is None:
+            raise TypeError(
+                f"{self.info.name} cannot be pickled: it was not loaded from a file of its own"
+            )
+        info = self.info
+        return _load_again, (*self._origin, info.device, info.threads, info.sha256)
 
     @contextlib.contextmanager
     def _session_for(self, *, shared: bool, last: bool) -> Iterator[Any]:
@@ -300,12 +318,12 @@ def load_model(
 
     Raises:
         ModelError: the model is missing, damaged or something else, or the device is not there.
-        ValueError: an unknown device, or a number of threads below 1.
+        ValueError: an unknown device, or threads that are no whole number, or below 1.
     """
     if device not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be at least 1, not {threads}")
+    if threads is not None and not (is_whole(threads) and threads >= 1):
+        raise ValueError(f"threads must be a whole number of at least 1, not {threads!r}")
     threads = threads or default_threads()
     path, card = _find(model, directory)
     content = _read(path)
@@ -331,7 +349,9 @@ def load_model(
             info = dataclasses.replace(info, at_once=AT_ONCE)
             make_shared = partial(open_session, threads, AT_ONCE)
         run_options = None if device == "openvino" else _shrink_after_run(device)
-        loaded = Model(session, run_options, info, make_shared)
+        # A file is to be found from whatever folder another process works in.
+        origin = (name if card is not None else path.absolute()), directory.absolute()
+        loaded = Model(session, run_options, info, make_shared, origin)
         # OpenVINO prepares for one size at a time: there is nothing to warm up, and it takes long.
         if device != "openvino":
             _warm_up(loaded)
@@ -362,6 +382,24 @@ def _openvino_to_try() -> str | None:
         return metadata.version("openvino")
     except metadata.PackageNotFoundError:  # any folder of that name is found too
         return None
+
+
+def is_whole(value: object) -> bool:
+    """Whether an argument is a whole number, Python's or NumPy's, whatever it was declared."""
+    return isinstance(value, Integral)
+
+
+def _load_again(
+    model: str | Path, directory: Path, device: str, threads: int, sha256: str
+) -> Model:
+    """The model that was pickled; see :meth:`Model.__reduce__`.
+
+    Raises ModelError as :func:`load_model`, and where the file is another one by now.
+    """
+    loaded = load_model(model, device=device, threads=threads, directory=directory)
+    if loaded.info.sha256 != sha256:
+        raise ModelError(f"{model} is another model than the one that was pickled")
+    return loaded
 
 
 def _fastest(on: Callable[[str], Model], candidates: list[str], key: str) -> Model:

@@ -59,8 +59,7 @@ def train_from_config_file(path: Path, resume: bool = False) -> None:
     except (FileNotFoundError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
     except OSError as error:
-        where = error.filename or base / config.run
-        raise TrainingError(f"{where}: {error.strerror or error}") from error
+        raise TrainingError.of_system(error, base / config.run) from error
 
 
 def train(config: TrainConfig, base: Path, resume: bool = False) -> Network:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from invdn.config import LAYOUTS, ConfigError, PairFolder, build, read_toml
+from invdn.config import AT_MOST, LAYOUTS, ConfigError, PairFolder, build, read_toml
 from invdn.data.batches import read_pairs
 from invdn.data.camera import MARGIN_PX, simulated_pair
 from invdn.data.pairs import Pair
@@ -37,6 +38,7 @@ from invdn.net.noise_head import (
     scales,
 )
 from invdn.training.checkpoint import write_tensors
+from invdn.training.launch import TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +126,8 @@ def train_noise_from_config_file(path: Path) -> None:
 
     Raises:
         ConfigError: where the settings, the denoiser or the data cannot be used, or the output is
-            there already.
+            there already or cannot be written.
+        TrainingError: as :func:`train_noise`; and where a file cannot be read or written after all.
     """
     config = build(NoiseTrainConfig, read_toml(path), str(path))
     output = path.resolve().parent / config.output
@@ -133,9 +136,17 @@ def train_noise_from_config_file(path: Path) -> None:
     for problem in _problems(config):
         raise ConfigError(f"{path}: {problem}")
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass  # the folder takes files: better known before the training than after it
+    except OSError as error:
+        raise ConfigError(f"{path}: {output} cannot be written: {error.strerror}") from error
+    try:
         train_noise(config, path.resolve().parent)
     except (FileNotFoundError, ValueError, ExportError) as error:
         raise ConfigError(f"{path}: {error}") from error
+    except OSError as error:
+        raise TrainingError.of_system(error, output) from error
 
 
 def _problems(config: NoiseTrainConfig) -> Iterator[str]:
@@ -146,6 +157,8 @@ def _problems(config: NoiseTrainConfig) -> Iterator[str]:
     for key in ("characters", "seed", "threads", "camera_weight", "camera_level_8bit"):
         if not getattr(config, key) >= 0:
             yield f"{key} must not be negative"
+        if key in AT_MOST and getattr(config, key) > AT_MOST[key]:
+            yield f"{key} must be at most {AT_MOST[key]}"
     if not 0 < config.learning_rate < math.inf:
         yield "learning_rate must be above 0"
     for pair in config.pairs:
@@ -169,6 +182,9 @@ def train_noise(config: NoiseTrainConfig, base: Path) -> NoiseModel:
 
     Raises:
         FileNotFoundError, ValueError, ExportError: where the denoiser or the data cannot be used.
+        TrainingError: where the loss or its gradient is not a number any more, or what the head
+            says; nothing is then written.
+        OSError: the output cannot be written.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -187,7 +203,12 @@ def train_noise(config: NoiseTrainConfig, base: Path) -> NoiseModel:
         loss = divergence_loss(model, clean, target, noise, level)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.head.parameters(), 1.0)
+        norm = nn.utils.clip_grad_norm_(model.head.parameters(), 1.0)
+        if not (loss.isfinite() and norm.isfinite()):
+            raise TrainingError(
+                f"the loss or its gradient is not a number at step {step + 1}: a lower "
+                f"learning_rate than {config.learning_rate:g} may help"
+            )
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / config.steps))
         optimiser.step()
@@ -197,15 +218,28 @@ def train_noise(config: NoiseTrainConfig, base: Path) -> NoiseModel:
             log.info("step %d  loss %.4f  %.3f s/step", step + 1, np.mean(losses), seconds)
             started, losses = time.monotonic(), []
 
-    _measure_correlations(model, pool, config)
-    _measure_characters(model, pool, config)
+    try:
+        _measure_correlations(model, pool, config)
+        _measure_characters(model, pool, config)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise _of_no_numbers(config) from error
     _store_levels(model, pool)
+    # The last step has no next one that would find it out.
+    if not all(value.isfinite().all() for value in model.head.state_dict().values()):
+        raise _of_no_numbers(config)
     save_noise_model(model, base / config.output, config)
     return model
 
 
+def _of_no_numbers(config: NoiseTrainConfig) -> TrainingError:
+    return TrainingError(
+        f"after the last step, {config.steps}, what the head says is not a number: a lower "
+        f"learning_rate than {config.learning_rate:g} may help"
+    )
+
+
 def noise_level_8bit(pair: Pair) -> float:
-    """Standard deviation of a pair's noise in grey levels, over the whole photo."""
+    """Standard deviation of a pair's noise in grey levels, over the whole photo; at least 0.5."""
     total = 0.0
     for noisy, clean in zip(pair.noisy, pair.clean, strict=True):  # row by row: memory
         total += float(((noisy.astype(np.float32) - clean) ** 2).sum())

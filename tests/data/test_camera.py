@@ -105,6 +105,38 @@ def test_results_are_eight_bit_crops() -> None:
         assert image.max() <= 1.0
 
 
+def test_the_place_of_the_results_can_be_given() -> None:
+    config = CameraNoiseConfig(jpeg_probability=0.0)  # its blocks see past the crop
+
+    def at(*place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return camera_pair(photos(), 32, generator(), config, place=place)  # type: ignore[arg-type]
+
+    for here, further in zip(at(8, 9), at(11, 15), strict=True):
+        assert torch.equal(here[..., 3:, 6:], further[..., :-3, :-6])
+    for wrong in ((7, 8), (8, 17)):
+        with pytest.raises(ValueError, match="begin from 8 to"):
+            at(*wrong)
+
+
+@pytest.mark.parametrize("side", [2, 8])
+def test_pictures_smaller_than_a_blur_have_noise_too(side: int) -> None:
+    clean = photos(16, side).clamp(0.2, 0.8)
+    noisy, target = gaussian_pair(clean, generator(), 70.0, 1.0, coloured_probability=1.0)
+    assert noisy.isfinite().all()
+    assert (noisy != target).any((1, 2, 3)).all()
+
+
+def test_a_lens_may_blur_more_than_a_patch_is_large() -> None:
+    config = CameraNoiseConfig(lens_blur_range_px=(20.0, 40.0), plain_probability=1.0)
+    noisy, target = camera_pair(photos(), 32, generator(), config)
+    assert noisy.isfinite().all()
+    sharp = CameraNoiseConfig(plain_probability=1.0)
+    assert (
+        target.std((2, 3)).mean()
+        < camera_pair(photos(), 32, generator(), sharp)[1].std((2, 3)).mean() / 4
+    )
+
+
 def test_too_small_patch_is_refused() -> None:
     with pytest.raises(ValueError, match="too small"):
         camera_pair(photos(size=32 + MARGIN_PX - 1), 32, generator())

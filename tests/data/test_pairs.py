@@ -89,6 +89,14 @@ def test_grained_noise_is_as_strong_as_white_and_correlated(
         assert found == pytest.approx(neighbours, abs=0.04)
 
 
+@pytest.mark.parametrize("wrong", [-1.0, float("nan"), float("inf")])
+def test_noise_of_no_strength_is_refused(tmp_path: Path, wrong: float) -> None:
+    with pytest.raises(ValueError, match="sigma must be a number from 0 on"):
+        load_pairs(tmp_path, sigma_8bit=wrong)
+    with pytest.raises(ValueError, match="grain must be a number from 0 on"):
+        load_pairs(tmp_path, sigma_8bit=5.0, grain_px=wrong)
+
+
 def test_pairs_with_grained_noise_are_seeded(tmp_path: Path) -> None:
     write(tmp_path / "clean" / "a.png", np.full((64, 64, 3), 120, np.uint8))
     (one,), (same,), (other,) = (

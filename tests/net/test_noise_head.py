@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +34,7 @@ from invdn.train_noise import (  # noqa: E402
     train_noise,
     train_noise_from_config_file,
 )
+from invdn.training.launch import TrainingError  # noqa: E402
 
 #: Settings of a short training on pairs in ``pairs`` with the network in ``net.safetensors``.
 SHORT = NoiseTrainConfig(
@@ -194,6 +198,8 @@ def lag_1(noise: np.ndarray) -> float:
         ("crop_px = 31", "crop_px must be a multiple of"),
         ("steps = 0", "steps must be at least 1"),
         ("learning_rate = nan", "learning_rate must be above 0"),
+        ("threads = 1025", "threads must be at most 1024"),
+        (f"seed = {2**63}", "seed must be at most"),
         ("pairs = []", "one of them above 0"),
         ('pairs = [{ folder = "p", weight = 0 }]', "one of them above 0"),
         ('pairs = [{ folder = "p", weight = -1.0 }]', "p: weight must not be negative"),
@@ -210,6 +216,63 @@ def test_settings_that_make_no_sense(small_net, tmp_path, setting, said) -> None
     path.write_text("\n".join(lines))
     with pytest.raises(ConfigError, match=said):
         train_noise_from_config_file(path)
+
+
+@pytest.fixture
+def settings(small_net, tmp_path):  # type: ignore[no-untyped-def]
+    """A settings file with one step, the network and a pair beside it."""
+    rng = np.random.default_rng(0)
+    for kind in ("noisy", "clean"):
+        path = tmp_path / "pairs" / kind / "a.png"
+        path.parent.mkdir(parents=True)
+        pixels = rng.integers(96, 160, (64, 64, 3), dtype=np.uint8)
+        images.write(images.Photo(pixels, "png"), path)
+    save_file(small_net.state_dict(), tmp_path / "net.safetensors")
+    lines = [
+        'denoiser = "net.safetensors"',
+        'output = "noise.safetensors"',
+        'pairs = [{ folder = "pairs" }]',
+        "steps = 1\ncrops = 1\ncrop_px = 32\ncharacters = 0",
+    ]
+    path = tmp_path / "noise.toml"
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("steps", "characters", "said"),
+    [
+        (3, 0, "the loss or its gradient is not a number at step 2"),
+        (1, 0, "after the last step, 1, what the head says is not a number"),
+        (1, 2, "after the last step, 1, what the head says is not a number"),
+    ],
+)
+def test_what_is_no_number_ends_the_training_in_one_line(settings, steps, characters, said) -> None:  # type: ignore[no-untyped-def]
+    text = settings.read_text().replace("steps = 1", f"steps = {steps}\nlearning_rate = 1e30")
+    settings.write_text(text.replace("characters = 0", f"characters = {characters}"))
+    result = CliRunner().invoke(app, ["train", str(settings)])
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 1
+    assert said in result.stderr.splitlines()[-1]
+    assert not settings.with_name("noise.safetensors").exists()
+
+
+def test_an_output_that_cannot_be_written_is_known_before_the_work(settings, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("invdn.train_noise.train_noise", lambda *_: pytest.fail("work has begun"))
+    text = settings.read_text()
+    for output in ("net.safetensors/noise.safetensors", "/proc/noise.safetensors"):
+        settings.write_text(text.replace("noise.safetensors", output))
+        with pytest.raises(ConfigError, match=f"{output} cannot be written: "):
+            train_noise_from_config_file(settings)
+
+
+def test_a_full_disk_is_said_in_one_line(settings, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    def full(path, content):  # type: ignore[no-untyped-def]
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(TrainingError, match=r"noise\.tmp: No space left on device$"):
+        train_noise_from_config_file(settings)
 
 
 def test_sidd_is_read_as_it_is_published(small_net, tmp_path) -> None:  # type: ignore[no-untyped-def]

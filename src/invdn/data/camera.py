@@ -31,12 +31,14 @@ from invdn.data.patches import Pixels, random_window, to_pixels, to_tensor
 #: Patches must be larger than the wanted crop by this many pixels on each axis: the filters'
 #: borders are cut off, and the rest is a random shift against the JPEG and Bayer grids.
 MARGIN_PX = 24
-_BORDER_PX = 8  # what the filters below can reach, all together, at ordinary strength
+#: What the filters below can reach, all together, at ordinary strength.
+BORDER_PX = 8
 
 
 @dataclass(frozen=True)
 class CameraNoiseConfig:
-    """Ranges from which a camera is drawn for each patch."""
+    """Ranges from which a camera is drawn for each patch; which way of demosaicing there is, and
+    where its Bayer pattern begins, is drawn once for all patches of a batch."""
 
     plain_probability: float = 0.4
     """How often a picture is neither processed nor compressed, as one developed from raw data."""
@@ -62,7 +64,7 @@ class CameraNoiseConfig:
     """σ of the lens's and the sensor's own blur. Downscaled photos are sharper than any camera's
     at full size; without it demosaicing fills the target with false colour."""
     edge_directed_probability: float = 0.35
-    """How often demosaicing is edge-directed rather than linear."""
+    """How often demosaicing is edge-directed rather than linear, for a whole batch."""
     black_clip_probability: float = 0.25
     """How often what the read noise puts below black is cut off before demosaicing. Where it is
     not, strong noise darkens the shadows, as it does in phones' pictures."""
@@ -249,13 +251,15 @@ def _gaussian_blur(
 ) -> Tensor:
     """Blur ``[N, C, H, W]``, each sample with its own σ in pixels, ``[N, 1, 1, 1]``, ≥ 0.
 
+    The kernel is cut off at 2 σ, and where the picture ends: reflection reaches no further.
+
     ``most_px``: what no σ exceeds; where it is not given, a device's values are waited for.
     ``vertical_sigmas_px``: where it is not the same along columns.
     """
     n, channels, height, width = x.shape
     if most_px is None:
         most_px = float(sigmas_px.max())
-    radius = max(1, math.ceil(2.0 * most_px))
+    radius = min(max(1, math.ceil(2.0 * most_px)), min(height, width) - 1)
     offsets = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
     size = 2 * radius + 1
 
@@ -391,6 +395,7 @@ def camera_pair(
     config: CameraNoiseConfig | None = None,
     *,
     noise: float = 1.0,
+    place: tuple[int, int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Render clean photos as one camera a photo would have taken them, with noise and without.
 
@@ -401,12 +406,15 @@ def camera_pair(
         config: Ranges to draw from.
         noise: Factor on the raw noise's standard deviation. With 0 and without JPEG the two
             results are equal.
+        place: Row and column of ``clean`` where the results begin, each :data:`BORDER_PX` or more
+            from both ends; None draws them, so that a caller who must know them gives them.
 
     Returns:
         (noisy, target), each ``[N, 3, crop_px, crop_px]`` sRGB in [0, 1], quantised to 8 bits.
 
     Raises:
-        ValueError: where the patches are too small for the crop and its margin.
+        ValueError: where the patches are too small for the crop and its margin, or the place is
+            not in them.
     """
     config = config or CameraNoiseConfig()
     n, _, height, width = clean.shape
@@ -415,6 +423,11 @@ def camera_pair(
             f"patches of {width}×{height} are too small for crops of {crop_px}: "
             f"{crop_px + MARGIN_PX} are needed"
         )
+    largest = tuple(size - crop_px - BORDER_PX for size in (height, width))
+    if place is not None and not all(
+        BORDER_PX <= start <= most for start, most in zip(place, largest, strict=True)
+    ):
+        raise ValueError(f"results begin from {BORDER_PX} to {largest}, not at {place}")
     matrices = random_colour_matrices(n, generator)
     exposure = _log_uniform(n, *config.exposure_range, generator)
     red_blue = config.white_balance_range[0] + torch.rand(n, 2, generator=generator) * (
@@ -453,10 +466,8 @@ def camera_pair(
     spared = processing.noise_chroma_sigma_px > 0
     noisy = torch.where(spared, target + _smooth_noise(noisy - target, processing), noisy)
     noisy, target = _process(noisy, processing), _process(target, processing)
-    top, left = (
-        _BORDER_PX
-        + int(torch.randint(size - crop_px - 2 * _BORDER_PX + 1, (1,), generator=generator))
-        for size in (height, width)
+    top, left = place or (
+        int(torch.randint(BORDER_PX, most + 1, (1,), generator=generator)) for most in largest
     )
     window = (..., slice(top, top + crop_px), slice(left, left + crop_px))
     noisy = _jpeg_some(_quantise(noisy), plain, window, config, generator)

@@ -50,7 +50,7 @@ def noisy_crops(folder: Path) -> Iterator[NoisyCrop]:
         DatasetError: a file is missing or is not what it should be.
     """
     for image, boxes in enumerate(bounding_boxes(folder)):
-        path = folder / "images_srgb" / f"{image + 1:04d}.mat"
+        path = photo_path(folder, image)
         photo = _read_photo(path)
         for box, (top, left, bottom, right) in enumerate(boxes):
             pixels = photo[top - 1 : bottom, left - 1 : right]
@@ -93,6 +93,11 @@ def _read(path: Path, what: Any) -> Any:
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0].strip("'\"")
         raise DatasetError(f"{path} cannot be read ({reason}): get it again from {URL}") from error
+
+
+def photo_path(folder: Path, image: int) -> Path:
+    """The file of a photo, counted from 0: ``images_srgb/0001.mat``."""
+    return folder / "images_srgb" / f"{image + 1:04d}.mat"
 
 
 def crop_path(folder: Path, image: int, box: int) -> Path:

@@ -42,7 +42,7 @@ def load_pairs(
         folder: Holds ``noisy/`` and ``clean/`` with the same file names; or, where
             ``sigma_8bit`` is given, clean images only (in ``clean/`` or directly).
         crop_px: Keep the centre square of this side (smaller images stay whole).
-        sigma_8bit: Make the noisy ones: white Gaussian noise of this σ in grey levels,
+        sigma_8bit: Make the noisy ones: white Gaussian noise of this σ ≥ 0 in grey levels,
             rounded and clipped to 8 bits.
         grain_px: Make noise of this σ that is not white, see :func:`grained_noise`.
         seed: Of that noise, together with the image's position in the folder.
@@ -51,8 +51,12 @@ def load_pairs(
 
     Raises:
         FileNotFoundError: where a folder or a counterpart is missing.
-        ValueError: where the two pictures of a pair differ in size.
+        ValueError: where the two pictures of a pair differ in size, or ``sigma_8bit`` or
+            ``grain_px`` is negative or no finite number.
     """
+    for what, value in (("sigma", sigma_8bit), ("grain", grain_px)):
+        if value is not None and not 0 <= value < math.inf:
+            raise ValueError(f"{what} must be a number from 0 on, not {value:g}")
     clean_folder, noisy_folder = folder / "clean", folder / "noisy"
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")

@@ -332,18 +332,35 @@ def _conv_weights(module: nn.Module) -> int:
     return sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Conv2d))
 
 
+def check_weights(state_dict: Mapping[str, Tensor]) -> None:
+    """Raise ValueError at weights that are no real numbers, which loading would silently change."""
+    for key, value in state_dict.items():
+        if not value.is_floating_point():
+            raise ValueError(f"{key} is {str(value.dtype).removeprefix('torch.')}, not floats")
+
+
 def infer_levels(state_dict: Mapping[str, Tensor]) -> tuple[LevelConfig, ...]:
     """The sizes of the network that a state dict belongs to, from the shapes of its tensors.
 
-    Raises ValueError where the keys are not those of an :class:`InvDN`.
+    Raises ValueError where the keys, or the weights' dimensions, are not those of an
+    :class:`InvDN`.
     """
 
     def count(prefix: str) -> int:
         names = {k[len(prefix) :].split(".")[0] for k in state_dict if k.startswith(prefix)}
         return len(names)
 
+    def shape(key: str) -> torch.Size:
+        """Of a convolution's weights."""
+        found = state_dict[key].shape
+        if len(found) != 4:
+            raise ValueError(
+                f"not the weights of an InvDN: {key} has {len(found)} dimensions, not 4"
+            )
+        return found
+
     def outputs(key: str) -> int:
-        return state_dict[key].shape[0] if key in state_dict else 0
+        return shape(key)[0] if key in state_dict else 0
 
     levels = []
     channels = IMAGE_CHANNELS
@@ -353,11 +370,11 @@ def infer_levels(state_dict: Mapping[str, Tensor]) -> tuple[LevelConfig, ...]:
             posterior, coupling, width = f"posteriors.{i}.", f"levels.{i}.couplings.", 0
             survey = outputs(f"surveys.{i}.conv.weight")
             hint = outputs(f"hints.{i}.conv.weight") // 4
-            posterior_width, seen = state_dict[f"{posterior}conv_in.weight"].shape[:2]
-            restored = state_dict[f"{posterior}conv_out.weight"].shape[0] // 2
+            posterior_width, seen = shape(f"{posterior}conv_in.weight")[:2]
+            restored = shape(f"{posterior}conv_out.weight")[0] // 2
             whole = i < number - 1 and restored == 4 * channels
             if blocks := count(coupling):
-                width, changed = state_dict[f"{coupling}0.f.0.weight"].shape[:2]
+                width, changed = shape(f"{coupling}0.f.0.weight")[:2]
                 kept = 4 * channels - changed
             else:
                 kept = seen - survey - hint - restored

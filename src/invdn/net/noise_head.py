@@ -46,7 +46,8 @@ class NoiseHead(nn.Module):
     ``image`` is ``x``, ``[N, 3, H, W]``, ``clean`` are :func:`scales` of ``f(x)``, ``level`` is
     ``[N]``, σ in units of the [0, 1] range.
     Laws: the result is shaped like ``clean``; a fresh head says σ = level everywhere, which makes
-    white noise, because a wavelet transform is orthonormal.
+    nearly white noise of that deviation where the couplings do nothing yet: the wavelet, which
+    alone is left of the transform then, is nearly orthonormal (:class:`invdn.net.haar.SmoothHaar`).
     """
 
     WIDTH = 32

@@ -75,7 +75,8 @@ class State:
         that has gained parts since is resumed too: only the new parts start afresh.
 
         Raises:
-            ValueError: where the file is no checkpoint, or one of another network.
+            ValueError: where the file is no checkpoint, an incomplete one, or one of another
+                network.
         """
         try:
             content = torch.load(path, map_location=device, weights_only=True)
@@ -84,14 +85,22 @@ class State:
                 f"{path} is damaged, or no checkpoint: put a copy back, or name another run"
             ) from error
         try:
-            saved_names = list(content["net"])
-            fresh = _load_network(self.net, content["net"])
-            _load_network(self.average, content["average"])
-        except (KeyError, TypeError, RuntimeError) as error:
+            self._take(content)
+        except KeyError as error:
+            raise ValueError(
+                f"{path} is not a checkpoint of this network: {error} is missing"
+            ) from None
+        except (AttributeError, TypeError, ValueError, RuntimeError) as error:
             # PyTorch names every tensor that does not fit, a line each, below a heading.
-            lines = [line.strip() for line in str(error).splitlines()]
+            lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
             what = lines[min(1, len(lines) - 1)]
             raise ValueError(f"{path} is not a checkpoint of this network: {what}") from None
+
+    def _take(self, content: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`save` writes; anything else ends in whatever error it leads to."""
+        saved_names = list(content["net"])
+        fresh = _load_network(self.net, content["net"])
+        _load_network(self.average, content["average"])
         if fresh:
             log.warning("not in the checkpoint, so they start afresh: %s", ", ".join(fresh))
         elif "probe" in content and not torch.allclose(
@@ -102,6 +111,8 @@ class State:
                 "its weights are a start only, and the run is not the one it was"
             )
         self.step = content["step"]
+        if not isinstance(self.step, int) or self.step < 0:
+            raise TypeError(f"its step is {self.step!r}")
         self.scaler = content.get("scaler", {})
         saved = content.get("optimisers") or _first_format(content["optimiser"], saved_names)
         for optimiser in self.optimisers:

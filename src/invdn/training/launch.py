@@ -36,6 +36,11 @@ SAME_SIGNAL_SECONDS = 1.0
 class TrainingError(Exception):
     """A run cannot go on; the message is one line."""
 
+    @classmethod
+    def of_system(cls, error: OSError, about: object) -> TrainingError:
+        """What the system refused: of its file, or where it names none of ``about``."""
+        return cls(f"{error.filename or about}: {error.strerror or error}")
+
 
 def start_fabric(precision: str) -> Fabric:
     """One process, or this one of those that torchrun started; on GPUs where there are any.
