@@ -1300,6 +1300,23 @@ def test_the_original_is_never_replaced(
     assert (tmp_path / "a-2.png").exists()
 
 
+@pytest.mark.parametrize("name", ["b.png", "link.png", "sub/../b.png"])
+def test_no_other_photo_of_the_list_is_replaced_either(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, name: str
+) -> None:
+    a, b = photo(tmp_path / "a.png"), photo(tmp_path / "b.png", value=50)
+    (tmp_path / "link.png").hardlink_to(b)
+    (tmp_path / "sub").mkdir()
+    before = b.read_bytes()
+    open_photos(qtbot, window, a, b)
+    wait_restored(qtbot, window)
+    window.save_as(tmp_path / name)
+    until(qtbot, lambda: not window.runner.busy)
+    assert "an original is never replaced: choose another name" in log(window)
+    assert b.read_bytes() == before
+    assert (tmp_path / "link.png").read_bytes() == before
+
+
 def test_a_suffix_is_appended_to_a_name_without_one_and_replaces_nothing(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
 ) -> None:
@@ -1377,9 +1394,13 @@ def test_a_noisy_version_is_made_shown_and_saved(
     click(qtbot, tab.save_button)
     until(qtbot, target.exists)
     assert images.read(target).pixels[50, 50, 0] == 120
-    tab.save(path)
-    until(qtbot, lambda: "an original is never replaced" in log(window))
-    assert images.read(path).pixels[50, 50, 0] == 100
+    other = photo(tmp_path / "other.png")  # noise is not made from this one
+    open_photos(qtbot, window, other)
+    for original in (path, other):
+        window.log.clear()
+        tab.save(original)
+        until(qtbot, lambda: "an original is never replaced" in log(window))
+        assert images.read(original).pixels[50, 50, 0] == 100
 
 
 @pytest.mark.usefixtures("noise_command")

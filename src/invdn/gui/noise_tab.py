@@ -32,6 +32,7 @@ from invdn import batch, images, preview
 from invdn.gui.compare import CompareView
 from invdn.gui.language import translated_reason
 from invdn.gui.names import shortened, show_on_button
+from invdn.gui.photos import PhotoList
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
 from invdn.process import python
@@ -68,9 +69,12 @@ class NoiseTab(QWidget):
     _made = Signal(object, object)
     _could_not = Signal(object, str)
 
-    def __init__(self, settings: QSettings, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, settings: QSettings, photos: PhotoList, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._settings = settings
+        self._photos = photos
         self._path: Path | None = None
         self._like: Path | None = None
         self._result: Made | None = None
@@ -326,7 +330,8 @@ class NoiseTab(QWidget):
             self.save(Path(chosen))
 
     def save(self, target: Path) -> None:
-        """Copy the result there, as a PNG file; never over a picture that noise is made from.
+        """Copy the result there, as a PNG file; never over a photo of the list, nor over one that
+        noise is made from.
 
         A file of that name is replaced: the user was asked. One that has the name only once its
         suffix is appended is not.
@@ -334,15 +339,15 @@ class NoiseTab(QWidget):
         made = self._result
         if made is None:
             return
-        originals = [made.source, *(path for path in (self._path, self._like) if path is not None)]
+        originals = [*self._photos.paths, *([self._like] if self._like is not None else [])]
         as_chosen = target.suffix.lower() == ".png"
         if not as_chosen:
             target = target.with_name(target.name + ".png")
 
         def work(token: Token) -> None:
             try:
-                for original in originals:
-                    batch.plan([original], target)  # refuses what would replace it
+                # Refuses what would replace an original.
+                batch.plan([made.source], target, spare=originals)
                 with (
                     images.atomically(target, overwrite=as_chosen) as file,
                     made.file.open("rb") as picture,

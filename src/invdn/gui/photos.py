@@ -86,6 +86,10 @@ class PhotoList(QAbstractListModel):
     def entries(self) -> Sequence[Entry]:
         return self._entries
 
+    @property
+    def paths(self) -> list[Path]:
+        return [entry.path for entry in self._entries]
+
     def row_of(self, path: Path) -> int | None:
         if self._rows is None:
             self._rows = {entry.path: row for row, entry in enumerate(self._entries)}

@@ -156,7 +156,7 @@ class MainWindow(QMainWindow):
         self.list_view = PhotoListView(self.photos)
         self.compare = CompareView()
         self.options = OptionsPanel(self._settings, models or ["photo"])
-        self.noise_tab = NoiseTab(self._settings)
+        self.noise_tab = NoiseTab(self._settings, self.photos)
         self.log = LogPane()
         self.mode_buttons = {mode: QToolButton() for mode in MODES}
         self.zoom_buttons = {name: QToolButton() for name in ("fit", "100", "200")}
@@ -767,8 +767,8 @@ class MainWindow(QMainWindow):
     def save_as(self, target: Path) -> None:
         """Save the current photo's result under a name that the user has chosen.
 
-        A file that is there is replaced: the user was asked. The original never is, nor a file
-        that has the name only once its suffix is appended.
+        A file that is there is replaced: the user was asked. No photo of the list ever is, nor a
+        file that has the name only once its suffix is appended.
         """
         entry, denoiser = self._current_entry(), self._denoiser
         if entry is None or denoiser is None:
@@ -784,9 +784,11 @@ class MainWindow(QMainWindow):
         if view is not None and result is not None and tones_of(view.photo) is None:
             done = AlreadyDone(view.photo.pixels, result, denoiser)
 
+        originals = self.photos.paths
+
         def jobs() -> tuple[Job, ...]:
-            # Refuses what would replace the original.
-            batch.plan([source], target)
+            # Refuses what would replace an original.
+            batch.plan([source], target, spare=originals)
             return (Job(source, target),)
 
         self._run(jobs, done, overwrite=as_chosen)
