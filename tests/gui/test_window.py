@@ -441,6 +441,32 @@ def test_views_and_zooms_are_reached_by_keys(
     assert window.compare.hasFocus()
 
 
+def test_going_to_another_photo_selects_it_alone(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    control = Qt.KeyboardModifier.ControlModifier
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png") for i in range(4)))
+    window.activateWindow()
+    until(qtbot, window.isActiveWindow)
+    assert window.list_view.selected_rows() == [0]
+    for key, row in ((Qt.Key.Key_PageDown, 1), (Qt.Key.Key_PageDown, 2), (Qt.Key.Key_PageUp, 1)):
+        qtbot.keyClick(window, key, control)
+        assert window.list_view.selected_rows() == [row]
+    qtbot.keyClick(window.list_view, Qt.Key.Key_Delete)
+    assert [path.name for path in window.photos.paths] == ["0.png", "2.png", "3.png"]
+
+
+def test_without_a_selection_there_is_nothing_to_remove(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    assert window.remove_action.isEnabled()
+    window.list_view.clearSelection()
+    assert not window.remove_action.isEnabled()
+    window.list_view.selectAll()
+    assert window.remove_action.isEnabled()
+
+
 def test_on_the_noise_tab_no_key_changes_what_is_hidden(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
 ) -> None:

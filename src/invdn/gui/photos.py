@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from PySide6.QtCore import (
     QAbstractListModel,
+    QItemSelectionModel,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -287,6 +288,14 @@ class PhotoListView(QListView):
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(140)
+
+    def go_to(self, row: int) -> None:
+        """Make a photo the current one, and the only one that is selected.
+
+        Whatever keys are held: `setCurrentIndex` takes a held Ctrl for a wish to select more.
+        """
+        only = QItemSelectionModel.SelectionFlag.ClearAndSelect
+        self.selectionModel().setCurrentIndex(self.model().index(row, 0), only)
 
     def selected_rows(self) -> list[int]:
         return [index.row() for index in self.selectionModel().selectedRows()]

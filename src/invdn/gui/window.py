@@ -536,7 +536,7 @@ class MainWindow(QMainWindow):
         else:
             self.log.say(self.tr("no photos found"))
         if added and not self.list_view.currentIndex().isValid():
-            self.list_view.setCurrentIndex(self.photos.index(0))
+            self.list_view.go_to(0)
 
     def _remember_recent(self, paths: Sequence[Path]) -> None:
         recent = [str(path.absolute()) for path in paths[:MOST_RECENT]] + self._recent()
@@ -561,7 +561,7 @@ class MainWindow(QMainWindow):
     def _step_photo(self, step: int) -> None:
         row = self.list_view.currentIndex().row() + step
         if 0 <= row < len(self.photos):
-            self.list_view.setCurrentIndex(self.photos.index(row))
+            self.list_view.go_to(row)
 
     # --- the photo that is looked at -------------------------------------------------------------
 
@@ -973,7 +973,7 @@ class MainWindow(QMainWindow):
         for save in (self.save_action, self.save_button):
             save.setEnabled(opened and self._denoiser is not None and not busy)
         self.reveal_action.setEnabled(current)
-        self.remove_action.setEnabled(current)
+        self.remove_action.setEnabled(self.list_view.selectionModel().hasSelection())
         self.clear_action.setEnabled(some)
         self.hold_button.setEnabled(opened)
         for view in (
