@@ -39,7 +39,7 @@ from PySide6.QtWidgets import (
 
 from invdn import batch, images, preview
 from invdn.batch import Plan
-from invdn.gui import language, noise_tab, theme
+from invdn.gui import language, noise_tab, session, theme
 from invdn.gui.noise_tab import NoiseTab
 from invdn.gui.window import MainWindow
 from invdn.runtime import ModelError
@@ -574,6 +574,69 @@ def test_a_photo_too_large_to_be_shown_can_still_be_done(
     until(qtbot, lambda: "2 megapixels are too many to be shown" in window.message.text())
     run_all(qtbot, window)
     assert states(window) == ["done"]
+
+
+def second_title(window: MainWindow) -> str:
+    return window.compare._after(view_of(window))[1]
+
+
+def test_the_original_is_not_called_denoised_while_a_batch_has_the_cores(
+    qtbot: Any,
+    window: MainWindow,
+    model: Any,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session, "PREVIEW_LIMIT", 1000)  # more than that is to be seen
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), photo(tmp_path / "b.png", 300, 300))
+    wait_restored(qtbot, window)
+    assert second_title(window) == "Denoised"
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    window.next_action.trigger()
+    until(qtbot, lambda: window.session.view is not None)
+    qtbot.wait(200)
+    assert second_title(window) == "Not denoised yet"
+    window.noise_action.trigger()
+    until(qtbot, lambda: view_of(window).noise is not None)
+    assert second_title(window) == "Not denoised yet"
+    window.noise_action.trigger()
+    until(qtbot, lambda: view_of(window).noise is None)
+    window.compare.hold_original(True)
+    assert second_title(window) == "Original"
+    window.compare.hold_original(False)
+    click(qtbot, window.cancel_button)
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+    assert second_title(window) == "Not denoised yet"
+    wait_restored(qtbot, window)
+    assert second_title(window) == "Denoised"
+    window.options.strength_slider.setValue(50)
+    assert second_title(window) == "Denoised"  # a draft, and soon the result
+
+
+def test_without_a_model_no_photo_is_called_denoised(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> Any:
+        raise ModelError(f"there is no model {name!r}: use one of these: x")
+
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), photo(tmp_path / "b.png"))
+    wait_restored(qtbot, window)
+    load = window._load
+    monkeypatch.setattr(window, "_load", missing)
+    window._load_model("nonsense")
+    until(qtbot, lambda: window.photo_state.text() == "no model")
+    window.next_action.trigger()
+    until(qtbot, lambda: window.session.view is not None)
+    assert second_title(window) == "Not denoised yet"
+    assert window.photo_state.text() == "no model"
+    monkeypatch.setattr(window, "_load", load)
+    window._load_model("photo")
+    assert window.photo_state.text() == ""
+    wait_restored(qtbot, window)
+    assert second_title(window) == "Denoised"
 
 
 def test_a_photo_that_is_no_longer_shown_is_given_back(

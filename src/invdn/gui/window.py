@@ -125,6 +125,7 @@ class MainWindow(QMainWindow):
         self._left: set[Path] = set()  # photos of the batch of which nothing has become yet
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
         self._refused = False  # the batch as a whole
+        self._no_model = False  # it could not be loaded
         self._batch_settings: object = None  # as `_result_settings` were when it began
         # What three labels say, so that it can be said anew in another language.
         self._state_said: Callable[[], str] = str
@@ -607,9 +608,9 @@ class MainWindow(QMainWindow):
         self._enable()
 
     def _say_state(self, said: Callable[[], str]) -> None:
-        """Say above the photo what is being done with it."""
-        self._state_said = said
-        self.photo_state.setText(said())
+        """Say above the photo what is being done with it; or that nothing can be."""
+        self._state_said = (lambda: self.tr("no model")) if self._no_model else said
+        self.photo_state.setText(self._state_said())
 
     def _say_message(self, said: Callable[[], str]) -> None:
         """Say something in place of a photo."""
@@ -658,7 +659,9 @@ class MainWindow(QMainWindow):
             self.denoiser_loaded.emit(denoiser)
 
         self._denoiser = None
+        self._no_model = False
         self.session.set_denoiser(None)
+        self._say_state(str)
         self._model_lane.replace(work)
 
     def _on_denoiser(self, denoiser: Denoiser) -> None:
@@ -679,7 +682,8 @@ class MainWindow(QMainWindow):
     def _on_load_failed(self, reason: str) -> None:
         self._wants_start = False
         self.log.say(translated_reason(reason))
-        self._say_state(lambda: self.tr("no model"))
+        self._no_model = True
+        self._say_state(str)
         self._enable()
 
     def _on_model(self, name: str) -> None:
@@ -1132,6 +1136,7 @@ class MainWindow(QMainWindow):
             self.tr("Original"),
             self.tr("Denoised"),
             self.tr("Removed noise ×{0}").format(NOISE_GAIN),
+            self.tr("Not denoised yet"),
         )
         self.photo_state.setText(self._state_said())
         self.message.setText(self._message_said())

@@ -310,6 +310,10 @@
         <translation>去除的噪点 ×{0}</translation>
     </message>
     <message>
+        <source>Not denoised yet</source>
+        <translation>尚未去噪</translation>
+    </message>
+    <message>
         <source>Choose a &amp;folder…</source>
         <translation>选择文件夹(&amp;F)…</translation>
     </message>
