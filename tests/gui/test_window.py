@@ -1183,6 +1183,50 @@ def test_a_result_is_known_again_when_its_settings_come_back(
     assert states(window) == ["done"]  # beside the photo it is
 
 
+def test_a_photo_saved_under_a_name_of_its_own_is_still_to_be_done(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    path = photo(tmp_path / "a.png")
+    open_photos(qtbot, window, path)
+    wait_restored(qtbot, window)
+    window.save_as(tmp_path / "trial.jpg")
+    until(qtbot, lambda: not window.runner.busy)
+    assert states(window) == ["waiting"]
+    assert window.photos[0].output == tmp_path / "trial.jpg"
+    run_all(qtbot, window)
+    assert denoised(path).exists()
+    window.save_as(tmp_path / "trial.jpg")
+    until(qtbot, lambda: not window.runner.busy)
+    assert states(window) == ["done"]  # beside the photo it is
+    (tmp_path / "trial.jpg").unlink()
+    window.start()
+    assert "nothing to do" in log(window)
+
+
+@pytest.mark.parametrize("what", ["result deleted", "original edited", "original deleted"])
+def test_a_result_counts_as_long_as_it_is_there_and_of_the_photo(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, what: str
+) -> None:
+    path = photo(tmp_path / "a.png")
+    open_photos(qtbot, window, path, photo(tmp_path / "b.png"))
+    run_all(qtbot, window)
+    if what == "result deleted":
+        denoised(path).unlink()
+    else:
+        path.unlink()
+    if what == "original edited":
+        photo(path, 61, 80, value=80)
+    window.start()
+    until(qtbot, lambda: not window.runner.busy)
+    assert states(window) == ["done", "done"]
+    names = sorted(file.name for file in tmp_path.glob("*-denoised*"))
+    again = ["a-denoised-2.png"] if what == "original edited" else []
+    assert names == [*again, "a-denoised.png", "b-denoised.png"]
+    assert ("nothing to do" in log(window)) == (what == "original deleted")
+    if again:
+        assert images.read(tmp_path / again[0]).pixels[60, 50, 0] == 40
+
+
 def test_clearing_the_list_while_it_is_worked_on_leaves_what_is_in_work(
     qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from invdn import images, preview
+from invdn import images, manifest, preview
 from invdn.gui.language import translated_reason
 from invdn.gui.names import tool_tip
 from invdn.gui.tasks import Lane, Token
@@ -39,6 +39,21 @@ THUMBNAIL_PX = 56
 _MARGIN_PX = 8
 
 _Index = QModelIndex | QPersistentModelIndex
+
+
+@dataclass(frozen=True)
+class Made:
+    """A result that a batch has placed."""
+
+    output: Path
+    settings: object
+    version: tuple[int, int] | None
+    """Of the photo, see `manifest.version_of`."""
+
+    def holds(self, photo: Path) -> bool:
+        """Whether the result is still there, and of the photo as it is now, or was to the end."""
+        there = manifest.version_of(self.output) is not None
+        return there and manifest.version_of(photo) in (self.version, None)
 
 
 @dataclass
@@ -53,9 +68,9 @@ class Entry:
     reason: str = ""
     """Why it failed or was skipped, as the engine says it."""
     output: Path | None = None
-    """The last result."""
-    made_with: object = None
-    """The settings with which it was made."""
+    """The last result, wherever it was saved."""
+    made: Made | None = None
+    """What the last batch that did it made of it."""
     megapixels: float = 0.0
     """0 until the thumbnail is there."""
     thumbnail: QImage | None = None

@@ -39,7 +39,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from invdn import batch, images
+from invdn import batch, images, manifest
 from invdn._version import __version__
 from invdn.batch import Job, Plan, Result
 from invdn.denoiser import Denoiser, load_denoiser
@@ -50,7 +50,7 @@ from invdn.gui.log import LogPane
 from invdn.gui.names import shortened
 from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
-from invdn.gui.photos import Entry, PhotoList, PhotoListView
+from invdn.gui.photos import Entry, Made, PhotoList, PhotoListView
 from invdn.gui.runner import Clock, Runner
 from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
@@ -126,7 +126,9 @@ class MainWindow(QMainWindow):
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
         self._refused = False  # the batch as a whole
         self._no_model = False  # it could not be loaded
-        self._batch_settings: object = None  # as `_result_settings` were when it began
+        # As `_result_settings` were when it began; None where one photo is saved under a name of
+        # its own, which is nothing that Start would have done.
+        self._batch_settings: object = None
         # What three labels say, so that it can be said anew in another language.
         self._state_said: Callable[[], str] = str
         self._message_said: Callable[[], str] = str
@@ -705,11 +707,17 @@ class MainWindow(QMainWindow):
             return
         settings = self._result_settings
         for entry in self.photos.entries:
-            if entry.made_with is not None and entry.made_with == settings:
+            if entry.made is not None and entry.made.settings == settings:
                 if entry.state != "done":
                     self.photos.update(entry.path, state="done")
             elif entry.state == "done":
                 self.photos.update(entry.path, state="waiting", fraction=0.0)
+
+    def _look_for_results(self) -> None:
+        """A photo is not done any more where its result is gone, or it has been edited since."""
+        for entry in self.photos.entries:
+            if entry.state == "done" and entry.made and not entry.made.holds(entry.path):
+                self.photos.update(entry.path, state="waiting", fraction=0.0, made=None)
 
     def set_language(self, name: str) -> None:
         """Speak another language, now and from now on."""
@@ -727,6 +735,7 @@ class MainWindow(QMainWindow):
         """Restore and save all photos of the list that are not done."""
         if self.runner.busy:
             return
+        self._look_for_results()
         waiting = [entry.path for entry in self.photos.entries if entry.state != "done"]
         if not waiting:
             self.log.say(self.tr("nothing to do: all photos are done"))
@@ -796,6 +805,7 @@ class MainWindow(QMainWindow):
             return (Job(source, target),)
 
         self._run(jobs, done, overwrite=as_chosen)
+        self._batch_settings = None
 
     def pause_or_resume(self) -> None:
         if self.runner.paused:
@@ -878,7 +888,11 @@ class MainWindow(QMainWindow):
     def _on_photo_done(self, result: Result) -> None:
         self.photos.update(result.input, state=result.status, reason=result.reason or "")
         if result.status == "done":
-            self.photos.update(result.input, output=result.output, made_with=self._batch_settings)
+            self.photos.update(result.input, output=result.output)
+            if self._batch_settings is not None:
+                version = manifest.version_of(result.input)
+                made = Made(result.output, self._batch_settings, version)
+                self.photos.update(result.input, made=made)
         self._counts[result.status] += 1
         self._left.discard(result.input)
         if self._clock is not None:
