@@ -948,6 +948,14 @@ def test_cancel_really_stops(
     window.session.set_whole_allowed(False)
     tiles = len(model.tiles)
     click(qtbot, window.cancel_button)
+    assert window.progress_label.text() == "cancelling…"
+    window.retranslate()
+    for button in (window.cancel_button, window.pause_button):
+        assert not button.isEnabled()
+    for action in (window.cancel_action, window.pause_action):
+        assert not action.isEnabled()
+    window._show_progress()  # as it is each second
+    assert window.progress_label.text() == "cancelling…"
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     assert len(model.tiles) <= tiles + 1
@@ -955,6 +963,7 @@ def test_cancel_really_stops(
     assert "cancelled: 0 done" in log(window)
     assert not list(tmp_path.glob("*-denoised*"))
     assert not list(tmp_path.glob(".invdn-*"))
+    assert window.progress_label.text() == "cancelled"
     run_all(qtbot, window)
     assert states(window) == ["done"] * 3
 
@@ -978,6 +987,8 @@ def test_closing_while_working_asks(
     assert window.runner.busy
     QTimer.singleShot(200, lambda: answer(QMessageBox.ButtonRole.DestructiveRole))
     click(qtbot, window.quit_button)
+    assert window.isVisible()
+    assert window.progress_label.text() == "cancelling…"
     model.gate.set()
     until(qtbot, lambda: not window.isVisible())
     assert not list(tmp_path.glob("*-denoised*"))

@@ -125,6 +125,7 @@ class MainWindow(QMainWindow):
         self._left: set[Path] = set()  # photos of the batch of which nothing has become yet
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
         self._refused = False  # the batch as a whole
+        self._cancelling = False  # until the tile in work is done
         self._no_model = False  # it could not be loaded
         # As `_result_settings` were when it began; None where one photo is saved under a name of
         # its own, which is nothing that Start would have done.
@@ -830,12 +831,18 @@ class MainWindow(QMainWindow):
         The search for photos too, which in a large folder takes long.
         """
         if self.runner.busy:
-            self.runner.cancel()
+            self._cancel_batch()
         if self._searches:
             self._finder.clear()
             self._searches = 0
             self.log.say(self.tr("the search for photos was cancelled"))
             self._enable()
+
+    def _cancel_batch(self) -> None:
+        self._cancelling = True
+        self.runner.cancel()
+        self._enable()
+        self._show_progress()
 
     def _run(
         self,
@@ -938,6 +945,7 @@ class MainWindow(QMainWindow):
         self.progress_bar.setValue(0 if cancelled or nothing else 1000)
         self.progress_label.setText(said)
         self._clock = None
+        self._cancelling = False
         self._judge_results()
         self._enable()
         if self._closing:
@@ -957,6 +965,9 @@ class MainWindow(QMainWindow):
     def _show_progress(self) -> None:
         """How many are done, and how long it still takes."""
         if not self.runner.busy:
+            return
+        if self._cancelling:
+            self.progress_label.setText(self.tr("cancelling…"))
             return
         done = sum(self._counts.values())
         parts = [self.tr("{0} of {1}").format(done, done + len(self._left))]
@@ -984,10 +995,10 @@ class MainWindow(QMainWindow):
         for start in (self.start_action, self.start_button):
             start.setEnabled(some and ready and not busy)
         for pause in (self.pause_action, self.pause_button):
-            pause.setEnabled(busy)
+            pause.setEnabled(busy and not self._cancelling)
             pause.setText(self.tr("&Go on") if paused else self.tr("&Pause"))
         for cancel in (self.cancel_action, self.cancel_button):
-            cancel.setEnabled(busy or self._searches > 0)
+            cancel.setEnabled((busy and not self._cancelling) or self._searches > 0)
         for save in (self.save_action, self.save_button):
             save.setEnabled(opened and self._denoiser is not None and not busy)
         self.reveal_action.setEnabled(current)
@@ -1028,7 +1039,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             self._closing = True
             self.setEnabled(False)
-            self.runner.cancel()  # once it has stopped, this window closes
+            self._cancel_batch()  # once it has stopped, this window closes
             return
         self._settings.setValue("window/geometry", self.saveGeometry())
         self._settings.setValue("window/columns", self.columns.saveState())

@@ -176,6 +176,10 @@
         <translation>没有保存任何文件</translation>
     </message>
     <message>
+        <source>cancelling…</source>
+        <translation>正在取消…</translation>
+    </message>
+    <message>
         <source>{0} of {1}</source>
         <translation>{0} / {1}</translation>
     </message>
