@@ -1253,20 +1253,33 @@ def test_clearing_the_list_while_it_is_worked_on_leaves_what_is_in_work(
     assert [path.name for path in tmp_path.glob("*-denoised*")] == ["0-denoised.png"]
 
 
-def test_a_strength_that_is_changed_meanwhile_makes_the_results_old(
+def test_no_setting_of_a_batch_is_changed_while_it_runs(
     qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"), tmp_path / "gone.png")
     until(qtbot, lambda: window.session.result is not None)
+    options = window.options
+    settings = (
+        options.strength_slider, options.strength_box, options.model_box, options._saving_group
+    )  # fmt: skip
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    window.options.strength_slider.setValue(50)
+    window.stronger_action.trigger()
+    assert options.strength == 1.0
+    for setting in settings:
+        assert not setting.isEnabled()
+        assert setting.toolTip() == "Not while photos are being worked on"
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
-    assert images.read(tmp_path / "a-denoised.png").pixels[50, 50, 0] == 50
+    assert states(window) == ["done", "failed"]
+    for setting in settings:
+        assert setting.isEnabled()
+        assert setting.toolTip() == ""
+    options.strength_slider.setValue(50)
     assert states(window) == ["waiting", "failed"]  # why it failed can still be read
     run_all(qtbot, window)
+    assert images.read(tmp_path / "a-denoised.png").pixels[50, 50, 0] == 50
     assert images.read(tmp_path / "a-denoised-2.png").pixels[50, 50, 0] == 94
 
 

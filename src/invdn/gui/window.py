@@ -1015,8 +1015,9 @@ class MainWindow(QMainWindow):
             self.noise_action,
         ):
             view.setEnabled(opened and removing)
-        for setting in (self.stronger_action, self.weaker_action, self.focus_action):
-            setting.setEnabled(removing)
+        for setting in (self.stronger_action, self.weaker_action):
+            setting.setEnabled(removing and not busy)
+        self.focus_action.setEnabled(removing)
         self.zoom_label.setVisible(opened)
         self.options.set_locked(busy)
         if not some and not busy:

@@ -616,6 +616,10 @@
         <translation>模型(&amp;D)</translation>
     </message>
     <message>
+        <source>Not while photos are being worked on</source>
+        <translation>处理照片期间不能更改</translation>
+    </message>
+    <message>
         <source>Other file…</source>
         <translation>其他文件…</translation>
     </message>
