@@ -1580,12 +1580,17 @@ def test_a_noisy_picture_is_a_png_file_that_replaces_nothing_unasked(
     assert not list(tmp_path.glob(".invdn-*"))
 
 
-@pytest.mark.usefixtures("noise_command")
+@pytest.fixture
+def endless_noise(noise_command: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of `invdn noise`: nothing, for a minute."""
+    sleeping = staticmethod(lambda: [sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(NoiseTab, "command", sleeping)
+
+
+@pytest.mark.usefixtures("endless_noise")
 def test_closing_while_noise_is_made_asks(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sleeping = staticmethod(lambda: [sys.executable, "-c", "import time; time.sleep(60)"])
-    monkeypatch.setattr(NoiseTab, "command", sleeping)
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     window.tabs.setCurrentWidget(window.noise_tab)
     click(qtbot, window.noise_tab.make_button)
@@ -1601,7 +1606,82 @@ def test_closing_while_noise_is_made_asks(
     assert not answers
 
 
+@pytest.mark.usefixtures("endless_noise")
+def test_making_noise_can_be_cancelled_and_seen(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    tab, bar = window.noise_tab, window.progress_bar
+    window.tabs.setCurrentWidget(tab)
+    assert not window.cancel_button.isEnabled()
+    for _ in range(2):
+        click(qtbot, tab.make_button)
+        assert bar.maximum() == 0  # it moves
+        click(qtbot, window.cancel_button)
+        assert not tab.busy
+        assert bar.maximum() == 1000
+        assert not window.cancel_button.isEnabled()
+        assert tab.make_button.isEnabled()
+    assert log(window).count("making noise was cancelled") == 2
+    until(qtbot, lambda: not tab.findChildren(QProcess))
+
+
+@pytest.mark.usefixtures("endless_noise")
+def test_cancel_is_about_the_tab_that_is_seen(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300))
+    wait_restored(qtbot, window)
+    window.noise_tab.make()
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: states(window)[0] == "working")
+    assert window.progress_bar.maximum() == 1000
+    window.tabs.setCurrentWidget(window.noise_tab)
+    click(qtbot, window.cancel_button)
+    assert not window.noise_tab.busy
+    assert window.progress_label.text() == "0 of 1"
+    window.noise_tab.make()
+    window.tabs.setCurrentIndex(0)
+    click(qtbot, window.cancel_button)
+    assert window.noise_tab.busy
+    assert window.progress_label.text() == "cancelling…"
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+    click(qtbot, window.cancel_button)
+    assert not window.noise_tab.busy
+
+
 @pytest.mark.usefixtures("noise_command")
+def test_on_the_noise_tab_nothing_of_the_other_one_can_be_pressed(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    controls = (
+        window.start_button, window.start_action, window.save_button, window.save_action
+    )  # fmt: skip
+    for tab in (0, 1, 0):
+        window.tabs.setCurrentIndex(tab)
+        assert [control.isEnabled() for control in controls] == [tab == 0] * 4
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_a_noisy_picture_has_the_name_of_its_photo(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), photo(tmp_path / "b.png"))
+    tab = window.noise_tab
+    window.tabs.setCurrentWidget(tab)
+    click(qtbot, tab.make_button)
+    until(qtbot, lambda: tab.save_button.isEnabled())
+    window.next_action.trigger()
+    assert tab.compare._titles[:2] == ("Clean: a.png", "Noisy: a.png")
+    language.apply("zh_CN")
+    until(qtbot, lambda: tab.compare._titles[:2] == ("干净：a.png", "带噪：a.png"))
+
+
+@pytest.mark.usefixtures("endless_noise")
 @pytest.mark.parametrize("way", ["quit", "ended"])
 def test_closing_while_noise_is_made_and_photos_are_done(
     qtbot: Any,
@@ -1612,8 +1692,6 @@ def test_closing_while_noise_is_made_and_photos_are_done(
     monkeypatch: pytest.MonkeyPatch,
     way: str,
 ) -> None:
-    sleeping = staticmethod(lambda: [sys.executable, "-c", "import time; time.sleep(60)"])
-    monkeypatch.setattr(NoiseTab, "command", sleeping)
     open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300))
     wait_restored(qtbot, window)
     window.noise_tab.make()
@@ -1684,6 +1762,18 @@ def test_a_noise_command_that_is_ended_is_a_sentence(
     window.noise_tab.make()
     said = "a.png: no noise was made: the command ended before it was done"
     until(qtbot, lambda: said in log(window))
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_why_no_noise_was_made_names_the_photo_once(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = photo(tmp_path / "a.png")
+    failing = f"import sys; sys.exit('invdn: {path}: the file is empty')"
+    monkeypatch.setattr(NoiseTab, "command", staticmethod(lambda: [sys.executable, "-c", failing]))
+    open_photos(qtbot, window, path)
+    window.noise_tab.make()
+    until(qtbot, lambda: "a.png: no noise was made: the file is empty" in log(window))
 
 
 def test_the_noise_command_takes_no_modules_of_the_current_folder(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ class NoiseTab(QWidget):
 
     said = Signal(str)
     """A sentence for the log."""
+    busy_changed = Signal()
+    """Making noise has begun or ended."""
     _made = Signal(object, object)
     _could_not = Signal(object, str)
 
@@ -129,13 +131,19 @@ class NoiseTab(QWidget):
 
     def stop(self) -> None:
         """Make no noise any more."""
-        process, self._process = self._process, None
+        process = self._process
         if process is not None:
             process.finished.disconnect()
             process.errorOccurred.disconnect()
             process.kill()
             process.waitForFinished(1000)
+            self._set_process(None)
             process.deleteLater()
+
+    def _set_process(self, process: QProcess | None) -> None:
+        self._process = process
+        self._enable()
+        self.busy_changed.emit()
 
     def close_down(self) -> None:
         """Stop everything; `join` waits for it."""
@@ -263,15 +271,14 @@ class NoiseTab(QWidget):
         process = QProcess(self)
         process.finished.connect(partial(self._on_finished, process, made))
         process.errorOccurred.connect(partial(self._on_process_error, process, source))
-        self._process = process
-        self._enable()
+        self._set_process(process)
         process.start(arguments[0], arguments[1:])
 
     def _on_process_error(
         self, process: QProcess, source: Path, error: QProcess.ProcessError
     ) -> None:
         if error == QProcess.ProcessError.FailedToStart:
-            self._process = None
+            self._set_process(None)
             process.deleteLater()
             self._on_failed(source, self.tr("the command could not be started"))
 
@@ -279,14 +286,15 @@ class NoiseTab(QWidget):
         self, process: QProcess, made: Made, code: int, status: QProcess.ExitStatus
     ) -> None:
         said = bytes(process.readAllStandardError().data()).decode("utf-8", "replace")
-        self._process = None
+        self._set_process(None)
         process.deleteLater()
         lines = [line.strip() for line in said.splitlines() if line.strip(" │╭╮╰╯─")]
         if status == QProcess.ExitStatus.CrashExit or (code != 0 and not lines):
             self._on_failed(made.source, self.tr("the command ended before it was done"))
             return
         if code != 0:
-            self._on_failed(made.source, lines[-1].removeprefix("invdn: "))
+            said = lines[-1].removeprefix("invdn: ").removeprefix(f"{made.source}: ")
+            self._on_failed(made.source, said)
             return
 
         def work(token: Token) -> None:
@@ -309,6 +317,7 @@ class NoiseTab(QWidget):
         if former is not None:  # after all that was asked for before, saving it too
             self.lane.add(lambda token: former.file.unlink(missing_ok=True))
         self.compare.set_view(view)
+        self._say_titles()
         self.said.emit(self.tr("{0}: a noisy version is made").format(made.source.name))
         self._enable()
 
@@ -381,7 +390,14 @@ class NoiseTab(QWidget):
         self.model_button.setText(self.tr("M&odel…"))
         self.model_button.setToolTip(self.tr("Choose a noise model"))
         self.save_button.setText(self.tr("Save nois&y…"))
-        self.compare.set_titles(self.tr("Clean"), self.tr("Noisy"), "")
+        self._say_titles()
         self.compare.set_placeholder(self.tr("The noisy version will be shown here."))
         self.compare.setAccessibleName(self.tr("Clean and noisy picture"))
         self._enable()
+
+    def _say_titles(self) -> None:
+        """With the picture's name: it stays until the next is made, whatever photo is open."""
+        name = shortened(self._result.source.name, self.compare, 200) if self._result else ""
+        self.compare.set_titles(
+            self.tr("Clean: {0}").format(name), self.tr("Noisy: {0}").format(name), ""
+        )

@@ -410,6 +410,7 @@ class MainWindow(QMainWindow):
         self.denoiser_loaded.connect(self._on_denoiser)
         self._load_failed.connect(self._on_load_failed)
         self.noise_tab.said.connect(self.log.say)
+        self.noise_tab.busy_changed.connect(self._enable)
         for lane in (self._finder, self._model_lane, self.photos.lane, self.noise_tab.lane):
             lane.failed.connect(self._on_unexpected)
         self.choose_button.clicked.connect(self.choose_files)
@@ -828,15 +829,24 @@ class MainWindow(QMainWindow):
     def cancel(self) -> None:
         """Stop the batch; what is saved stays, what is in work leaves nothing.
 
-        The search for photos too, which in a large folder takes long.
+        Or making noise, where that is what is looked at. The search for photos too, which in a
+        large folder takes long.
         """
-        if self.runner.busy:
+        if self._cancels_noise:
+            self.noise_tab.stop()
+            self.log.say(self.tr("making noise was cancelled"))
+        elif self.runner.busy:
             self._cancel_batch()
         if self._searches:
             self._finder.clear()
             self._searches = 0
             self.log.say(self.tr("the search for photos was cancelled"))
             self._enable()
+
+    @property
+    def _cancels_noise(self) -> bool:
+        on_its_tab = self.tabs.currentWidget() is self.noise_tab
+        return self.noise_tab.busy and (on_its_tab or not self.runner.busy)
 
     def _cancel_batch(self) -> None:
         self._cancelling = True
@@ -990,17 +1000,18 @@ class MainWindow(QMainWindow):
         some = len(self.photos) > 0
         current = self._current_entry() is not None
         opened = self.session.view is not None
-        removing = self.tabs.currentIndex() == 0  # the noise tab has none of what that is about
+        removing = self.tabs.currentIndex() == 0  # the noise tab is about something else
         ready = self._denoiser is not None or self._model_lane.busy
         for start in (self.start_action, self.start_button):
-            start.setEnabled(some and ready and not busy)
+            start.setEnabled(some and ready and removing and not busy)
         for pause in (self.pause_action, self.pause_button):
             pause.setEnabled(busy and not self._cancelling)
             pause.setText(self.tr("&Go on") if paused else self.tr("&Pause"))
         for cancel in (self.cancel_action, self.cancel_button):
-            cancel.setEnabled((busy and not self._cancelling) or self._searches > 0)
+            at_work = self._cancels_noise or (busy and not self._cancelling)
+            cancel.setEnabled(at_work or self._searches > 0)
         for save in (self.save_action, self.save_button):
-            save.setEnabled(opened and self._denoiser is not None and not busy)
+            save.setEnabled(opened and self._denoiser is not None and removing and not busy)
         self.reveal_action.setEnabled(current)
         self.remove_action.setEnabled(self.list_view.selectionModel().hasSelection())
         self.clear_action.setEnabled(some)
@@ -1020,6 +1031,8 @@ class MainWindow(QMainWindow):
         self.focus_action.setEnabled(removing)
         self.zoom_label.setVisible(opened)
         self.options.set_locked(busy)
+        # How much of the noise is made is not known: the bar just moves.
+        self.progress_bar.setMaximum(0 if self.noise_tab.busy and not busy else 1000)
         if not some and not busy:
             self._outcome_said = str
             self.progress_label.setText("")

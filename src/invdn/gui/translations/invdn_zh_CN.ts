@@ -152,6 +152,10 @@
         </translation>
     </message>
     <message>
+        <source>making noise was cancelled</source>
+        <translation>已取消生成噪点</translation>
+    </message>
+    <message>
         <source>the search for photos was cancelled</source>
         <translation>已取消查找照片</translation>
     </message>
@@ -525,6 +529,14 @@
         <translation>保存(&amp;Y)…</translation>
     </message>
     <message>
+        <source>Clean: {0}</source>
+        <translation>干净：{0}</translation>
+    </message>
+    <message>
+        <source>Noisy: {0}</source>
+        <translation>带噪：{0}</translation>
+    </message>
+    <message>
         <source>Choose…</source>
         <translation>选择…</translation>
     </message>
@@ -539,14 +551,6 @@
     <message>
         <source>&amp;Make noisy</source>
         <translation>生成(&amp;M)</translation>
-    </message>
-    <message>
-        <source>Clean</source>
-        <translation>干净</translation>
-    </message>
-    <message>
-        <source>Noisy</source>
-        <translation>带噪</translation>
     </message>
     <message>
         <source>The noisy version will be shown here.</source>
