@@ -672,6 +672,7 @@ def test_a_broken_and_a_vanished_photo_cost_only_themselves(
     run_all(qtbot, window)
     assert states(window) == ["failed", "failed", "done"]
     assert "finished: 1 done, 2 failed" in log(window)
+    assert window.progress_label.text() == "finished, 2 failed"
     window.next_action.trigger()
     wait_restored(qtbot, window)
 
@@ -712,6 +713,35 @@ def test_a_missing_model_is_said_and_another_can_be_chosen(
     window.options.model_changed.emit("photo")
     wait_restored(qtbot, window)
     assert window.start_button.isEnabled()
+
+
+def test_a_model_that_cannot_be_loaded_is_not_begun_with_the_next_time(
+    qtbot: Any,
+    make_window: Callable[[], MainWindow],
+    settings: QSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    window = make_window()
+    good, bad = str(tmp_path / "good.onnx"), str(tmp_path / "bad.onnx")
+    load = window._load
+
+    def load_good(name: str) -> Any:
+        if name == bad:
+            raise ModelError(f"{name} is not a usable ONNX model: it is cut off")
+        return load(name)
+
+    monkeypatch.setattr(window, "_load", load_good)
+    box = window.options.model_box
+    for name in (good, bad):
+        monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_, name=name: (name, ""))
+        box.setCurrentIndex(box.count() - 1)
+        box.activated.emit(box.currentIndex())
+        until(qtbot, lambda: not window._model_lane.busy)
+        until(qtbot, lambda: window._denoiser is not None or window._no_model)
+    assert window.options.model == bad  # and the log says why it does not work
+    assert settings.value("model") == good
+    assert make_window().options.model == good
 
 
 def test_an_unexpected_error_of_a_model_forgets_the_start(
@@ -1311,7 +1341,7 @@ def test_language_and_looks_can_be_switched_while_it_works(
     until(qtbot, lambda: not window.runner.busy)
     assert states(window) == ["done", "failed"]
     window.language_actions["zh_CN"].trigger()
-    until(qtbot, lambda: window.progress_label.text() == "处理结束")
+    until(qtbot, lambda: window.progress_label.text() == "处理结束，1 张失败")
 
 
 def test_cancel_and_start_at_once(
@@ -1433,11 +1463,51 @@ def test_saving_on_request_uses_what_is_there(
     assert proposals == [str(tmp_path / "a-denoised.png")]
     assert images.read(tmp_path / "mine.tif").pixels[200, 200, 0] == 50
     assert len(model.tiles) == tiles
+
+
+def test_only_what_is_seen_is_saved(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300), photo(tmp_path / "b.png"))
+    wait_restored(qtbot, window)
     (tmp_path / "a.png").unlink()
     photo(tmp_path / "a.png", 310, 300, value=80)  # another picture in its place
     window.save_as(tmp_path / "other.tif")
     until(qtbot, lambda: not window.runner.busy)
+    assert "a.png has changed since it was opened: open it again" in log(window)
+    assert not (tmp_path / "other.tif").exists()
+    window.next_action.trigger()
+    window.previous_action.trigger()
+    wait_restored(qtbot, window)
+    window.save_as(tmp_path / "other.tif")
+    until(qtbot, lambda: not window.runner.busy)
     assert images.read(tmp_path / "other.tif").pixels[305, 200, 0] == 40
+
+
+@pytest.mark.parametrize("missing", ["x", "x/y", "."])
+def test_a_folder_that_is_not_there_yet_is_no_place_to_begin_in(
+    qtbot: Any,
+    window: MainWindow,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+) -> None:
+    (tmp_path / "results").mkdir()
+    photo(tmp_path / "results" / "a-2.png")
+    window.options.where_box.setCurrentIndex(window.options.where_box.findData("folder"))
+    window.options.set_folder(tmp_path / "results" / missing)
+    open_photos(qtbot, window, photo(tmp_path / "results" / "a.png"))
+    wait_restored(qtbot, window)
+    proposals: list[str] = []
+
+    def choose(_: object, __: str, proposal: str, *___: str) -> tuple[str, str]:
+        proposals.append(proposal)
+        return "", ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    click(qtbot, window.save_button)
+    assert proposals == [str(tmp_path / "results" / "a-3.png")]  # and no photo's own name
 
 
 def test_the_original_is_never_replaced(
@@ -1875,8 +1945,8 @@ def test_the_language_can_be_switched(
     window.language_actions["zh_CN"].trigger()
     assert settings.value("language") == "zh_CN"
     until(qtbot, lambda: window.choose_button.text() == "选择文件(&C)…")
-    assert window.start_button.text() == "开始转换(&S)"
-    assert window.quit_button.text() == "退出系统(&I)"
+    assert window.start_button.text() == "开始去噪(&S)"
+    assert window.quit_button.text() == "退出(&I)"
     assert window.options._labels["strength"].text() == "强度(&T)"
     assert window.noise_tab.make_button.text() == "生成(&M)"
     run_all(qtbot, window)
@@ -1971,7 +2041,7 @@ def test_nothing_is_left_in_english(
     wait_restored(qtbot, window)
     window.log.clear()
     language.apply("zh_CN")
-    until(qtbot, lambda: window.start_button.text() == "开始转换(&S)")
+    until(qtbot, lambda: window.start_button.text() == "开始去噪(&S)")
     run_all(qtbot, window)
     window._on_found(Plan(()), {})
     window._fill_recent()

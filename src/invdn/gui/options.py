@@ -47,7 +47,7 @@ class SaveOptions:
 
 
 class OptionsPanel(QWidget):
-    """The settings as controls. What is changed is in the `QSettings` at once."""
+    """The settings as controls. What is changed is in the `QSettings` at once, but the model."""
 
     strength_changed = Signal(float)
     model_changed = Signal(str)
@@ -85,6 +85,10 @@ class OptionsPanel(QWidget):
     def model(self) -> str:
         """A shipped model's name, or the path of an .onnx file."""
         return str(self.model_box.currentData())
+
+    def remember_model(self) -> None:
+        """The chosen one could be loaded: begin with it the next time."""
+        self._settings.setValue("model", self.model)
 
     @property
     def saving(self) -> SaveOptions:
@@ -248,7 +252,6 @@ class OptionsPanel(QWidget):
             self.model_box.setCurrentIndex(self.model_box.findData(chosen or self._chosen_model))
         if chosen or self.model != self._chosen_model:  # the same file may have become another one
             self._chosen_model = self.model
-            self._settings.setValue("model", self.model)
             self.model_changed.emit(self.model)
 
     def _insert_model(self, path: str) -> None:

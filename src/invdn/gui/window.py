@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -100,6 +101,13 @@ class AlreadyDone:
 
 def _put_into(image: images.Pixels, rows: slice, columns: slice, part: images.Pixels) -> None:
     image[rows, columns] = part
+
+
+def _existing(folder: Path) -> Path:
+    """A folder, or the nearest above it that is there: dialogs take no others."""
+    while not os.path.isdir(folder) and folder != folder.parent:  # noqa: PTH112 - see `batch`
+        folder = folder.parent
+    return folder
 
 
 class MainWindow(QMainWindow):
@@ -670,6 +678,7 @@ class MainWindow(QMainWindow):
 
     def _on_denoiser(self, denoiser: Denoiser) -> None:
         self._denoiser = denoiser
+        self.options.remember_model()
         self.options.set_strength_known(denoiser.info.latent_channels == 0)
         self.session.set_denoiser(denoiser)
         info = denoiser.info
@@ -768,7 +777,7 @@ class MainWindow(QMainWindow):
         if entry is None or self.runner.busy or self._denoiser is None:
             return
         saving = self.options.saving
-        folder = saving.folder if saving.where == "folder" else None
+        folder = _existing(saving.folder) if saving.where == "folder" else None
         (proposal,) = batch.place([entry.path], folder, format=saving.format)
         chosen, _ = QFileDialog.getSaveFileName(
             self,
@@ -792,7 +801,7 @@ class MainWindow(QMainWindow):
         if not as_chosen:
             suffix = batch.place([entry.path], None)[0].output.suffix
             target = target.with_name(target.name + suffix)
-        source, session = entry.path, self.session
+        source, session, version = entry.path, self.session, self.session.version
         done: Denoises = denoiser
         view, result = session.view, session.result
         # What goes through a profile is not compared here, but restored anew.
@@ -804,6 +813,9 @@ class MainWindow(QMainWindow):
         def jobs() -> tuple[Job, ...]:
             # Refuses what would replace an original.
             batch.plan([source], target, spare=originals)
+            # What is saved is what was seen, or nothing.
+            if version is not None and manifest.version_of(source) not in (version, None):
+                raise batch.UsageError(f"{source.name} has changed since it was opened")
             return (Job(source, target),)
 
         self._run(jobs, done, overwrite=as_chosen)
@@ -944,8 +956,8 @@ class MainWindow(QMainWindow):
                 self.photos.update(entry.path, state="waiting", fraction=0.0)
         counts = self._counts
         nothing = self._refused or counts["failed"] == sum(counts.values()) > 0
-        self._outcome_said = partial(self._outcome, cancelled, nothing)
-        said = self._outcome_said()
+        self._outcome_said = partial(self._outcome, cancelled, nothing, counts["failed"])
+        said = self._outcome(cancelled, nothing)
         parts = [self.tr("%n done", "", counts["done"])]
         if counts["skipped"]:
             parts.append(self.tr("%n skipped", "", counts["skipped"]))
@@ -953,7 +965,7 @@ class MainWindow(QMainWindow):
             parts.append(self.tr("%n failed", "", counts["failed"]))
         self.log.say(self.tr("{0}: {1}").format(said, self.tr(", ").join(parts)))
         self.progress_bar.setValue(0 if cancelled or nothing else 1000)
-        self.progress_label.setText(said)
+        self.progress_label.setText(self._outcome_said())
         self._clock = None
         self._cancelling = False
         self._judge_results()
@@ -963,10 +975,12 @@ class MainWindow(QMainWindow):
         else:
             self.session.set_whole_allowed(True)
 
-    def _outcome(self, cancelled: bool, nothing: bool) -> str:
+    def _outcome(self, cancelled: bool, nothing: bool, failed: int = 0) -> str:
         if cancelled:
             return self.tr("cancelled")
-        return self.tr("nothing was saved") if nothing else self.tr("finished")
+        if nothing:
+            return self.tr("nothing was saved")
+        return self.tr("finished, %n failed", "", failed) if failed else self.tr("finished")
 
     def _on_refused(self, reason: str) -> None:
         self._refused = True
@@ -1144,6 +1158,9 @@ class MainWindow(QMainWindow):
                 "<tr><td>F6</td><td>go to the photo</td></tr>"
                 "<tr><td>Ctrl+Page Up, Ctrl+Page Down</td><td>other photo</td></tr>"
                 "<tr><td>Ctrl+Up, Ctrl+Down</td><td>more or less strength</td></tr>"
+                "<tr><td>Ctrl+Enter</td><td>start</td></tr>"
+                "<tr><td>Ctrl+S</td><td>save the result as…</td></tr>"
+                "<tr><td>Delete</td><td>remove from the list; the file stays</td></tr>"
                 "</table>"
             ),
         )
