@@ -88,21 +88,18 @@ def test_a_screen_at_which_nobody_is_is_named(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a screen")
 @pytest.mark.parametrize("lets_in", [True, False])
-def test_an_x_server_is_asked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lets_in: bool
-) -> None:
+def test_an_x_server_is_asked(monkeypatch: pytest.MonkeyPatch, lets_in: bool) -> None:
     """One that only says hello, or that it lets nobody in."""
-    path = tmp_path / "x"
-    monkeypatch.setenv("DISPLAY", str(path))
     setup = bytearray(32)
     setup[20] = 1  # screen
     hello = struct.pack("<BBHHH", lets_in, 0, 11, 0, len(setup) // 4) + setup
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        server.listen()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("DISPLAY", f"127.0.0.1:{server.getsockname()[1] - 6000}")
+        greeted = threading.Event()
 
         def serve() -> None:
             client, _ = server.accept()
+            greeted.set()
             with client:
                 client.recv(1000)
                 client.sendall(hello)
@@ -111,6 +108,7 @@ def test_an_x_server_is_asked(
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         assert app._x_answers() == lets_in
+        assert greeted.is_set()
         thread.join(10)
 
 
