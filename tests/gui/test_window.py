@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QMimeData, QPointF, QProcess, QSettings, Qt, QTimer, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QPointF, QProcess, QSettings, QSize, Qt, QTimer, QUrl
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -1420,8 +1420,12 @@ def test_results_go_where_and_how_the_settings_say(
     assert "a.png: skipped: there is a result of that name already" in log(again)
 
 
-def test_the_settings_labels_are_all_seen(qtbot: Any, window: MainWindow) -> None:
+@pytest.mark.parametrize("name", language.LANGUAGES)
+def test_the_settings_labels_are_all_seen(qtbot: Any, window: MainWindow, name: str) -> None:
+    language.apply(name)
     window.options._insert_model("/" + "x" * 100 + ".onnx")
+    window.options.where_box.setCurrentIndex(window.options.where_box.findData("folder"))
+    window.options.set_folder(Path("/" + "文件夹" * 50))
     qtbot.wait(100)
     for label in window.options._labels.values():
         assert not label.isVisible() or label.width() >= label.sizeHint().width(), label.text()
@@ -1994,7 +1998,32 @@ def test_no_button_is_cut_off_in_the_smallest_window(
         until(
             qtbot, lambda buttons=buttons: all(b.width() >= b.sizeHint().width() for b in buttons)
         )
-    assert window.width() < 1080  # a screen of 1366 at 125 %
+    assert window.width() <= 800
+    assert window.height() <= 600
+
+
+@pytest.mark.parametrize(("across", "down"), [(800, 600), (1366, 768), (3840, 2160)])
+def test_at_first_the_window_is_no_larger_than_the_screen(
+    make_window: Callable[[], MainWindow], monkeypatch: pytest.MonkeyPatch, across: int, down: int
+) -> None:
+    screen = type("Screen", (), {"availableSize": lambda _: QSize(across, down)})()
+    monkeypatch.setattr(MainWindow, "screen", lambda _: screen)
+    window = make_window()
+    assert window.width() == min(1280, max(across - 16, window.minimumSizeHint().width()))
+    assert window.width() <= across
+    assert window.height() <= min(800, down)
+
+
+def test_settings_that_are_higher_than_the_window_are_scrolled(
+    qtbot: Any, window: MainWindow
+) -> None:
+    bar = window.options_column.verticalScrollBar()
+    assert bar.maximum() == 0
+    window.options.setMinimumHeight(600)  # with large letters, or another style
+    window.resize(800, 480)
+    until(qtbot, lambda: bar.maximum() > 0)
+    assert window.height() == 480
+    assert window.options_column.viewport().width() >= window.options.minimumSizeHint().width()
 
 
 def test_tab_reaches_everything_and_comes_back(

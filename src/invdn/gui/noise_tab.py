@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
 
 from invdn import batch, images, preview
 from invdn.gui.compare import CompareView
+from invdn.gui.flow import FlowLayout
 from invdn.gui.language import translated_reason
 from invdn.gui.names import shortened, show_on_button
 from invdn.gui.photos import PhotoList
@@ -180,15 +181,13 @@ class NoiseTab(QWidget):
         self.hint.setTextFormat(Qt.TextFormat.PlainText)
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        for widget in (self.level_radio, self.level_box, self.like_radio, self.like_button):
-            row.addWidget(widget)
+        row = FlowLayout()
+        row.add_group(self.level_radio, self.level_box)
+        row.add_group(self.like_radio, self.like_button)
+        row.add_group(self.seed_label, self.seed_box)
+        row.add_group(self.model_button)
         for radio in (self.level_radio, self.like_radio):
             radio.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
-        row.addWidget(self.seed_label)
-        row.addWidget(self.seed_box)
-        row.addStretch()
-        row.addWidget(self.model_button)
         below = QHBoxLayout()
         below.addWidget(self.hint, 1)
         below.addWidget(self.make_button)

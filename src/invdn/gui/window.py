@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QByteArray, QEvent, QSettings, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QByteArray, QEvent, QSettings, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QAction,
     QActionGroup,
@@ -24,6 +24,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import (
     QFileDialog,
+    QFrame,
     QHBoxLayout,
     QLabel,
     QMainWindow,
@@ -31,6 +32,7 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QSplitter,
     QStackedWidget,
@@ -46,6 +48,7 @@ from invdn.batch import Job, Plan, Result
 from invdn.denoiser import Denoiser, load_denoiser
 from invdn.gui import language, theme
 from invdn.gui.compare import CompareView, Mode
+from invdn.gui.flow import FlowLayout
 from invdn.gui.language import translated_reason
 from invdn.gui.log import LogPane
 from invdn.gui.names import shortened
@@ -61,6 +64,7 @@ from invdn.restore import Denoises, tones_of
 from invdn.runtime import ModelError, shipped_models
 
 MOST_RECENT = 10
+OPTIONS_PX = 250
 _MESSAGE_NAME_PX = 400
 MODES: tuple[Mode, ...] = ("side", "wipe", "single")
 
@@ -183,6 +187,7 @@ class MainWindow(QMainWindow):
         self.progress_bar.setRange(0, 1000)
         self.progress_bar.setTextVisible(False)
         self.progress_bar.setFixedHeight(8)
+        self.progress_bar.setMinimumWidth(40)
         self.progress_label = QLabel()
 
     def _lay_out(self) -> None:
@@ -207,13 +212,17 @@ class MainWindow(QMainWindow):
         self.middle.setStretchFactor(0, 1)
         self.middle.setSizes([560, 110])
         self.middle.setCollapsible(0, False)
-        self.options.setFixedWidth(250)
+        self.options_column = QScrollArea()
+        self.options_column.setWidget(self.options)
+        self.options_column.setWidgetResizable(True)
+        self.options_column.setFrameShape(QFrame.Shape.NoFrame)
+        self.options_column.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.columns = QSplitter(Qt.Orientation.Horizontal)
         self.columns.addWidget(self.list_view)
         self.columns.addWidget(self.middle)
-        self.columns.addWidget(self.options)
+        self.columns.addWidget(self.options_column)
         self.columns.setStretchFactor(1, 1)
-        self.columns.setSizes([210, 820, 250])
+        self.columns.setSizes([210, 820, OPTIONS_PX])
         self.columns.setCollapsible(1, False)
         self.columns.setCollapsible(2, False)
         for splitter in (self.columns, self.middle):
@@ -223,20 +232,25 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.columns, 1)
         layout.addLayout(self._button_row())
         self.setCentralWidget(centre)
-        self.setMinimumHeight(600)  # the layout knows how wide it must be
-        self.resize(1280, 800)
+        self.setMinimumHeight(480)  # the layout knows how wide it must be
+        frame = QSize(16, 48)
+        self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize() - frame))
 
     def _invitation(self) -> QWidget:
         """What the empty window shows."""
         page = QWidget()
         self._invitation_title = named(QLabel(), "headline")
         self._invitation_text = named(QLabel(), "hint")
+        self._invitation_text.setWordWrap(True)
+        self._invitation_text.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.invitation_button = named(QPushButton(), "primary")
         layout = QVBoxLayout(page)
         layout.addStretch()
-        for widget in (self._invitation_title, self._invitation_text, self.invitation_button):
-            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignHCenter)
-            layout.addSpacing(6)
+        layout.addWidget(self._invitation_title, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addSpacing(6)
+        layout.addWidget(self._invitation_text)
+        layout.addSpacing(6)
+        layout.addWidget(self.invitation_button, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch()
         return page
 
@@ -253,18 +267,11 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.message)
         return page
 
-    def _view_bar(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(2)
-        for button in self.mode_buttons.values():
-            row.addWidget(button)
-        row.addSpacing(10)
-        for zoom_button in self.zoom_buttons.values():
-            row.addWidget(zoom_button)
-        row.addSpacing(10)
-        row.addWidget(self.noise_button)
-        row.addWidget(self.hold_button)
-        row.addStretch()
+    def _view_bar(self) -> FlowLayout:
+        row = FlowLayout()
+        row.add_group(*self.mode_buttons.values(), spacing=2)
+        row.add_group(*self.zoom_buttons.values(), spacing=2)
+        row.add_group(self.noise_button, self.hold_button, spacing=2)
         return row
 
     def _corner(self) -> QWidget:
@@ -637,7 +644,7 @@ class MainWindow(QMainWindow):
 
     def _on_tab(self, number: int) -> None:
         # What is set and said there is about removing noise.
-        self.options.setVisible(number == 0)
+        self.options_column.setVisible(number == 0)
         self.photo_corner.setVisible(number == 0)
         self._enable()
 
@@ -1201,6 +1208,10 @@ class MainWindow(QMainWindow):
         self._show_progress()
         self._on_zoom(self.compare.zoom)
         self._enable()
+        # With room for its scroll bar, so that nothing is cut off where the window is low.
+        bar = self.options_column.verticalScrollBar().sizeHint().width()
+        needed = self.options.minimumSizeHint().width() + bar
+        self.options_column.setFixedWidth(max(OPTIONS_PX, needed))
 
     def _retranslate_actions(self) -> None:
         self.choose_action.setText(self.tr("&Choose photos…"))
