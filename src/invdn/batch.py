@@ -132,6 +132,7 @@ def plan(
     preview: bool = False,
     into_folder: bool = False,
     files: Callable[[Path], Sequence[Path]] | None = None,
+    spare: Sequence[Path] = (),
 ) -> Plan:
     """Find the photos, and name the output of each. Nothing is written.
 
@@ -145,6 +146,7 @@ def plan(
     preview: outputs are previews, see `invdn.restore.Settings`.
     into_folder: `output` is meant as a folder, whatever its name looks like.
     files: which files are written for an output, where it is not just one of that name.
+    spare: photos that are no inputs, and that no output may replace either.
 
     Photos whose output would replace an input, or is another photo's too, are refused; raises
     `UsageError` if no others are left.
@@ -162,7 +164,7 @@ def plan(
         found = Plan((Job(inputs[0], single),))
     else:
         found = _plan_folder(inputs, output, recursive, format, preview)
-    return _without_collisions(found, files or (lambda output: (output,)))
+    return _without_collisions(found, files or (lambda output: (output,)), spare)
 
 
 def _matching(given: Path) -> list[Path]:
@@ -382,13 +384,17 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _without_collisions(found: Plan, files: Callable[[Path], Sequence[Path]]) -> Plan:
+def _without_collisions(
+    found: Plan, files: Callable[[Path], Sequence[Path]], spare: Sequence[Path]
+) -> Plan:
     """The plan without photos whose output is an input, or is another photo's output as well.
 
     files: what is written for an output.
+    spare: photos that count as inputs.
     """
-    inputs = {identity(job.input) for job in found.jobs}
-    inodes = {_inode(job.input) for job in found.jobs} - {None}
+    photos = [*(job.input for job in found.jobs), *spare]
+    inputs = {identity(photo) for photo in photos}
+    inodes = {_inode(photo) for photo in photos} - {None}
     claims: defaultdict[Path, list[Job]] = defaultdict(list)
     for job in found.jobs:
         for file in files(job.output):

@@ -190,6 +190,7 @@ class View:
         self._putting = threading.Lock()
         blocks = (-(-photo.height // BLOCK_PX), -(-photo.width // BLOCK_PX))
         self._fresh = np.zeros(blocks, bool)
+        self._restored = np.zeros(blocks, bool)  # whatever the settings were
 
     def outdate(self) -> int:
         """From now on the result is another one: returns the new generation."""
@@ -232,11 +233,12 @@ class View:
                     part = np.where(done[:, :, None], there, part)
                 self.after.put(band, part)
                 self._put_noise(band)
+        blocks = _inner_blocks(rows, photo.height), _inner_blocks(columns, photo.width)
         with self._lock:
             if generation != self.generation:
                 return False
+            self._restored[blocks] = True
             if not draft:
-                blocks = _inner_blocks(rows, photo.height), _inner_blocks(columns, photo.width)
                 self._fresh[blocks] = True
         return True
 
@@ -254,13 +256,15 @@ class View:
                 box, removed_noise(before[box.rows, box.columns], after[box.rows, box.columns])
             )
 
+    def is_restored(self, box: Box) -> bool:
+        """Whether all of a stored box shows a result, be it one of earlier settings."""
+        return bool(self._restored[_outer_blocks(box)].all())
+
     def missing(self, box: Box) -> Box | None:
         """The smallest stored box around what is not up to date of one; None if all is."""
         first_row, first_column = box.top // BLOCK_PX, box.left // BLOCK_PX
         with self._lock:
-            stale = ~self._fresh[
-                first_row : -(-box.bottom // BLOCK_PX), first_column : -(-box.right // BLOCK_PX)
-            ]
+            stale = ~self._fresh[_outer_blocks(box)]
         rows, columns = np.flatnonzero(stale.any(axis=1)), np.flatnonzero(stale.any(axis=0))
         if len(rows) == 0:
             return None
@@ -400,6 +404,14 @@ def _inner_blocks(part: slice, size: int) -> slice:
     """The blocks that lie in a part as a whole; at the end of the image, as far as it goes."""
     last = -(-size // BLOCK_PX) if part.stop == size else part.stop // BLOCK_PX
     return slice(-(-part.start // BLOCK_PX), last)
+
+
+def _outer_blocks(box: Box) -> tuple[slice, slice]:
+    """The blocks of which a box has anything."""
+    return (
+        slice(box.top // BLOCK_PX, -(-box.bottom // BLOCK_PX)),
+        slice(box.left // BLOCK_PX, -(-box.right // BLOCK_PX)),
+    )
 
 
 @functools.lru_cache(maxsize=8)

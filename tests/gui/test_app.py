@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -120,15 +123,81 @@ def test_without_a_screen_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("invdn: there is no screen here")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a screen")
+@pytest.mark.parametrize(
+    ("screens", "where"),
+    [
+        ({"DISPLAY": ":4711"}, ":4711"),
+        ({"DISPLAY": "localhost:4711"}, "localhost:4711"),
+        ({"WAYLAND_DISPLAY": "wayland-4711"}, "wayland-4711"),
+        ({"WAYLAND_DISPLAY": "w", "DISPLAY": ":4711"}, "w nor at :4711"),
+    ],
+)
+def test_a_screen_at_which_nobody_is_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, screens: dict[str, str], where: str
+) -> None:
+    for name in ("QT_QPA_PLATFORM", "WAYLAND_DISPLAY", "DISPLAY", "WAYLAND_SOCKET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    for name, value in screens.items():
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "invdn.cli", "gui"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"invdn: there is no screen at {where}: start it from")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a screen")
+@pytest.mark.parametrize("lets_in", [True, False])
+def test_an_x_server_is_asked(monkeypatch: pytest.MonkeyPatch, lets_in: bool) -> None:
+    """One that only says hello, or that it lets nobody in."""
+    setup = bytearray(32)
+    setup[20] = 1  # screen
+    hello = struct.pack("<BBHHH", lets_in, 0, 11, 0, len(setup) // 4) + setup
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("DISPLAY", f"127.0.0.1:{server.getsockname()[1] - 6000}")
+        greeted = threading.Event()
+
+        def serve() -> None:
+            client, _ = server.accept()
+            greeted.set()
+            with client:
+                client.recv(1000)
+                client.sendall(hello)
+                client.recv(1000)  # until it goes
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        assert app._x_answers() == lets_in
+        assert greeted.is_set()
+        thread.join(10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a screen")
+def test_where_somebody_answers_the_window_opens(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_SOCKET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("WAYLAND_DISPLAY", "w")
+    with socket.socket(socket.AF_UNIX) as somebody:
+        somebody.bind(str(tmp_path / "w"))
+        somebody.listen()
+        assert app.missing_display() is None
+    monkeypatch.delenv("WAYLAND_DISPLAY")
     monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(app, "_x_answers", lambda: True)
+    monkeypatch.setattr(app.ctypes, "CDLL", lambda _: None)
+    assert app.missing_display() is None
 
     def missing(_: str) -> None:
         raise OSError("no such library")
 
     monkeypatch.setattr(app.ctypes, "CDLL", missing)
     assert "libxcb-cursor0" in str(app.missing_display())
-    monkeypatch.setattr(app.ctypes, "CDLL", lambda _: None)
-    assert app.missing_display() is None
 
 
 def test_without_qt_it_says_what_to_install(tmp_path: Path) -> None:

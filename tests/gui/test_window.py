@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QMimeData, QPointF, QProcess, QSettings, Qt, QTimer, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QPointF, QProcess, QSettings, QSize, Qt, QTimer, QUrl
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -41,7 +41,7 @@ import fake_worker
 from invdn import batch, images, preview, process, workers
 from invdn.batch import Plan
 from invdn.denoiser import load_denoiser
-from invdn.gui import language, noise_tab, theme
+from invdn.gui import language, noise_tab, session, theme
 from invdn.gui.noise_tab import NoiseTab
 from invdn.gui.runner import in_own_process
 from invdn.gui.window import MainWindow
@@ -444,6 +444,32 @@ def test_views_and_zooms_are_reached_by_keys(
     assert window.compare.hasFocus()
 
 
+def test_going_to_another_photo_selects_it_alone(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    control = Qt.KeyboardModifier.ControlModifier
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png") for i in range(4)))
+    window.activateWindow()
+    until(qtbot, window.isActiveWindow)
+    assert window.list_view.selected_rows() == [0]
+    for key, row in ((Qt.Key.Key_PageDown, 1), (Qt.Key.Key_PageDown, 2), (Qt.Key.Key_PageUp, 1)):
+        qtbot.keyClick(window, key, control)
+        assert window.list_view.selected_rows() == [row]
+    qtbot.keyClick(window.list_view, Qt.Key.Key_Delete)
+    assert [path.name for path in window.photos.paths] == ["0.png", "2.png", "3.png"]
+
+
+def test_without_a_selection_there_is_nothing_to_remove(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    assert window.remove_action.isEnabled()
+    window.list_view.clearSelection()
+    assert not window.remove_action.isEnabled()
+    window.list_view.selectAll()
+    assert window.remove_action.isEnabled()
+
+
 def test_on_the_noise_tab_no_key_changes_what_is_hidden(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
 ) -> None:
@@ -553,6 +579,69 @@ def test_a_photo_too_large_to_be_shown_can_still_be_done(
     assert states(window) == ["done"]
 
 
+def second_title(window: MainWindow) -> str:
+    return window.compare._after(view_of(window))[1]
+
+
+def test_the_original_is_not_called_denoised_while_a_batch_has_the_cores(
+    qtbot: Any,
+    window: MainWindow,
+    model: Any,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session, "PREVIEW_LIMIT", 1000)  # more than that is to be seen
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), photo(tmp_path / "b.png", 300, 300))
+    wait_restored(qtbot, window)
+    assert second_title(window) == "Denoised"
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    window.next_action.trigger()
+    until(qtbot, lambda: window.session.view is not None)
+    qtbot.wait(200)
+    assert second_title(window) == "Not denoised yet"
+    window.noise_action.trigger()
+    until(qtbot, lambda: view_of(window).noise is not None)
+    assert second_title(window) == "Not denoised yet"
+    window.noise_action.trigger()
+    until(qtbot, lambda: view_of(window).noise is None)
+    window.compare.hold_original(True)
+    assert second_title(window) == "Original"
+    window.compare.hold_original(False)
+    click(qtbot, window.cancel_button)
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+    assert second_title(window) == "Not denoised yet"
+    wait_restored(qtbot, window)
+    assert second_title(window) == "Denoised"
+    window.options.strength_slider.setValue(50)
+    assert second_title(window) == "Denoised"  # a draft, and soon the result
+
+
+def test_without_a_model_no_photo_is_called_denoised(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> Any:
+        raise ModelError(f"there is no model {name!r}: use one of these: x")
+
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), photo(tmp_path / "b.png"))
+    wait_restored(qtbot, window)
+    load = window._load
+    monkeypatch.setattr(window, "_load", missing)
+    window._load_model("nonsense")
+    until(qtbot, lambda: window.photo_state.text() == "no model")
+    window.next_action.trigger()
+    until(qtbot, lambda: window.session.view is not None)
+    assert second_title(window) == "Not denoised yet"
+    assert window.photo_state.text() == "no model"
+    monkeypatch.setattr(window, "_load", load)
+    window._load_model("photo")
+    assert window.photo_state.text() == ""
+    wait_restored(qtbot, window)
+    assert second_title(window) == "Denoised"
+
+
 def test_a_photo_that_is_no_longer_shown_is_given_back(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
 ) -> None:
@@ -586,6 +675,7 @@ def test_a_broken_and_a_vanished_photo_cost_only_themselves(
     run_all(qtbot, window)
     assert states(window) == ["failed", "failed", "done"]
     assert "finished: 1 done, 2 failed" in log(window)
+    assert window.progress_label.text() == "finished, 2 failed"
     window.next_action.trigger()
     wait_restored(qtbot, window)
 
@@ -626,6 +716,35 @@ def test_a_missing_model_is_said_and_another_can_be_chosen(
     window.options.model_changed.emit("photo")
     wait_restored(qtbot, window)
     assert window.start_button.isEnabled()
+
+
+def test_a_model_that_cannot_be_loaded_is_not_begun_with_the_next_time(
+    qtbot: Any,
+    make_window: Callable[[], MainWindow],
+    settings: QSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    window = make_window()
+    good, bad = str(tmp_path / "good.onnx"), str(tmp_path / "bad.onnx")
+    load = window._load
+
+    def load_good(name: str) -> Any:
+        if name == bad:
+            raise ModelError(f"{name} is not a usable ONNX model: it is cut off")
+        return load(name)
+
+    monkeypatch.setattr(window, "_load", load_good)
+    box = window.options.model_box
+    for name in (good, bad):
+        monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_, name=name: (name, ""))
+        box.setCurrentIndex(box.count() - 1)
+        box.activated.emit(box.currentIndex())
+        until(qtbot, lambda: not window._model_lane.busy)
+        until(qtbot, lambda: window._denoiser is not None or window._no_model)
+    assert window.options.model == bad  # and the log says why it does not work
+    assert settings.value("model") == good
+    assert make_window().options.model == good
 
 
 def test_an_unexpected_error_of_a_model_forgets_the_start(
@@ -862,6 +981,14 @@ def test_cancel_really_stops(
     window.session.set_whole_allowed(False)
     tiles = len(model.tiles)
     click(qtbot, window.cancel_button)
+    assert window.progress_label.text() == "cancelling…"
+    window.retranslate()
+    for button in (window.cancel_button, window.pause_button):
+        assert not button.isEnabled()
+    for action in (window.cancel_action, window.pause_action):
+        assert not action.isEnabled()
+    window._show_progress()  # as it is each second
+    assert window.progress_label.text() == "cancelling…"
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     assert len(model.tiles) <= tiles + 1
@@ -869,6 +996,7 @@ def test_cancel_really_stops(
     assert "cancelled: 0 done" in log(window)
     assert not list(tmp_path.glob("*-denoised*"))
     assert not list(tmp_path.glob(".invdn-*"))
+    assert window.progress_label.text() == "cancelled"
     run_all(qtbot, window)
     assert states(window) == ["done"] * 3
 
@@ -892,6 +1020,8 @@ def test_closing_while_working_asks(
     assert window.runner.busy
     QTimer.singleShot(200, lambda: answer(QMessageBox.ButtonRole.DestructiveRole))
     click(qtbot, window.quit_button)
+    assert window.isVisible()
+    assert window.progress_label.text() == "cancelling…"
     model.gate.set()
     until(qtbot, lambda: not window.isVisible())
     assert not list(tmp_path.glob("*-denoised*"))
@@ -1097,6 +1227,50 @@ def test_a_result_is_known_again_when_its_settings_come_back(
     assert states(window) == ["done"]  # beside the photo it is
 
 
+def test_a_photo_saved_under_a_name_of_its_own_is_still_to_be_done(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    path = photo(tmp_path / "a.png")
+    open_photos(qtbot, window, path)
+    wait_restored(qtbot, window)
+    window.save_as(tmp_path / "trial.jpg")
+    until(qtbot, lambda: not window.runner.busy)
+    assert states(window) == ["waiting"]
+    assert window.photos[0].output == tmp_path / "trial.jpg"
+    run_all(qtbot, window)
+    assert denoised(path).exists()
+    window.save_as(tmp_path / "trial.jpg")
+    until(qtbot, lambda: not window.runner.busy)
+    assert states(window) == ["done"]  # beside the photo it is
+    (tmp_path / "trial.jpg").unlink()
+    window.start()
+    assert "nothing to do" in log(window)
+
+
+@pytest.mark.parametrize("what", ["result deleted", "original edited", "original deleted"])
+def test_a_result_counts_as_long_as_it_is_there_and_of_the_photo(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, what: str
+) -> None:
+    path = photo(tmp_path / "a.png")
+    open_photos(qtbot, window, path, photo(tmp_path / "b.png"))
+    run_all(qtbot, window)
+    if what == "result deleted":
+        denoised(path).unlink()
+    else:
+        path.unlink()
+    if what == "original edited":
+        photo(path, 61, 80, value=80)
+    window.start()
+    until(qtbot, lambda: not window.runner.busy)
+    assert states(window) == ["done", "done"]
+    names = sorted(file.name for file in tmp_path.glob("*-denoised*"))
+    again = ["a-denoised-2.png"] if what == "original edited" else []
+    assert names == [*again, "a-denoised.png", "b-denoised.png"]
+    assert ("nothing to do" in log(window)) == (what == "original deleted")
+    if again:
+        assert images.read(tmp_path / again[0]).pixels[60, 50, 0] == 40
+
+
 def test_clearing_the_list_while_it_is_worked_on_leaves_what_is_in_work(
     qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
 ) -> None:
@@ -1112,20 +1286,33 @@ def test_clearing_the_list_while_it_is_worked_on_leaves_what_is_in_work(
     assert [path.name for path in tmp_path.glob("*-denoised*")] == ["0-denoised.png"]
 
 
-def test_a_strength_that_is_changed_meanwhile_makes_the_results_old(
+def test_no_setting_of_a_batch_is_changed_while_it_runs(
     qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"), tmp_path / "gone.png")
     until(qtbot, lambda: window.session.result is not None)
+    options = window.options
+    settings = (
+        options.strength_slider, options.strength_box, options.model_box, options._saving_group
+    )  # fmt: skip
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    window.options.strength_slider.setValue(50)
+    window.stronger_action.trigger()
+    assert options.strength == 1.0
+    for setting in settings:
+        assert not setting.isEnabled()
+        assert setting.toolTip() == "Not while photos are being worked on"
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
-    assert images.read(tmp_path / "a-denoised.png").pixels[50, 50, 0] == 50
+    assert states(window) == ["done", "failed"]
+    for setting in settings:
+        assert setting.isEnabled()
+        assert setting.toolTip() == ""
+    options.strength_slider.setValue(50)
     assert states(window) == ["waiting", "failed"]  # why it failed can still be read
     run_all(qtbot, window)
+    assert images.read(tmp_path / "a-denoised.png").pixels[50, 50, 0] == 50
     assert images.read(tmp_path / "a-denoised-2.png").pixels[50, 50, 0] == 94
 
 
@@ -1157,7 +1344,7 @@ def test_language_and_looks_can_be_switched_while_it_works(
     until(qtbot, lambda: not window.runner.busy)
     assert states(window) == ["done", "failed"]
     window.language_actions["zh_CN"].trigger()
-    until(qtbot, lambda: window.progress_label.text() == "处理结束")
+    until(qtbot, lambda: window.progress_label.text() == "处理结束，1 张失败")
 
 
 def test_cancel_and_start_at_once(
@@ -1444,8 +1631,12 @@ def test_results_go_where_and_how_the_settings_say(
     assert "a.png: skipped: there is a result of that name already" in log(again)
 
 
-def test_the_settings_labels_are_all_seen(qtbot: Any, window: MainWindow) -> None:
+@pytest.mark.parametrize("name", language.LANGUAGES)
+def test_the_settings_labels_are_all_seen(qtbot: Any, window: MainWindow, name: str) -> None:
+    language.apply(name)
     window.options._insert_model("/" + "x" * 100 + ".onnx")
+    window.options.where_box.setCurrentIndex(window.options.where_box.findData("folder"))
+    window.options.set_folder(Path("/" + "文件夹" * 50))
     qtbot.wait(100)
     for label in window.options._labels.values():
         assert not label.isVisible() or label.width() >= label.sizeHint().width(), label.text()
@@ -1487,11 +1678,51 @@ def test_saving_on_request_uses_what_is_there(
     assert proposals == [str(tmp_path / "a-denoised.png")]
     assert images.read(tmp_path / "mine.tif").pixels[200, 200, 0] == 50
     assert len(model.tiles) == tiles
+
+
+def test_only_what_is_seen_is_saved(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300), photo(tmp_path / "b.png"))
+    wait_restored(qtbot, window)
     (tmp_path / "a.png").unlink()
     photo(tmp_path / "a.png", 310, 300, value=80)  # another picture in its place
     window.save_as(tmp_path / "other.tif")
     until(qtbot, lambda: not window.runner.busy)
+    assert "a.png has changed since it was opened: open it again" in log(window)
+    assert not (tmp_path / "other.tif").exists()
+    window.next_action.trigger()
+    window.previous_action.trigger()
+    wait_restored(qtbot, window)
+    window.save_as(tmp_path / "other.tif")
+    until(qtbot, lambda: not window.runner.busy)
     assert images.read(tmp_path / "other.tif").pixels[305, 200, 0] == 40
+
+
+@pytest.mark.parametrize("missing", ["x", "x/y", "."])
+def test_a_folder_that_is_not_there_yet_is_no_place_to_begin_in(
+    qtbot: Any,
+    window: MainWindow,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+) -> None:
+    (tmp_path / "results").mkdir()
+    photo(tmp_path / "results" / "a-2.png")
+    window.options.where_box.setCurrentIndex(window.options.where_box.findData("folder"))
+    window.options.set_folder(tmp_path / "results" / missing)
+    open_photos(qtbot, window, photo(tmp_path / "results" / "a.png"))
+    wait_restored(qtbot, window)
+    proposals: list[str] = []
+
+    def choose(_: object, __: str, proposal: str, *___: str) -> tuple[str, str]:
+        proposals.append(proposal)
+        return "", ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    click(qtbot, window.save_button)
+    assert proposals == [str(tmp_path / "results" / "a-3.png")]  # and no photo's own name
 
 
 def test_the_original_is_never_replaced(
@@ -1509,6 +1740,23 @@ def test_the_original_is_never_replaced(
     run_all(qtbot, window)
     assert path.read_bytes() == original
     assert (tmp_path / "a-2.png").exists()
+
+
+@pytest.mark.parametrize("name", ["b.png", "link.png", "sub/../b.png"])
+def test_no_other_photo_of_the_list_is_replaced_either(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, name: str
+) -> None:
+    a, b = photo(tmp_path / "a.png"), photo(tmp_path / "b.png", value=50)
+    (tmp_path / "link.png").hardlink_to(b)
+    (tmp_path / "sub").mkdir()
+    before = b.read_bytes()
+    open_photos(qtbot, window, a, b)
+    wait_restored(qtbot, window)
+    window.save_as(tmp_path / name)
+    until(qtbot, lambda: not window.runner.busy)
+    assert "an original is never replaced: choose another name" in log(window)
+    assert b.read_bytes() == before
+    assert (tmp_path / "link.png").read_bytes() == before
 
 
 def test_a_suffix_is_appended_to_a_name_without_one_and_replaces_nothing(
@@ -1588,9 +1836,13 @@ def test_a_noisy_version_is_made_shown_and_saved(
     click(qtbot, tab.save_button)
     until(qtbot, target.exists)
     assert images.read(target).pixels[50, 50, 0] == 120
-    tab.save(path)
-    until(qtbot, lambda: "an original is never replaced" in log(window))
-    assert images.read(path).pixels[50, 50, 0] == 100
+    other = photo(tmp_path / "other.png")  # noise is not made from this one
+    open_photos(qtbot, window, other)
+    for original in (path, other):
+        window.log.clear()
+        tab.save(original)
+        until(qtbot, lambda: "an original is never replaced" in log(window))
+        assert images.read(original).pixels[50, 50, 0] == 100
 
 
 @pytest.mark.usefixtures("noise_command")
@@ -1613,12 +1865,17 @@ def test_a_noisy_picture_is_a_png_file_that_replaces_nothing_unasked(
     assert not list(tmp_path.glob(".invdn-*"))
 
 
-@pytest.mark.usefixtures("noise_command")
+@pytest.fixture
+def endless_noise(noise_command: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of `invdn noise`: nothing, for a minute."""
+    sleeping = staticmethod(lambda: [sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(NoiseTab, "command", sleeping)
+
+
+@pytest.mark.usefixtures("endless_noise")
 def test_closing_while_noise_is_made_asks(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sleeping = staticmethod(lambda: [sys.executable, "-c", "import time; time.sleep(60)"])
-    monkeypatch.setattr(NoiseTab, "command", sleeping)
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     window.tabs.setCurrentWidget(window.noise_tab)
     click(qtbot, window.noise_tab.make_button)
@@ -1634,7 +1891,82 @@ def test_closing_while_noise_is_made_asks(
     assert not answers
 
 
+@pytest.mark.usefixtures("endless_noise")
+def test_making_noise_can_be_cancelled_and_seen(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    tab, bar = window.noise_tab, window.progress_bar
+    window.tabs.setCurrentWidget(tab)
+    assert not window.cancel_button.isEnabled()
+    for _ in range(2):
+        click(qtbot, tab.make_button)
+        assert bar.maximum() == 0  # it moves
+        click(qtbot, window.cancel_button)
+        assert not tab.busy
+        assert bar.maximum() == 1000
+        assert not window.cancel_button.isEnabled()
+        assert tab.make_button.isEnabled()
+    assert log(window).count("making noise was cancelled") == 2
+    until(qtbot, lambda: not tab.findChildren(QProcess))
+
+
+@pytest.mark.usefixtures("endless_noise")
+def test_cancel_is_about_the_tab_that_is_seen(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300))
+    wait_restored(qtbot, window)
+    window.noise_tab.make()
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: states(window)[0] == "working")
+    assert window.progress_bar.maximum() == 1000
+    window.tabs.setCurrentWidget(window.noise_tab)
+    click(qtbot, window.cancel_button)
+    assert not window.noise_tab.busy
+    assert window.progress_label.text() == "0 of 1"
+    window.noise_tab.make()
+    window.tabs.setCurrentIndex(0)
+    click(qtbot, window.cancel_button)
+    assert window.noise_tab.busy
+    assert window.progress_label.text() == "cancelling…"
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+    click(qtbot, window.cancel_button)
+    assert not window.noise_tab.busy
+
+
 @pytest.mark.usefixtures("noise_command")
+def test_on_the_noise_tab_nothing_of_the_other_one_can_be_pressed(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    controls = (
+        window.start_button, window.start_action, window.save_button, window.save_action
+    )  # fmt: skip
+    for tab in (0, 1, 0):
+        window.tabs.setCurrentIndex(tab)
+        assert [control.isEnabled() for control in controls] == [tab == 0] * 4
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_a_noisy_picture_has_the_name_of_its_photo(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), photo(tmp_path / "b.png"))
+    tab = window.noise_tab
+    window.tabs.setCurrentWidget(tab)
+    click(qtbot, tab.make_button)
+    until(qtbot, lambda: tab.save_button.isEnabled())
+    window.next_action.trigger()
+    assert tab.compare._titles[:2] == ("Clean: a.png", "Noisy: a.png")
+    language.apply("zh_CN")
+    until(qtbot, lambda: tab.compare._titles[:2] == ("干净：a.png", "带噪：a.png"))
+
+
+@pytest.mark.usefixtures("endless_noise")
 @pytest.mark.parametrize("way", ["quit", "ended"])
 def test_closing_while_noise_is_made_and_photos_are_done(
     qtbot: Any,
@@ -1645,8 +1977,6 @@ def test_closing_while_noise_is_made_and_photos_are_done(
     monkeypatch: pytest.MonkeyPatch,
     way: str,
 ) -> None:
-    sleeping = staticmethod(lambda: [sys.executable, "-c", "import time; time.sleep(60)"])
-    monkeypatch.setattr(NoiseTab, "command", sleeping)
     open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300))
     wait_restored(qtbot, window)
     window.noise_tab.make()
@@ -1717,6 +2047,18 @@ def test_a_noise_command_that_is_ended_is_a_sentence(
     window.noise_tab.make()
     said = "a.png: no noise was made: the command ended before it was done"
     until(qtbot, lambda: said in log(window))
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_why_no_noise_was_made_names_the_photo_once(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = photo(tmp_path / "a.png")
+    failing = f"import sys; sys.exit('invdn: {path}: the file is empty')"
+    monkeypatch.setattr(NoiseTab, "command", staticmethod(lambda: [sys.executable, "-c", failing]))
+    open_photos(qtbot, window, path)
+    window.noise_tab.make()
+    until(qtbot, lambda: "a.png: no noise was made: the file is empty" in log(window))
 
 
 def test_the_noise_command_takes_no_modules_of_the_current_folder(tmp_path: Path) -> None:
@@ -1818,8 +2160,8 @@ def test_the_language_can_be_switched(
     window.language_actions["zh_CN"].trigger()
     assert settings.value("language") == "zh_CN"
     until(qtbot, lambda: window.choose_button.text() == "选择文件(&C)…")
-    assert window.start_button.text() == "开始转换(&S)"
-    assert window.quit_button.text() == "退出系统(&I)"
+    assert window.start_button.text() == "开始去噪(&S)"
+    assert window.quit_button.text() == "退出(&I)"
     assert window.options._labels["strength"].text() == "强度(&T)"
     assert window.noise_tab.make_button.text() == "生成(&M)"
     run_all(qtbot, window)
@@ -1867,7 +2209,32 @@ def test_no_button_is_cut_off_in_the_smallest_window(
         until(
             qtbot, lambda buttons=buttons: all(b.width() >= b.sizeHint().width() for b in buttons)
         )
-    assert window.width() < 1080  # a screen of 1366 at 125 %
+    assert window.width() <= 800
+    assert window.height() <= 600
+
+
+@pytest.mark.parametrize(("across", "down"), [(800, 600), (1366, 768), (3840, 2160)])
+def test_at_first_the_window_is_no_larger_than_the_screen(
+    make_window: Callable[[], MainWindow], monkeypatch: pytest.MonkeyPatch, across: int, down: int
+) -> None:
+    screen = type("Screen", (), {"availableSize": lambda _: QSize(across, down)})()
+    monkeypatch.setattr(MainWindow, "screen", lambda _: screen)
+    window = make_window()
+    assert window.width() == min(1280, max(across - 16, window.minimumSizeHint().width()))
+    assert window.width() <= across
+    assert window.height() <= min(800, down)
+
+
+def test_settings_that_are_higher_than_the_window_are_scrolled(
+    qtbot: Any, window: MainWindow
+) -> None:
+    bar = window.options_column.verticalScrollBar()
+    assert bar.maximum() == 0
+    window.options.setMinimumHeight(600)  # with large letters, or another style
+    window.resize(800, 480)
+    until(qtbot, lambda: bar.maximum() > 0)
+    assert window.height() == 480
+    assert window.options_column.viewport().width() >= window.options.minimumSizeHint().width()
 
 
 def test_tab_reaches_everything_and_comes_back(
@@ -1914,7 +2281,7 @@ def test_nothing_is_left_in_english(
     wait_restored(qtbot, window)
     window.log.clear()
     language.apply("zh_CN")
-    until(qtbot, lambda: window.start_button.text() == "开始转换(&S)")
+    until(qtbot, lambda: window.start_button.text() == "开始去噪(&S)")
     run_all(qtbot, window)
     window._on_found(Plan(()), {})
     window._fill_recent()

@@ -35,15 +35,45 @@ def missing_display() -> str | None:
     """Why no window can be opened here; Qt itself would end the process."""
     if sys.platform != "linux" or os.environ.get("QT_QPA_PLATFORM"):
         return None
-    if os.environ.get("WAYLAND_DISPLAY"):
+    instead = "start it from a desktop, or use 'invdn denoise'"
+    named = [n for name in ("WAYLAND_DISPLAY", "DISPLAY") if (n := os.environ.get(name))]
+    if not named:
+        return f"there is no screen here: {instead}"
+    if os.environ.get("WAYLAND_DISPLAY") and _wayland_answers():
         return None
-    if not os.environ.get("DISPLAY"):
-        return "there is no screen here: start it from a desktop, or use 'invdn denoise'"
+    if not (os.environ.get("DISPLAY") and _x_answers()):
+        return f"there is no screen at {' nor at '.join(named)}: {instead}"
     try:
         ctypes.CDLL("libxcb-cursor.so.0")
     except OSError:
         return "the window needs the system's library xcb-cursor: install libxcb-cursor0"
     return None
+
+
+def _wayland_answers() -> bool:
+    """Whether there is anybody at $WAYLAND_DISPLAY, asked as Qt will ask."""
+    try:
+        library = ctypes.CDLL("libwayland-client.so.0")
+    except OSError:
+        return False
+    library.wl_display_connect.restype = ctypes.c_void_p
+    display = library.wl_display_connect(None)
+    if display:
+        library.wl_display_disconnect(ctypes.c_void_p(display))
+    return bool(display)
+
+
+def _x_answers() -> bool:
+    """Whether there is anybody at $DISPLAY who lets us in, asked as Qt will ask."""
+    try:
+        library = ctypes.CDLL("libxcb.so.1")
+    except OSError:
+        return True  # that it is missing is said together with xcb-cursor
+    library.xcb_connect.restype = ctypes.c_void_p
+    connection = ctypes.c_void_p(library.xcb_connect(None, None))
+    refused = library.xcb_connection_has_error(connection)
+    library.xcb_disconnect(connection)
+    return not refused
 
 
 def run(files: Sequence[Path]) -> int:

@@ -56,6 +56,7 @@ class CompareView(QWidget):
         self._dragged: QPointF | None = None  # where the mouse was last, while it pans
         self._wiping = False
         self._titles = ("", "", "")
+        self._unfinished = ""
         self._placeholder = ""
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
@@ -75,9 +76,13 @@ class CompareView(QWidget):
             self._size = size
         self._moved()
 
-    def set_titles(self, before: str, after: str, noise: str) -> None:
-        """What the sides are called, in the user's language."""
+    def set_titles(self, before: str, after: str, noise: str, unfinished: str = "") -> None:
+        """What the sides are called, in the user's language.
+
+        unfinished: the second one while the original still shows in it; empty for `after`.
+        """
         self._titles = (before, after, noise)
+        self._unfinished = unfinished
         self.update()
 
     def set_placeholder(self, text: str) -> None:
@@ -277,9 +282,13 @@ class CompareView(QWidget):
         """What the second side shows, and its title."""
         if self._original_held:
             return view.before, self._titles[0]
+        shown, title = view.after, self._titles[1]
         if self._noise_shown and view.noise is not None:
-            return view.noise, self._titles[2]
-        return view.after, self._titles[1]
+            shown, title = view.noise, self._titles[2]
+        visible = self.visible_box()
+        if self._unfinished and visible and not view.is_restored(view.stored(visible)):
+            title = self._unfinished
+        return shown, title
 
     def _paint_part(self, painter: QPainter, pane: QRectF, part: QRectF, pyramid: Pyramid) -> None:
         """Paint what a part of a pane shows."""

@@ -311,6 +311,10 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         QT_TRANSLATE_NOOP("Reasons", "it was changed while it was worked on: run it again"),
     ),
     (
+        r"(.+) has changed since it was opened",
+        QT_TRANSLATE_NOOP("Reasons", "{0} has changed since it was opened: open it again"),
+    ),
+    (
         r"its first picture is a thumbnail, .*",
         QT_TRANSLATE_NOOP("Reasons", "its first picture is only a thumbnail: export it as an"
                                      " ordinary TIFF"),

@@ -6,7 +6,7 @@ from PySide6 import QtGui
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton, QWidget
 
-_BUTTON_PX = 150
+_BUTTON_PX = 120
 
 
 def shortened(name: str, widget: QWidget, width_px: int) -> str:

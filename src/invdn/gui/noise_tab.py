@@ -30,8 +30,10 @@ from PySide6.QtWidgets import (
 
 from invdn import batch, images, preview
 from invdn.gui.compare import CompareView
+from invdn.gui.flow import FlowLayout
 from invdn.gui.language import translated_reason
 from invdn.gui.names import shortened, show_on_button
+from invdn.gui.photos import PhotoList
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
 from invdn.process import python
@@ -65,12 +67,17 @@ class NoiseTab(QWidget):
 
     said = Signal(str)
     """A sentence for the log."""
+    busy_changed = Signal()
+    """Making noise has begun or ended."""
     _made = Signal(object, object)
     _could_not = Signal(object, str)
 
-    def __init__(self, settings: QSettings, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, settings: QSettings, photos: PhotoList, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._settings = settings
+        self._photos = photos
         self._path: Path | None = None
         self._like: Path | None = None
         self._result: Made | None = None
@@ -125,13 +132,19 @@ class NoiseTab(QWidget):
 
     def stop(self) -> None:
         """Make no noise any more."""
-        process, self._process = self._process, None
+        process = self._process
         if process is not None:
             process.finished.disconnect()
             process.errorOccurred.disconnect()
             process.kill()
             process.waitForFinished(1000)
+            self._set_process(None)
             process.deleteLater()
+
+    def _set_process(self, process: QProcess | None) -> None:
+        self._process = process
+        self._enable()
+        self.busy_changed.emit()
 
     def close_down(self) -> None:
         """Stop everything; `join` waits for it."""
@@ -168,15 +181,13 @@ class NoiseTab(QWidget):
         self.hint.setTextFormat(Qt.TextFormat.PlainText)
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        for widget in (self.level_radio, self.level_box, self.like_radio, self.like_button):
-            row.addWidget(widget)
+        row = FlowLayout()
+        row.add_group(self.level_radio, self.level_box)
+        row.add_group(self.like_radio, self.like_button)
+        row.add_group(self.seed_label, self.seed_box)
+        row.add_group(self.model_button)
         for radio in (self.level_radio, self.like_radio):
             radio.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
-        row.addWidget(self.seed_label)
-        row.addWidget(self.seed_box)
-        row.addStretch()
-        row.addWidget(self.model_button)
         below = QHBoxLayout()
         below.addWidget(self.hint, 1)
         below.addWidget(self.make_button)
@@ -259,15 +270,14 @@ class NoiseTab(QWidget):
         process = QProcess(self)
         process.finished.connect(partial(self._on_finished, process, made))
         process.errorOccurred.connect(partial(self._on_process_error, process, source))
-        self._process = process
-        self._enable()
+        self._set_process(process)
         process.start(arguments[0], arguments[1:])
 
     def _on_process_error(
         self, process: QProcess, source: Path, error: QProcess.ProcessError
     ) -> None:
         if error == QProcess.ProcessError.FailedToStart:
-            self._process = None
+            self._set_process(None)
             process.deleteLater()
             self._on_failed(source, self.tr("the command could not be started"))
 
@@ -275,14 +285,15 @@ class NoiseTab(QWidget):
         self, process: QProcess, made: Made, code: int, status: QProcess.ExitStatus
     ) -> None:
         said = bytes(process.readAllStandardError().data()).decode("utf-8", "replace")
-        self._process = None
+        self._set_process(None)
         process.deleteLater()
         lines = [line.strip() for line in said.splitlines() if line.strip(" │╭╮╰╯─")]
         if status == QProcess.ExitStatus.CrashExit or (code != 0 and not lines):
             self._on_failed(made.source, self.tr("the command ended before it was done"))
             return
         if code != 0:
-            self._on_failed(made.source, lines[-1].removeprefix("invdn: "))
+            said = lines[-1].removeprefix("invdn: ").removeprefix(f"{made.source}: ")
+            self._on_failed(made.source, said)
             return
 
         def work(token: Token) -> None:
@@ -305,6 +316,7 @@ class NoiseTab(QWidget):
         if former is not None:  # after all that was asked for before, saving it too
             self.lane.add(lambda token: former.file.unlink(missing_ok=True))
         self.compare.set_view(view)
+        self._say_titles()
         self.said.emit(self.tr("{0}: a noisy version is made").format(made.source.name))
         self._enable()
 
@@ -326,7 +338,8 @@ class NoiseTab(QWidget):
             self.save(Path(chosen))
 
     def save(self, target: Path) -> None:
-        """Copy the result there, as a PNG file; never over a picture that noise is made from.
+        """Copy the result there, as a PNG file; never over a photo of the list, nor over one that
+        noise is made from.
 
         A file of that name is replaced: the user was asked. One that has the name only once its
         suffix is appended is not.
@@ -334,15 +347,15 @@ class NoiseTab(QWidget):
         made = self._result
         if made is None:
             return
-        originals = [made.source, *(path for path in (self._path, self._like) if path is not None)]
+        originals = [*self._photos.paths, *([self._like] if self._like is not None else [])]
         as_chosen = target.suffix.lower() == ".png"
         if not as_chosen:
             target = target.with_name(target.name + ".png")
 
         def work(token: Token) -> None:
             try:
-                for original in originals:
-                    batch.plan([original], target)  # refuses what would replace it
+                # Refuses what would replace an original.
+                batch.plan([made.source], target, spare=originals)
                 with (
                     images.atomically(target, overwrite=as_chosen) as file,
                     made.file.open("rb") as picture,
@@ -376,7 +389,14 @@ class NoiseTab(QWidget):
         self.model_button.setText(self.tr("M&odel…"))
         self.model_button.setToolTip(self.tr("Choose a noise model"))
         self.save_button.setText(self.tr("Save nois&y…"))
-        self.compare.set_titles(self.tr("Clean"), self.tr("Noisy"), "")
+        self._say_titles()
         self.compare.set_placeholder(self.tr("The noisy version will be shown here."))
         self.compare.setAccessibleName(self.tr("Clean and noisy picture"))
         self._enable()
+
+    def _say_titles(self) -> None:
+        """With the picture's name: it stays until the next is made, whatever photo is open."""
+        name = shortened(self._result.source.name, self.compare, 200) if self._result else ""
+        self.compare.set_titles(
+            self.tr("Clean: {0}").format(name), self.tr("Noisy: {0}").format(name), ""
+        )

@@ -47,7 +47,7 @@ class SaveOptions:
 
 
 class OptionsPanel(QWidget):
-    """The settings as controls. What is changed is in the `QSettings` at once."""
+    """The settings as controls. What is changed is in the `QSettings` at once, but the model."""
 
     strength_changed = Signal(float)
     model_changed = Signal(str)
@@ -59,6 +59,7 @@ class OptionsPanel(QWidget):
         super().__init__(parent)
         self._settings = settings
         self._strength_known = True
+        self._locked = False
         self._make_controls(models)
         self._lay_out()
         self._load()
@@ -76,8 +77,7 @@ class OptionsPanel(QWidget):
         """Whether the model knows a strength at all."""
         if known != self._strength_known:
             self._strength_known = known
-            self.strength_slider.setEnabled(known)
-            self.strength_box.setEnabled(known)
+            self._enable()
             self._say_hint()
             self.strength_changed.emit(self.strength)
 
@@ -85,6 +85,10 @@ class OptionsPanel(QWidget):
     def model(self) -> str:
         """A shipped model's name, or the path of an .onnx file."""
         return str(self.model_box.currentData())
+
+    def remember_model(self) -> None:
+        """The chosen one could be loaded: begin with it the next time."""
+        self._settings.setValue("model", self.model)
 
     @property
     def saving(self) -> SaveOptions:
@@ -106,14 +110,22 @@ class OptionsPanel(QWidget):
 
     def add_strength(self, percent: int) -> None:
         """Move the slider, if it can be moved."""
-        if not self._strength_known:
-            return
-        self.strength_slider.setValue(self.strength_slider.value() + percent)
+        if self._strength_known and not self._locked:
+            self.strength_slider.setValue(self.strength_slider.value() + percent)
 
     def set_locked(self, locked: bool) -> None:
-        """While a batch runs, its settings cannot be changed."""
-        for box in (self.model_box, self._saving_group):
-            box.setEnabled(not locked)
+        """While a batch runs, its settings cannot be changed: its results would not be theirs."""
+        self._locked = locked
+        self._enable()
+
+    def _enable(self) -> None:
+        for box in (self.strength_slider, self.strength_box):
+            box.setEnabled(self._strength_known and not self._locked)
+        why = self.tr("Not while photos are being worked on") if self._locked else ""
+        for part in (self.strength_slider, self.strength_box, self.model_box, self._saving_group):
+            part.setToolTip(why)
+        for part in (self.model_box, self._saving_group):
+            part.setEnabled(not self._locked)
 
     # --- building --------------------------------------------------------------------------------
 
@@ -240,7 +252,6 @@ class OptionsPanel(QWidget):
             self.model_box.setCurrentIndex(self.model_box.findData(chosen or self._chosen_model))
         if chosen or self.model != self._chosen_model:  # the same file may have become another one
             self._chosen_model = self.model
-            self._settings.setValue("model", self.model)
             self.model_changed.emit(self.model)
 
     def _insert_model(self, path: str) -> None:
@@ -286,6 +297,7 @@ class OptionsPanel(QWidget):
         self._strength_hint.setText(text)
 
     def retranslate(self) -> None:
+        self._enable()
         self._removal_group.setTitle(self.tr("Noise removal"))
         self._saving_group.setTitle(self.tr("Saving"))
         self._labels["strength"].setText(self.tr("S&trength"))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from PySide6.QtCore import (
     QAbstractListModel,
+    QItemSelectionModel,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -27,7 +28,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from invdn import images, preview
+from invdn import images, manifest, preview
 from invdn.gui.language import translated_reason
 from invdn.gui.names import tool_tip
 from invdn.gui.tasks import Lane, Token
@@ -38,6 +39,21 @@ THUMBNAIL_PX = 56
 _MARGIN_PX = 8
 
 _Index = QModelIndex | QPersistentModelIndex
+
+
+@dataclass(frozen=True)
+class Made:
+    """A result that a batch has placed."""
+
+    output: Path
+    settings: object
+    version: tuple[int, int] | None
+    """Of the photo, see `manifest.version_of`."""
+
+    def holds(self, photo: Path) -> bool:
+        """Whether the result is still there, and of the photo as it is now, or was to the end."""
+        there = manifest.version_of(self.output) is not None
+        return there and manifest.version_of(photo) in (self.version, None)
 
 
 @dataclass
@@ -52,9 +68,9 @@ class Entry:
     reason: str = ""
     """Why it failed or was skipped, as the engine says it."""
     output: Path | None = None
-    """The last result."""
-    made_with: object = None
-    """The settings with which it was made."""
+    """The last result, wherever it was saved."""
+    made: Made | None = None
+    """What the last batch that did it made of it."""
     megapixels: float = 0.0
     """0 until the thumbnail is there."""
     thumbnail: QImage | None = None
@@ -85,6 +101,10 @@ class PhotoList(QAbstractListModel):
     @property
     def entries(self) -> Sequence[Entry]:
         return self._entries
+
+    @property
+    def paths(self) -> list[Path]:
+        return [entry.path for entry in self._entries]
 
     def row_of(self, path: Path) -> int | None:
         if self._rows is None:
@@ -283,6 +303,14 @@ class PhotoListView(QListView):
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(140)
+
+    def go_to(self, row: int) -> None:
+        """Make a photo the current one, and the only one that is selected.
+
+        Whatever keys are held: `setCurrentIndex` takes a held Ctrl for a wish to select more.
+        """
+        only = QItemSelectionModel.SelectionFlag.ClearAndSelect
+        self.selectionModel().setCurrentIndex(self.model().index(row, 0), only)
 
     def selected_rows(self) -> list[int]:
         return [index.row() for index in self.selectionModel().selectedRows()]

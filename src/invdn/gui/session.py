@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from invdn import images, preview
+from invdn import images, manifest, preview
 from invdn.batch import reason_of
 from invdn.denoiser import Denoiser
 from invdn.gui.tasks import Lane, Token
@@ -63,6 +63,8 @@ class Session(QObject):
         super().__init__(parent)
         self.path: Path | None = None
         self.view: preview.View | None = None
+        self.version: tuple[int, int] | None = None
+        """Of the file that `view` shows, see `manifest.version_of`."""
         self.result: images.Pixels | None = None
         """The whole result, stored as the file is, once `completed`."""
         self._denoiser: Denoiser | None = None
@@ -154,8 +156,10 @@ class Session(QObject):
         for lane in self._lanes:
             lane.clear()
         self.view = self.result = self._sample = self._visible = self._opening = None
+        self.version = None
 
     def _read(self, token: Token, path: Path) -> None:
+        version = manifest.version_of(path)  # from before: an older one is found to be so
         try:
             photo = preview.read(path)
             token.check()
@@ -165,15 +169,15 @@ class Session(QObject):
             self.failed.emit(path, reason_of(error))
             return
         token.check()
-        self._loaded.emit(token, path, view)
+        self._loaded.emit(token, version, view)
 
     def _on_mishap(self, reason: str) -> None:
         self.failed.emit(self.path, reason)
 
-    def _on_loaded(self, token: Token, path: Path, view: preview.View) -> None:
+    def _on_loaded(self, token: Token, version: tuple[int, int] | None, view: preview.View) -> None:
         if token is not self._opening:
             return
-        self.view = view
+        self.view, self.version = view, version
         if self._noise_wanted:
             self.set_noise_wanted(True)
         self.opened.emit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QByteArray, QEvent, QSettings, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QByteArray, QEvent, QSettings, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QAction,
     QActionGroup,
@@ -23,6 +24,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import (
     QFileDialog,
+    QFrame,
     QHBoxLayout,
     QLabel,
     QMainWindow,
@@ -30,6 +32,7 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QSplitter,
     QStackedWidget,
@@ -39,18 +42,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from invdn import batch, images
+from invdn import batch, images, manifest
 from invdn._version import __version__
 from invdn.batch import Job, Plan, Result
 from invdn.denoiser import Denoiser, load_denoiser
 from invdn.gui import language, theme
 from invdn.gui.compare import CompareView, Mode
+from invdn.gui.flow import FlowLayout
 from invdn.gui.language import translated_reason
 from invdn.gui.log import LogPane
 from invdn.gui.names import shortened
 from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
-from invdn.gui.photos import Entry, PhotoList, PhotoListView
+from invdn.gui.photos import Entry, Made, PhotoList, PhotoListView
 from invdn.gui.runner import Clock, Runner, Way, in_own_process, in_this_process
 from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
@@ -60,6 +64,7 @@ from invdn.restore import Denoises, Settings, tones_of
 from invdn.runtime import ModelError, shipped_models
 
 MOST_RECENT = 10
+OPTIONS_PX = 250
 _MESSAGE_NAME_PX = 400
 MODES: tuple[Mode, ...] = ("side", "wipe", "single")
 
@@ -102,6 +107,13 @@ def _put_into(image: images.Pixels, rows: slice, columns: slice, part: images.Pi
     image[rows, columns] = part
 
 
+def _existing(folder: Path) -> Path:
+    """A folder, or the nearest above it that is there: dialogs take no others."""
+    while not os.path.isdir(folder) and folder != folder.parent:  # noqa: PTH112 - see `batch`
+        folder = folder.parent
+    return folder
+
+
 class MainWindow(QMainWindow):
     """The window.
 
@@ -132,7 +144,11 @@ class MainWindow(QMainWindow):
         self._left: set[Path] = set()  # photos of the batch of which nothing has become yet
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
         self._refused = False  # the batch as a whole
-        self._batch_settings: object = None  # as `_result_settings` were when it began
+        self._cancelling = False  # until the tile in work is done
+        self._no_model = False  # it could not be loaded
+        # As `_result_settings` were when it began; None where one photo is saved under a name of
+        # its own, which is nothing that Start would have done.
+        self._batch_settings: object = None
         # What three labels say, so that it can be said anew in another language.
         self._state_said: Callable[[], str] = str
         self._message_said: Callable[[], str] = str
@@ -163,7 +179,7 @@ class MainWindow(QMainWindow):
         self.list_view = PhotoListView(self.photos)
         self.compare = CompareView()
         self.options = OptionsPanel(self._settings, models or ["photo"])
-        self.noise_tab = NoiseTab(self._settings)
+        self.noise_tab = NoiseTab(self._settings, self.photos)
         self.log = LogPane()
         self.mode_buttons = {mode: QToolButton() for mode in MODES}
         self.zoom_buttons = {name: QToolButton() for name in ("fit", "100", "200")}
@@ -178,6 +194,7 @@ class MainWindow(QMainWindow):
         self.progress_bar.setRange(0, 1000)
         self.progress_bar.setTextVisible(False)
         self.progress_bar.setFixedHeight(8)
+        self.progress_bar.setMinimumWidth(40)
         self.progress_label = QLabel()
 
     def _lay_out(self) -> None:
@@ -202,13 +219,17 @@ class MainWindow(QMainWindow):
         self.middle.setStretchFactor(0, 1)
         self.middle.setSizes([560, 110])
         self.middle.setCollapsible(0, False)
-        self.options.setFixedWidth(250)
+        self.options_column = QScrollArea()
+        self.options_column.setWidget(self.options)
+        self.options_column.setWidgetResizable(True)
+        self.options_column.setFrameShape(QFrame.Shape.NoFrame)
+        self.options_column.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.columns = QSplitter(Qt.Orientation.Horizontal)
         self.columns.addWidget(self.list_view)
         self.columns.addWidget(self.middle)
-        self.columns.addWidget(self.options)
+        self.columns.addWidget(self.options_column)
         self.columns.setStretchFactor(1, 1)
-        self.columns.setSizes([210, 820, 250])
+        self.columns.setSizes([210, 820, OPTIONS_PX])
         self.columns.setCollapsible(1, False)
         self.columns.setCollapsible(2, False)
         for splitter in (self.columns, self.middle):
@@ -218,20 +239,25 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.columns, 1)
         layout.addLayout(self._button_row())
         self.setCentralWidget(centre)
-        self.setMinimumHeight(600)  # the layout knows how wide it must be
-        self.resize(1280, 800)
+        self.setMinimumHeight(480)  # the layout knows how wide it must be
+        frame = QSize(16, 48)
+        self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize() - frame))
 
     def _invitation(self) -> QWidget:
         """What the empty window shows."""
         page = QWidget()
         self._invitation_title = named(QLabel(), "headline")
         self._invitation_text = named(QLabel(), "hint")
+        self._invitation_text.setWordWrap(True)
+        self._invitation_text.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.invitation_button = named(QPushButton(), "primary")
         layout = QVBoxLayout(page)
         layout.addStretch()
-        for widget in (self._invitation_title, self._invitation_text, self.invitation_button):
-            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignHCenter)
-            layout.addSpacing(6)
+        layout.addWidget(self._invitation_title, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addSpacing(6)
+        layout.addWidget(self._invitation_text)
+        layout.addSpacing(6)
+        layout.addWidget(self.invitation_button, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch()
         return page
 
@@ -248,18 +274,11 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.message)
         return page
 
-    def _view_bar(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(2)
-        for button in self.mode_buttons.values():
-            row.addWidget(button)
-        row.addSpacing(10)
-        for zoom_button in self.zoom_buttons.values():
-            row.addWidget(zoom_button)
-        row.addSpacing(10)
-        row.addWidget(self.noise_button)
-        row.addWidget(self.hold_button)
-        row.addStretch()
+    def _view_bar(self) -> FlowLayout:
+        row = FlowLayout()
+        row.add_group(*self.mode_buttons.values(), spacing=2)
+        row.add_group(*self.zoom_buttons.values(), spacing=2)
+        row.add_group(self.noise_button, self.hold_button, spacing=2)
         return row
 
     def _corner(self) -> QWidget:
@@ -413,6 +432,7 @@ class MainWindow(QMainWindow):
         self.denoiser_loaded.connect(self._on_denoiser)
         self._load_failed.connect(self._on_load_failed)
         self.noise_tab.said.connect(self.log.say)
+        self.noise_tab.busy_changed.connect(self._enable)
         for lane in (self._finder, self._model_lane, self.photos.lane, self.noise_tab.lane):
             lane.failed.connect(self._on_unexpected)
         self.choose_button.clicked.connect(self.choose_files)
@@ -543,7 +563,7 @@ class MainWindow(QMainWindow):
         else:
             self.log.say(self.tr("no photos found"))
         if added and not self.list_view.currentIndex().isValid():
-            self.list_view.setCurrentIndex(self.photos.index(0))
+            self.list_view.go_to(0)
 
     def _remember_recent(self, paths: Sequence[Path]) -> None:
         recent = [str(path.absolute()) for path in paths[:MOST_RECENT]] + self._recent()
@@ -568,7 +588,7 @@ class MainWindow(QMainWindow):
     def _step_photo(self, step: int) -> None:
         row = self.list_view.currentIndex().row() + step
         if 0 <= row < len(self.photos):
-            self.list_view.setCurrentIndex(self.photos.index(row))
+            self.list_view.go_to(row)
 
     # --- the photo that is looked at -------------------------------------------------------------
 
@@ -614,9 +634,9 @@ class MainWindow(QMainWindow):
         self._enable()
 
     def _say_state(self, said: Callable[[], str]) -> None:
-        """Say above the photo what is being done with it."""
-        self._state_said = said
-        self.photo_state.setText(said())
+        """Say above the photo what is being done with it; or that nothing can be."""
+        self._state_said = (lambda: self.tr("no model")) if self._no_model else said
+        self.photo_state.setText(self._state_said())
 
     def _say_message(self, said: Callable[[], str]) -> None:
         """Say something in place of a photo."""
@@ -631,7 +651,7 @@ class MainWindow(QMainWindow):
 
     def _on_tab(self, number: int) -> None:
         # What is set and said there is about removing noise.
-        self.options.setVisible(number == 0)
+        self.options_column.setVisible(number == 0)
         self.photo_corner.setVisible(number == 0)
         self._enable()
 
@@ -665,11 +685,14 @@ class MainWindow(QMainWindow):
             self.denoiser_loaded.emit(denoiser)
 
         self._denoiser = None
+        self._no_model = False
         self.session.set_denoiser(None)
+        self._say_state(str)
         self._model_lane.replace(work)
 
     def _on_denoiser(self, denoiser: Denoiser) -> None:
         self._denoiser = denoiser
+        self.options.remember_model()
         self.options.set_strength_known(denoiser.info.latent_channels == 0)
         self.session.set_denoiser(denoiser)
         info = denoiser.info
@@ -686,7 +709,8 @@ class MainWindow(QMainWindow):
     def _on_load_failed(self, reason: str) -> None:
         self._wants_start = False
         self.log.say(translated_reason(reason))
-        self._say_state(lambda: self.tr("no model"))
+        self._no_model = True
+        self._say_state(str)
         self._enable()
 
     def _on_model(self, name: str) -> None:
@@ -708,11 +732,17 @@ class MainWindow(QMainWindow):
             return
         settings = self._result_settings
         for entry in self.photos.entries:
-            if entry.made_with is not None and entry.made_with == settings:
+            if entry.made is not None and entry.made.settings == settings:
                 if entry.state != "done":
                     self.photos.update(entry.path, state="done")
             elif entry.state == "done":
                 self.photos.update(entry.path, state="waiting", fraction=0.0)
+
+    def _look_for_results(self) -> None:
+        """A photo is not done any more where its result is gone, or it has been edited since."""
+        for entry in self.photos.entries:
+            if entry.state == "done" and entry.made and not entry.made.holds(entry.path):
+                self.photos.update(entry.path, state="waiting", fraction=0.0, made=None)
 
     def set_language(self, name: str) -> None:
         """Speak another language, now and from now on."""
@@ -730,6 +760,7 @@ class MainWindow(QMainWindow):
         """Restore and save all photos of the list that are not done."""
         if self.runner.busy:
             return
+        self._look_for_results()
         waiting = [entry.path for entry in self.photos.entries if entry.state != "done"]
         if not waiting:
             self.log.say(self.tr("nothing to do: all photos are done"))
@@ -760,7 +791,7 @@ class MainWindow(QMainWindow):
         if entry is None or self.runner.busy or self._denoiser is None:
             return
         saving = self.options.saving
-        folder = saving.folder if saving.where == "folder" else None
+        folder = _existing(saving.folder) if saving.where == "folder" else None
         (proposal,) = batch.place([entry.path], folder, format=saving.format)
         chosen, _ = QFileDialog.getSaveFileName(
             self,
@@ -774,8 +805,8 @@ class MainWindow(QMainWindow):
     def save_as(self, target: Path) -> None:
         """Save the current photo's result under a name that the user has chosen.
 
-        A file that is there is replaced: the user was asked. The original never is, nor a file
-        that has the name only once its suffix is appended.
+        A file that is there is replaced: the user was asked. No photo of the list ever is, nor a
+        file that has the name only once its suffix is appended.
         """
         entry, denoiser = self._current_entry(), self._denoiser
         if entry is None or denoiser is None:
@@ -784,19 +815,25 @@ class MainWindow(QMainWindow):
         if not as_chosen:
             suffix = batch.place([entry.path], None)[0].output.suffix
             target = target.with_name(target.name + suffix)
-        source, session = entry.path, self.session
+        source, session, version = entry.path, self.session, self.session.version
         way = self._way(self.options.model, denoiser)
         view, result = session.view, session.result
         # What goes through a profile is not compared here, but restored anew.
         if view is not None and result is not None and tones_of(view.photo) is None:
             way = in_this_process(AlreadyDone(view.photo.pixels, result, denoiser))
 
+        originals = self.photos.paths
+
         def jobs() -> tuple[Job, ...]:
-            # Refuses what would replace the original.
-            batch.plan([source], target)
+            # Refuses what would replace an original.
+            batch.plan([source], target, spare=originals)
+            # What is saved is what was seen, or nothing.
+            if version is not None and manifest.version_of(source) not in (version, None):
+                raise batch.UsageError(f"{source.name} has changed since it was opened")
             return (Job(source, target),)
 
         self._run(jobs, way, overwrite=as_chosen)
+        self._batch_settings = None
 
     def pause_or_resume(self) -> None:
         if self.runner.paused:
@@ -818,15 +855,30 @@ class MainWindow(QMainWindow):
     def cancel(self) -> None:
         """Stop the batch; what is saved stays, what is in work leaves nothing.
 
-        The search for photos too, which in a large folder takes long.
+        Or making noise, where that is what is looked at. The search for photos too, which in a
+        large folder takes long.
         """
-        if self.runner.busy:
-            self.runner.cancel()
+        if self._cancels_noise:
+            self.noise_tab.stop()
+            self.log.say(self.tr("making noise was cancelled"))
+        elif self.runner.busy:
+            self._cancel_batch()
         if self._searches:
             self._finder.clear()
             self._searches = 0
             self.log.say(self.tr("the search for photos was cancelled"))
             self._enable()
+
+    @property
+    def _cancels_noise(self) -> bool:
+        on_its_tab = self.tabs.currentWidget() is self.noise_tab
+        return self.noise_tab.busy and (on_its_tab or not self.runner.busy)
+
+    def _cancel_batch(self) -> None:
+        self._cancelling = True
+        self.runner.cancel()
+        self._enable()
+        self._show_progress()
 
     def _run(
         self,
@@ -881,7 +933,11 @@ class MainWindow(QMainWindow):
     def _on_photo_done(self, result: Result) -> None:
         self.photos.update(result.input, state=result.status, reason=result.reason or "")
         if result.status == "done":
-            self.photos.update(result.input, output=result.output, made_with=self._batch_settings)
+            self.photos.update(result.input, output=result.output)
+            if self._batch_settings is not None:
+                version = manifest.version_of(result.input)
+                made = Made(result.output, self._batch_settings, version)
+                self.photos.update(result.input, made=made)
         self._counts[result.status] += 1
         self._left.discard(result.input)
         if self._clock is not None:
@@ -916,8 +972,8 @@ class MainWindow(QMainWindow):
                 self.photos.update(entry.path, state="waiting", fraction=0.0)
         counts = self._counts
         nothing = self._refused or counts["failed"] == sum(counts.values()) > 0
-        self._outcome_said = partial(self._outcome, cancelled, nothing)
-        said = self._outcome_said()
+        self._outcome_said = partial(self._outcome, cancelled, nothing, counts["failed"])
+        said = self._outcome(cancelled, nothing)
         parts = [self.tr("%n done", "", counts["done"])]
         if counts["skipped"]:
             parts.append(self.tr("%n skipped", "", counts["skipped"]))
@@ -925,8 +981,9 @@ class MainWindow(QMainWindow):
             parts.append(self.tr("%n failed", "", counts["failed"]))
         self.log.say(self.tr("{0}: {1}").format(said, self.tr(", ").join(parts)))
         self.progress_bar.setValue(0 if cancelled or nothing else 1000)
-        self.progress_label.setText(said)
+        self.progress_label.setText(self._outcome_said())
         self._clock = None
+        self._cancelling = False
         self._judge_results()
         self._enable()
         if self._closing:
@@ -934,10 +991,12 @@ class MainWindow(QMainWindow):
         else:
             self.session.set_whole_allowed(True)
 
-    def _outcome(self, cancelled: bool, nothing: bool) -> str:
+    def _outcome(self, cancelled: bool, nothing: bool, failed: int = 0) -> str:
         if cancelled:
             return self.tr("cancelled")
-        return self.tr("nothing was saved") if nothing else self.tr("finished")
+        if nothing:
+            return self.tr("nothing was saved")
+        return self.tr("finished, %n failed", "", failed) if failed else self.tr("finished")
 
     def _on_refused(self, reason: str) -> None:
         self._refused = True
@@ -946,6 +1005,9 @@ class MainWindow(QMainWindow):
     def _show_progress(self) -> None:
         """How many are done, and how long it still takes."""
         if not self.runner.busy:
+            return
+        if self._cancelling:
+            self.progress_label.setText(self.tr("cancelling…"))
             return
         done = sum(self._counts.values())
         parts = [self.tr("{0} of {1}").format(done, done + len(self._left))]
@@ -968,19 +1030,20 @@ class MainWindow(QMainWindow):
         some = len(self.photos) > 0
         current = self._current_entry() is not None
         opened = self.session.view is not None
-        removing = self.tabs.currentIndex() == 0  # the noise tab has none of what that is about
+        removing = self.tabs.currentIndex() == 0  # the noise tab is about something else
         ready = self._denoiser is not None or self._model_lane.busy
         for start in (self.start_action, self.start_button):
-            start.setEnabled(some and ready and not busy)
+            start.setEnabled(some and ready and removing and not busy)
         for pause in (self.pause_action, self.pause_button):
-            pause.setEnabled(busy)
+            pause.setEnabled(busy and not self._cancelling)
             pause.setText(self.tr("&Go on") if paused else self.tr("&Pause"))
         for cancel in (self.cancel_action, self.cancel_button):
-            cancel.setEnabled(busy or self._searches > 0)
+            at_work = self._cancels_noise or (busy and not self._cancelling)
+            cancel.setEnabled(at_work or self._searches > 0)
         for save in (self.save_action, self.save_button):
-            save.setEnabled(opened and self._denoiser is not None and not busy)
+            save.setEnabled(opened and self._denoiser is not None and removing and not busy)
         self.reveal_action.setEnabled(current)
-        self.remove_action.setEnabled(current)
+        self.remove_action.setEnabled(self.list_view.selectionModel().hasSelection())
         self.clear_action.setEnabled(some)
         self.hold_button.setEnabled(opened)
         for view in (
@@ -993,10 +1056,13 @@ class MainWindow(QMainWindow):
             self.noise_action,
         ):
             view.setEnabled(opened and removing)
-        for setting in (self.stronger_action, self.weaker_action, self.focus_action):
-            setting.setEnabled(removing)
+        for setting in (self.stronger_action, self.weaker_action):
+            setting.setEnabled(removing and not busy)
+        self.focus_action.setEnabled(removing)
         self.zoom_label.setVisible(opened)
         self.options.set_locked(busy)
+        # How much of the noise is made is not known: the bar just moves.
+        self.progress_bar.setMaximum(0 if self.noise_tab.busy and not busy else 1000)
         if not some and not busy:
             self._outcome_said = str
             self.progress_label.setText("")
@@ -1017,7 +1083,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             self._closing = True
             self.setEnabled(False)
-            self.runner.cancel()  # once it has stopped, this window closes
+            self._cancel_batch()  # once it has stopped, this window closes
             return
         self._settings.setValue("window/geometry", self.saveGeometry())
         self._settings.setValue("window/columns", self.columns.saveState())
@@ -1108,6 +1174,9 @@ class MainWindow(QMainWindow):
                 "<tr><td>F6</td><td>go to the photo</td></tr>"
                 "<tr><td>Ctrl+Page Up, Ctrl+Page Down</td><td>other photo</td></tr>"
                 "<tr><td>Ctrl+Up, Ctrl+Down</td><td>more or less strength</td></tr>"
+                "<tr><td>Ctrl+Enter</td><td>start</td></tr>"
+                "<tr><td>Ctrl+S</td><td>save the result as…</td></tr>"
+                "<tr><td>Delete</td><td>remove from the list; the file stays</td></tr>"
                 "</table>"
             ),
         )
@@ -1139,6 +1208,7 @@ class MainWindow(QMainWindow):
             self.tr("Original"),
             self.tr("Denoised"),
             self.tr("Removed noise ×{0}").format(NOISE_GAIN),
+            self.tr("Not denoised yet"),
         )
         self.photo_state.setText(self._state_said())
         self.message.setText(self._message_said())
@@ -1147,6 +1217,10 @@ class MainWindow(QMainWindow):
         self._show_progress()
         self._on_zoom(self.compare.zoom)
         self._enable()
+        # With room for its scroll bar, so that nothing is cut off where the window is low.
+        bar = self.options_column.verticalScrollBar().sizeHint().width()
+        needed = self.options.minimumSizeHint().width() + bar
+        self.options_column.setFixedWidth(max(OPTIONS_PX, needed))
 
     def _retranslate_actions(self) -> None:
         self.choose_action.setText(self.tr("&Choose photos…"))

@@ -46,6 +46,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>finished, %n failed</source>
+        <translation>
+            <numerusform>finished, %n failed</numerusform>
+            <numerusform>finished, %n failed</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n second(s) left</source>
         <translation>
             <numerusform>%n second left</numerusform>

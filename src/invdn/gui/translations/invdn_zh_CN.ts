@@ -130,6 +130,10 @@
         <translation>处理结束</translation>
     </message>
     <message>
+        <source>&lt;table cellspacing=6&gt;&lt;tr&gt;&lt;td&gt;Mouse wheel&lt;/td&gt;&lt;td&gt;zoom&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Drag, arrow keys&lt;/td&gt;&lt;td&gt;move over the photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Space or right button, held&lt;/td&gt;&lt;td&gt;see the original&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Double click&lt;/td&gt;&lt;td&gt;whole photo or 100 %&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;[ and ]&lt;/td&gt;&lt;td&gt;move the divider of the wipe view&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;F6&lt;/td&gt;&lt;td&gt;go to the photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Page Up, Ctrl+Page Down&lt;/td&gt;&lt;td&gt;other photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Up, Ctrl+Down&lt;/td&gt;&lt;td&gt;more or less strength&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Enter&lt;/td&gt;&lt;td&gt;start&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+S&lt;/td&gt;&lt;td&gt;save the result as…&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Delete&lt;/td&gt;&lt;td&gt;remove from the list; the file stays&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;</source>
+        <translation>&lt;table cellspacing=6&gt;&lt;tr&gt;&lt;td&gt;鼠标滚轮&lt;/td&gt;&lt;td&gt;缩放&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;拖动、方向键&lt;/td&gt;&lt;td&gt;移动画面&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;按住空格键或鼠标右键&lt;/td&gt;&lt;td&gt;查看原图&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;双击&lt;/td&gt;&lt;td&gt;整张照片或 100%&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;[ 和 ]&lt;/td&gt;&lt;td&gt;移动滑动对比的分隔线&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;F6&lt;/td&gt;&lt;td&gt;转到照片&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Page Up、Ctrl+Page Down&lt;/td&gt;&lt;td&gt;切换照片&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+↑、Ctrl+↓&lt;/td&gt;&lt;td&gt;增大或减小强度&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Enter&lt;/td&gt;&lt;td&gt;开始去噪&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+S&lt;/td&gt;&lt;td&gt;结果另存为&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Delete&lt;/td&gt;&lt;td&gt;从列表中移除（文件保留）&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;</translation>
+    </message>
+    <message>
         <source>JPEG, PNG, TIFF, WebP and others. Originals are never changed.</source>
         <translation>支持 JPEG、PNG、TIFF、WebP 等格式。原图不会被改动。</translation>
     </message>
@@ -150,6 +154,10 @@
         <translation>
             <numerusform>完成 %n 张</numerusform>
         </translation>
+    </message>
+    <message>
+        <source>making noise was cancelled</source>
+        <translation>已取消生成噪点</translation>
     </message>
     <message>
         <source>the search for photos was cancelled</source>
@@ -174,6 +182,16 @@
     <message>
         <source>nothing was saved</source>
         <translation>没有保存任何文件</translation>
+    </message>
+    <message numerus="yes">
+        <source>finished, %n failed</source>
+        <translation>
+            <numerusform>处理结束，%n 张失败</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>cancelling…</source>
+        <translation>正在取消…</translation>
     </message>
     <message>
         <source>{0} of {1}</source>
@@ -238,10 +256,6 @@
         <translation>键盘与鼠标</translation>
     </message>
     <message>
-        <source>&lt;table cellspacing=6&gt;&lt;tr&gt;&lt;td&gt;Mouse wheel&lt;/td&gt;&lt;td&gt;zoom&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Drag, arrow keys&lt;/td&gt;&lt;td&gt;move over the photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Space or right button, held&lt;/td&gt;&lt;td&gt;see the original&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Double click&lt;/td&gt;&lt;td&gt;whole photo or 100 %&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;[ and ]&lt;/td&gt;&lt;td&gt;move the divider of the wipe view&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;F6&lt;/td&gt;&lt;td&gt;go to the photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Page Up, Ctrl+Page Down&lt;/td&gt;&lt;td&gt;other photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Up, Ctrl+Down&lt;/td&gt;&lt;td&gt;more or less strength&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;</source>
-        <translation>&lt;table cellspacing=6&gt;&lt;tr&gt;&lt;td&gt;鼠标滚轮&lt;/td&gt;&lt;td&gt;缩放&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;拖动、方向键&lt;/td&gt;&lt;td&gt;移动画面&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;按住空格键或鼠标右键&lt;/td&gt;&lt;td&gt;查看原图&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;双击&lt;/td&gt;&lt;td&gt;整张照片或 100%&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;[ 和 ]&lt;/td&gt;&lt;td&gt;移动滑动对比的分隔线&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;F6&lt;/td&gt;&lt;td&gt;转到照片&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Page Up、Ctrl+Page Down&lt;/td&gt;&lt;td&gt;切换照片&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+↑、Ctrl+↓&lt;/td&gt;&lt;td&gt;增大或减小强度&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;</translation>
-    </message>
-    <message>
         <source>Remove noise</source>
         <translation>去除噪点</translation>
     </message>
@@ -263,7 +277,7 @@
     </message>
     <message>
         <source>&amp;Start</source>
-        <translation>开始转换(&amp;S)</translation>
+        <translation>开始去噪(&amp;S)</translation>
     </message>
     <message>
         <source>C&amp;ancel</source>
@@ -271,7 +285,7 @@
     </message>
     <message>
         <source>Qu&amp;it</source>
-        <translation>退出系统(&amp;I)</translation>
+        <translation>退出(&amp;I)</translation>
     </message>
     <message>
         <source>Hold: original</source>
@@ -308,6 +322,10 @@
     <message>
         <source>Removed noise ×{0}</source>
         <translation>去除的噪点 ×{0}</translation>
+    </message>
+    <message>
+        <source>Not denoised yet</source>
+        <translation>尚未去噪</translation>
     </message>
     <message>
         <source>Choose a &amp;folder…</source>
@@ -517,6 +535,14 @@
         <translation>保存(&amp;Y)…</translation>
     </message>
     <message>
+        <source>Clean: {0}</source>
+        <translation>干净：{0}</translation>
+    </message>
+    <message>
+        <source>Noisy: {0}</source>
+        <translation>带噪：{0}</translation>
+    </message>
+    <message>
         <source>Choose…</source>
         <translation>选择…</translation>
     </message>
@@ -531,14 +557,6 @@
     <message>
         <source>&amp;Make noisy</source>
         <translation>生成(&amp;M)</translation>
-    </message>
-    <message>
-        <source>Clean</source>
-        <translation>干净</translation>
-    </message>
-    <message>
-        <source>Noisy</source>
-        <translation>带噪</translation>
     </message>
     <message>
         <source>The noisy version will be shown here.</source>
@@ -606,6 +624,10 @@
     <message>
         <source>Mo&amp;del</source>
         <translation>模型(&amp;D)</translation>
+    </message>
+    <message>
+        <source>Not while photos are being worked on</source>
+        <translation>处理照片期间不能更改</translation>
     </message>
     <message>
         <source>Other file…</source>
@@ -915,7 +937,7 @@
     </message>
     <message>
         <source>{0} megapixels are too many to be shown: Start works on it</source>
-        <translation>{0} 百万像素太大，无法显示；仍可点“开始转换”处理</translation>
+        <translation>{0} 百万像素太大，无法显示；仍可点“开始去噪”处理</translation>
     </message>
     <message>
         <source>it has no pixels</source>
@@ -1016,6 +1038,10 @@
     <message>
         <source>it was changed while it was worked on: run it again</source>
         <translation>处理期间照片被修改：请重新处理</translation>
+    </message>
+    <message>
+        <source>{0} has changed since it was opened: open it again</source>
+        <translation>{0} 在打开后已被修改：请重新打开</translation>
     </message>
     <message>
         <source>its first picture is only a thumbnail: export it as an ordinary TIFF</source>
