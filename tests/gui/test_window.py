@@ -1896,12 +1896,15 @@ def test_making_noise_can_be_cancelled_and_seen(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    run_all(qtbot, window)
+    assert window.progress_label.text() == "finished"
     tab, bar = window.noise_tab, window.progress_bar
     window.tabs.setCurrentWidget(tab)
     assert not window.cancel_button.isEnabled()
     for _ in range(2):
         click(qtbot, tab.make_button)
         assert bar.maximum() == 0  # it moves
+        assert window.progress_label.text() == ""
         click(qtbot, window.cancel_button)
         assert not tab.busy
         assert bar.maximum() == 1000

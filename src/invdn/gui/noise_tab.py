@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from PySide6.QtCore import QEvent, QProcess, QSettings, Qt, Signal
 from PySide6.QtWidgets import (
+    QButtonGroup,
     QDoubleSpinBox,
     QFileDialog,
     QHBoxLayout,
@@ -162,6 +163,9 @@ class NoiseTab(QWidget):
     def _make_controls(self) -> None:
         self.compare = CompareView()
         self.level_radio, self.like_radio = QRadioButton(), QRadioButton()
+        either = QButtonGroup(self)  # they are not side by side in one widget
+        either.addButton(self.level_radio)
+        either.addButton(self.like_radio)
         self.level_radio.setChecked(True)
         self.level_box = QDoubleSpinBox()
         self.level_box.setRange(0.0, 100.0)

@@ -432,7 +432,7 @@ class MainWindow(QMainWindow):
         self.denoiser_loaded.connect(self._on_denoiser)
         self._load_failed.connect(self._on_load_failed)
         self.noise_tab.said.connect(self.log.say)
-        self.noise_tab.busy_changed.connect(self._enable)
+        self.noise_tab.busy_changed.connect(self._on_noise_busy)
         for lane in (self._finder, self._model_lane, self.photos.lane, self.noise_tab.lane):
             lane.failed.connect(self._on_unexpected)
         self.choose_button.clicked.connect(self.choose_files)
@@ -990,6 +990,12 @@ class MainWindow(QMainWindow):
             self.close()
         else:
             self.session.set_whole_allowed(True)
+
+    def _on_noise_busy(self) -> None:
+        if not self.runner.busy:  # how the last batch ended is not said beside a bar that moves
+            self._outcome_said = str
+            self.progress_label.setText("")
+        self._enable()
 
     def _outcome(self, cancelled: bool, nothing: bool, failed: int = 0) -> str:
         if cancelled:
