@@ -169,7 +169,7 @@ def test_batches_may_lack_white_noise(script: Any) -> None:
             return [torch.ones(number, 3, crop_px, crop_px)] * 2
 
     config = DataConfig(crop_px=24, real_crops=0, gaussian_crops=0, camera_crops=2)
-    crops = script.Crops(config, [], Few(), Few(), torch.Generator())
+    crops = script.Crops(config, [], Few(), None, Few(), torch.Generator())
     assert [part.shape[0] for part in crops.batch(np.random.default_rng(0))] == [2, 2]
 
 
