@@ -2469,9 +2469,11 @@ def test_translations_are_complete_and_compiled(name: str, tmp_path: Path) -> No
     """Every text of the source is translated, and the .qm file is that of the .ts file."""
     import shutil
 
-    tools = [shutil.which(tool) for tool in ("pyside6-lupdate", "pyside6-lrelease")]
+    # Beside Python, where a virtual environment has them, whether it is activated or not.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    tools = [shutil.which(tool, path=path) for tool in ("pyside6-lupdate", "pyside6-lrelease")]
     if None in tools:
-        pytest.skip("PySide6's tools are not on the path")
+        pytest.skip("PySide6's tools are neither beside Python nor on the path")
     ts, qm = (language.TRANSLATIONS / f"{name}.{suffix}" for suffix in ("ts", "qm"))
     sources = sorted(str(path) for path in language.TRANSLATIONS.parent.glob("*.py"))
     again = Path(shutil.copy(ts, tmp_path))
