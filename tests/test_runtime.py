@@ -274,6 +274,10 @@ def test_auto_is_the_fastest_and_is_remembered(
     seconds["openvino"] = 3.0
     assert load() == load() == "cpu"
     assert len(tests) == 4
+    # What is hardly faster does not pay for its memory.
+    monkeypatch.setattr(runtime, "_openvino_to_try", lambda: "2026.3")
+    seconds["openvino"] = 1.9
+    assert load() == "cpu"
 
 
 @pytest.mark.parametrize("first", ["", "import torch; "])
