@@ -405,7 +405,7 @@ def _load_again(
 
 _WORTHWHILE = 0.85
 """Of the time that "cpu" takes: a device that takes more is not worth its memory. Without bfloat16
-OpenVINO is as fast as ONNX Runtime, with 250 MB more."""
+OpenVINO is as fast as ONNX Runtime, for several hundred MB more."""
 
 
 def _fastest(on: Callable[[str], Model], candidates: list[str], key: str) -> Model:
