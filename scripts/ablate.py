@@ -5,8 +5,10 @@
 
 Every run gets as many steps as fit into the given processor time of the training process (what it
 costs to make the data is not counted: other processes make them), on one thread, with the learning
-rate falling over its last third. Results are added to the file as they come; what is there already
-is not run again. Seeds change the initial weights and the batches.
+rate falling over its last third. ``--steps`` gives every run as many steps instead: for changes
+that leave a step's cost as it is, on a machine whose speed depends on what else it does. Results
+are added to the file as they come; what is there already is not run again. Seeds change the initial
+weights and the batches.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("config", type=Path)
     parser.add_argument("--root", type=Path, required=True, help="folder of the photos")
-    parser.add_argument("--minutes", type=float, default=2.0)
+    budget = parser.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--minutes", type=float, help="processor time of each run")
+    budget.add_argument("--steps", type=int, help="of each run")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--only", help="names of variants, separated by |")
     parser.add_argument("-o", "--output", type=Path, required=True, help="results, a line a run")
@@ -49,12 +53,15 @@ def main() -> None:
     results = _read(options.output)
     for seed in (int(seed) for seed in options.seeds.split(",")):
         for name, settings in variants.items():
-            key = {"variant": name, "seed": seed, "minutes": options.minutes}
+            key = {"variant": name, "seed": seed}
+            key |= {"steps": options.steps} if options.steps else {"minutes": options.minutes}
             if any(key.items() <= result.items() for result in results):
                 continue
             config = build(TrainConfig, merged(settings, {"seed": seed, "threads": 1}), name)
             data = dataclasses.replace(config.data, root=str(options.root.resolve()))
-            result = key | run(dataclasses.replace(config, data=data), options.minutes * 60)
+            config = dataclasses.replace(config, data=data)
+            steps = options.steps or _steps_within(options.minutes * 60, config)
+            result = key | run(config, steps)
             results.append(result)
             with options.output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result, ensure_ascii=False) + "\n")
@@ -70,22 +77,22 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def run(config: TrainConfig, seconds: float) -> dict[str, Any]:
-    """Train for some processor time, and score: steps, multiply-adds, PSNR by validation set."""
-    cost = _seconds_per_step(config)
-    steps = max(TRIAL_STEPS[1], round(seconds / cost))
-    net, _ = _train(config, steps)
+def run(config: TrainConfig, steps: int) -> dict[str, Any]:
+    """Train, and score: steps, processor time, multiply-adds, PSNR in dB by validation set."""
+    net, seconds = _train(config, steps)
     scores = {
         item.name: validate(net, load_validation_set(item, Path(config.data.root)))["psnr"]
         for item in config.validation
     }
     macs = build_network(config.network).macs_per_pixel()
-    return {"steps": steps, "seconds_per_step": cost, "macs_per_pixel": macs, "psnr": scores}
+    return {"steps": steps, "seconds": seconds, "macs_per_pixel": macs, "psnr": scores}
 
 
-def _seconds_per_step(config: TrainConfig) -> float:
+def _steps_within(seconds: float, config: TrainConfig) -> int:
+    """How many steps take so long, by the difference of two short runs, which start alike."""
     short, long = (_train(config, steps)[1] for steps in TRIAL_STEPS)
-    return (long - short) / (TRIAL_STEPS[1] - TRIAL_STEPS[0])
+    cost = (long - short) / (TRIAL_STEPS[1] - TRIAL_STEPS[0])
+    return max(TRIAL_STEPS[1], round(seconds / cost))
 
 
 def _train(config: TrainConfig, steps: int) -> tuple[Any, float]:
