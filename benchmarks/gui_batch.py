@@ -11,17 +11,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 import threading
 import time
-from pathlib import Path
 
-from gui_latency import make_photos, wait
+from gui_latency import photos_for_window, wait
 from memory import children, kibibytes
-from PySide6.QtCore import QSettings
 
-from invdn.gui import language, theme
-from invdn.gui.app import application, prepare_threads
 from invdn.gui.window import MainWindow
 
 
@@ -50,22 +45,12 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=2)
     parser.add_argument("--megapixels", type=float, default=12)
     options = parser.parse_args()
-    application(["invdn"])
-    prepare_threads()
-    language.apply("en")
-    theme.apply("light")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        # In a process of its own, so that its memory is not counted.
-        if os.fork() == 0:
-            make_photos(folder, options.photos, options.megapixels)
-            os._exit(0)
-        os.wait()
-        window = MainWindow(QSettings(str(folder / "settings.ini"), QSettings.Format.IniFormat))
+    with photos_for_window(options.photos, options.megapixels) as (photos, settings):
+        window = MainWindow(settings)
         window.show()
         memory = Memory()
         wait(lambda: window._denoiser is not None)
-        window.add_photos(sorted(folder.glob("*.jpg")))
+        window.add_photos(photos)
         wait(lambda: window.session.result is not None)
         memory.say("the first photo is restored")
         start = time.monotonic()

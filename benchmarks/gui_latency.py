@@ -93,6 +93,24 @@ def make_photos(folder: Path, count: int, megapixels: float) -> list[Path]:
     return paths
 
 
+@contextmanager
+def photos_for_window(count: int, megapixels: float) -> Iterator[tuple[list[Path], QSettings]]:
+    """An application, JPEGs that are deleted afterwards, and a window's settings beside them."""
+    application(["invdn"])
+    prepare_threads()
+    language.apply("en")
+    theme.apply("light")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        # In a process of its own, so that its memory is not counted.
+        if os.fork() == 0:
+            make_photos(folder, count, megapixels)
+            os._exit(0)
+        os.wait()
+        settings = QSettings(str(folder / "settings.ini"), QSettings.Format.IniFormat)
+        yield sorted(folder.glob("*.jpg")), settings
+
+
 def memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -102,19 +120,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=10)
     parser.add_argument("--megapixels", type=float, default=24)
     options = parser.parse_args()
-    application(["invdn"])
-    prepare_threads()
-    language.apply("en")
-    theme.apply("light")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        # In a process of its own, so that its memory is not counted.
-        if os.fork() == 0:
-            make_photos(folder, options.photos, options.megapixels)
-            os._exit(0)
-        os.wait()
-        photos = sorted(folder.glob("*.jpg"))
-        settings = QSettings(str(folder / "settings.ini"), QSettings.Format.IniFormat)
+    with photos_for_window(options.photos, options.megapixels) as (photos, settings):
         heart = Heart()
         window = MainWindow(settings)
         window.resize(1600, 1000)

@@ -63,8 +63,11 @@ def main() -> None:
 def measure(model: Path, validation: Path) -> dict[str, float]:
     """The scores of a model file, dB, and the least gains of single pictures over their inputs."""
     sets: dict[str, list[Pair]] = {}
+    made: set[str] = set()
     for title, chosen in SETS.items():
         sets[title] = chosen.load(validation)
+        if chosen.sigma_8bit is not None:
+            made.add(title)
         if title == "sidd":
             # Scene 01 of the blocks is a colour chart; the others are ordinary scenes.
             chart = [p.name.startswith("val01") for p in sets[title]]
@@ -79,7 +82,7 @@ def measure(model: Path, validation: Path) -> dict[str, float]:
         before = [psnr(p.noisy, p.clean) for p in pairs]
         scores[f"{name}: PSNR, dB"] = round(float(np.mean(after)), 2)
         scores[f"{name}: PSNR of the input, dB"] = round(float(np.mean(before)), 2)
-        kind = "a picture with made noise" if name.startswith("bsd23") else "a real pair"
+        kind = "a picture with made noise" if name in made else "a real pair"
         gains = (a - b for a, b in zip(after, before, strict=True))
         least_gains[kind] = min(least_gains[kind], *gains)
     for kind, gain in least_gains.items():

@@ -48,7 +48,7 @@ from invdn.config import ConfigError, DataConfig, LossConfig, TrainConfig, load_
 from invdn.data.batches import Batches
 from invdn.data.camera import MARGIN_PX, gaussian_pair
 from invdn.data.pairs import Pair, load_pairs
-from invdn.data.patches import Pixels, find_images, random_window
+from invdn.data.patches import Pixels, find_images
 from invdn.data.vivid import vivid
 from invdn.export import ExportError, load_network
 from invdn.net.losses import negative_psnr
@@ -267,12 +267,11 @@ class Crops:
         clean = (
             [batches.read(path)] for folder in data.clean for path in find_images(root / folder)
         )
-        clean = list(clean)
         photos = kept(" and ".join(data.clean), clean, side_px + MARGIN_PX)
         vivid_photos = None
         if data.vivid and data.gaussian_crops:
             # The simulated ones among them are made by the processes.
-            vivid_photos = Photos(_vivid_patches(clean, side_px, config.seed), device)
+            vivid_photos = Photos(_vivid_patches(photos, side_px, config.seed), device)
         generator = torch.Generator(device).manual_seed(config.seed)
         pairs_made = Pool(batches, pool, workers, device)
         return Crops(data, pairs, photos, vivid_photos, pairs_made, generator)
@@ -301,16 +300,11 @@ class Crops:
         return noisy.contiguous(memory_format=layout), target.contiguous(memory_format=layout)
 
 
-def _vivid_patches(
-    photos: Sequence[Sequence[Pixels]], side_px: int, seed: int
-) -> list[list[Pixels]]:
-    """Random squares of photos that are large enough, each given other colours."""
+def _vivid_patches(photos: Photos, side_px: int, seed: int) -> list[list[Pixels]]:
+    """Random squares of the photos, each given other colours."""
     rng = np.random.default_rng(seed)
-    large = [photo for (photo,) in photos if min(photo.shape[:2]) >= side_px]
-    areas = np.array([photo.shape[0] * photo.shape[1] for photo in large], dtype=np.float64)
-    chosen = rng.choice(len(large), VIVID_PATCHES, p=areas / areas.sum())
-    windows = ((large[n], random_window(large[n].shape, side_px, rng)) for n in chosen)
-    return [[vivid(photo[window], rng)] for photo, window in windows]
+    (patches,) = photos.draw(VIVID_PATCHES, side_px, rng)
+    return [[vivid(patch, rng)] for patch in to_8bit(patches).cpu().numpy()]
 
 
 # --- Networks -------------------------------------------------------------------------------------

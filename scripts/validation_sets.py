@@ -25,7 +25,6 @@ class ValidationSet:
     """Standard deviation of the added noise, in grey levels of 255."""
     grain_px: float | None = None
     """Blur of the added noise, see `invdn.data.pairs.grained_noise`; None for white noise."""
-
     false_colours: bool = False
     """Whether the clean pictures are given other, mostly saturated colours first."""
 
