@@ -47,6 +47,7 @@ from torch.utils.data import Dataset
 from invdn.config import ConfigError, DataConfig, LossConfig, TrainConfig, load_config
 from invdn.data.batches import Batches
 from invdn.data.camera import MARGIN_PX, gaussian_pair
+from invdn.data.enlarged import enlarge_some
 from invdn.data.pairs import Pair, load_pairs
 from invdn.data.patches import Pixels, find_images
 from invdn.data.vivid import vivid
@@ -293,7 +294,8 @@ class Crops:
             (clean,) = self.photos.draw(number - vivid_number, crop_px, rng)
             if self.vivid:
                 clean = torch.cat((clean, *self.vivid.draw(vivid_number, crop_px, rng)))
-            parts.append(list(gaussian_pair(clean, self.generator, *self.config.gaussian)))
+            pair = gaussian_pair(clean, self.generator, *self.config.gaussian)
+            parts.append(list(enlarge_some(*pair, self.generator, self.config.enlarged)))
         parts.append(self.pool.draw(self.config.camera_crops, crop_px, rng))
         noisy, target = (torch.cat(part) for part in zip(*parts, strict=True))
         layout = torch.channels_last  # white noise is drawn in the other one

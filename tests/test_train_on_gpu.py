@@ -44,6 +44,7 @@ crop_px = 24
 real_crops = 1
 gaussian_crops = 1
 vivid = 0.5
+enlarged = 0.5
 camera_crops = 2
 [[data.pairs]]
 folder = "pairs"

@@ -139,6 +139,9 @@ class DataConfig:
     depends on brightness, see `invdn.data.camera.coloured_noise`."""
     vivid: float = 0.0
     """How often a clean crop is given colours that photos seldom have, see `invdn.data.vivid`."""
+    enlarged: float = 0.0
+    """How often a crop with made noise is enlarged after it got the noise, see
+    `invdn.data.enlarged`."""
     camera: CameraNoiseConfig = field(default_factory=CameraNoiseConfig)
     """The simulated cameras."""
     cache: str = ""
@@ -394,7 +397,9 @@ def _values_out_of_range(config: TrainConfig) -> Iterator[str]:
             yield f"{key} must be more than 0"
         if key in _NOT_NEGATIVE and least < 0:
             yield f"{key} must not be negative"
-        probability = key.endswith(("_probability", "_soft_chroma", "_coloured", ".vivid"))
+        probability = key.endswith(
+            ("_probability", "_soft_chroma", "_coloured", ".vivid", ".enlarged")
+        )
         if probability and not 0.0 <= least <= 1.0:
             yield f"{key} must be from 0 to 1"
         if values[0] > values[-1]:

@@ -238,6 +238,14 @@ def test_coloured_noise_has_grain_and_common_channels_of_every_degree() -> None:
     assert channels.max() > 0.95
 
 
+def test_coloured_noise_has_bands_now_and_then() -> None:
+    noise = coloured_noise(torch.full((300, 3, 48, 48), 0.5), generator())
+    # The mean of a row of 48 independent values deviates by 0.14, of coarse grain by half.
+    bands = torch.stack([noise.mean((1, axis)).std(1) for axis in (2, 3)])
+    assert 8 < int((bands[1] > 0.35).sum()) < 45
+    assert 2 < int((bands[0] > 0.35).sum()) < 25
+
+
 def test_coloured_noise_may_be_stronger_where_it_is_dark_or_bright() -> None:
     ramp = torch.linspace(0, 1, 64).expand(200, 3, 64, 64)
     noise = coloured_noise(ramp, generator())

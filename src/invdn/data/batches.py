@@ -20,6 +20,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from invdn.config import DataConfig, PairFolder
 from invdn.data.camera import MARGIN_PX, camera_pair, gaussian_pair
+from invdn.data.enlarged import enlarge_some
 from invdn.data.pairs import Pair, load_pair_files, load_pairs
 from invdn.data.patches import (
     Pixels,
@@ -124,10 +125,12 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
             parts.append(stage.real(config.real_crops, rng))
         if config.gaussian_crops:
             clean = stage.clean(config.gaussian_crops, config.crop_px, rng)
-            parts.append(gaussian_pair(clean, generator, *config.gaussian))
+            pair = gaussian_pair(clean, generator, *config.gaussian)
+            parts.append(enlarge_some(*pair, generator, config.enlarged))
         if config.camera_crops:
             clean = stage.clean(config.camera_crops, config.crop_px + MARGIN_PX, rng)
-            parts.append(camera_pair(clean, config.crop_px, generator, config.camera))
+            pair = camera_pair(clean, config.crop_px, generator, config.camera)
+            parts.append(enlarge_some(*pair, generator, config.enlarged))
         noisy, target = zip(*parts, strict=True)
         return torch.cat(noisy), torch.cat(target)
 

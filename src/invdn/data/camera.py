@@ -544,6 +544,8 @@ def gaussian_pair(
 
 #: The largest σ of the blur that gives coloured noise its grain, px: along rows, and of chroma.
 _GRAIN_PX, _CHROMA_GRAIN_PX = 1.3, 2.8
+#: How often rows or columns are offset, as by a sensor's readout.
+_BANDS = 0.15
 
 
 def coloured_noise(clean: Tensor, generator: torch.Generator) -> Tensor:
@@ -551,7 +553,8 @@ def coloured_noise(clean: Tensor, generator: torch.Generator) -> Tensor:
 
     Drawn for each sample: how much of the noise the channels have in common, each one's strength,
     the grain of luma (which may be coarser along columns than along rows, or sharpened) and that
-    of chroma, which is as fine or coarser, and how the strength depends on brightness.
+    of chroma, which is as fine or coarser, how the strength depends on brightness, and now and
+    then bands, where rows or columns have an offset of their own.
 
     Args:
         clean: ``[N, 3, H, W]`` sRGB in [0, 1], on the generator's device, 8 pixels or more a side.
@@ -571,6 +574,10 @@ def coloured_noise(clean: Tensor, generator: torch.Generator) -> Tensor:
     common = _uniform(n, 0.0, 1.0, generator)
     noise = (1.0 - common).sqrt() * normal(n, 3, height, width)
     noise = noise + common.sqrt() * normal(n, 1, height, width)
+    bands = some(_BANDS) * _uniform(n, 0.1, 0.8, generator)
+    rows = some(0.7)
+    offsets = rows * normal(n, 1, height, 1) + (1.0 - rows) * normal(n, 1, 1, width)
+    noise = (noise + bands * offsets) / (1.0 + bands**2).sqrt()
     luma, chroma = _luma_and_chroma(noise * torch.exp(0.25 * normal(n, 3, 1, 1)))
 
     stretch = torch.exp(_uniform(n, -0.3, 0.3, generator))
