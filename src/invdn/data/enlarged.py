@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FACTORS = (1.15, 2.5)
-"""Range of :func:`enlarge_some`; the enlargement of a lens correction is below it."""
+FACTORS = (1.0, 2.5)
+"""Range of :func:`enlarge_some`. Near 1 it is what straightening or a lens correction does."""
 SMALLEST_PX = 4
 """What a picture must have each way, for bicubic interpolation."""
 
