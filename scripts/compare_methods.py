@@ -29,7 +29,7 @@ from invdn.evaluate import evaluate, resolve_methods
 ROOT = Path(__file__).parents[1]
 MEASURED = ROOT / "docs/methods.json"
 TIMED_CROPS = 3
-COMPARED = ("polyu", "sidd", "bsd23, σ 25", "bsd23, σ 12, grain")
+COMPARED = ("polyu", "sidd", "bsd23, σ 25", "bsd23, σ 12, grain", "bsd23, σ 20, enlarged")
 """Titles of the sets that have a column."""
 
 

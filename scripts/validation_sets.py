@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from invdn.data.enlarged import enlarge
 from invdn.data.pairs import Pair, load_pairs
-from invdn.data.patches import Pixels, read_rgb8, to_pixels, to_tensor
+from invdn.data.patches import Pixels, read_rgb8
 from invdn.data.vivid import false_colours
 
 CROP_PX = 256
@@ -30,34 +28,23 @@ class ValidationSet:
     false_colours: bool = False
     """Whether the clean pictures are given other, mostly saturated colours first."""
     enlarged: float | None = None
-    """How much larger the pictures are made once they have their noise: the part in the middle
-    that then fills the crop, by bicubic interpolation."""
+    """By what factor the pictures are enlarged once they have their noise."""
 
     def load(self, validation: Path) -> list[Pair]:
         """The crops, from the folder that holds all sets."""
-        pairs = load_pairs(
+        return load_pairs(
             validation / self.folder,
             crop_px=CROP_PX,
             sigma_8bit=self.sigma_8bit,
             grain_px=self.grain_px,
+            enlarged=self.enlarged,
             read=_in_false_colours if self.false_colours else read_rgb8,
         )
-        if self.enlarged is None:
-            return pairs
-        return [_enlarged(pair, self.enlarged) for pair in pairs]
 
 
 def _in_false_colours(path: Path) -> Pixels:
     """A picture in colours that depend on its name alone."""
     return false_colours(read_rgb8(path), np.random.default_rng(zlib.crc32(path.name.encode())))
-
-
-def _enlarged(pair: Pair, factor: float) -> Pair:
-    both = to_tensor([pair.noisy, pair.clean])
-    middle, cubic = torch.zeros(2, 2), torch.ones(2, dtype=torch.bool)
-    both = enlarge(both, torch.full((2,), factor), middle, cubic).clamp(0.0, 1.0)
-    noisy, clean = to_pixels(both)
-    return replace(pair, noisy=noisy, clean=clean)
 
 
 SETS = {

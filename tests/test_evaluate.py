@@ -215,6 +215,8 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         ("--data", folder, "--protocol", "dnd", "--methods", "tv"): "--submission",
         ("--data", folder, "--methods", "tv", "--json", tmp_path / "there.json"): "exists already",
         ("--data", folder, "--grain", 0.7): "--grain needs --sigma",
+        ("--data", folder, "--enlarged", 2): "--enlarged needs --sigma",
+        ("--data", folder, "--methods", "tv", "--sigma", 5, "--enlarged", 9): "from 1 to 8, not 9",
         ("--data", folder, "--protocol", "sidd-val", "--sigma", 3): "leave --sigma",
         ("--data", folder, "--methods", "tv", "--json", "x", "--csv", "x"): "x is named twice",
         ("--data", folder, "--json", tmp_path, "--overwrite"): f"{tmp_path} is a folder",

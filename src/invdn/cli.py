@@ -523,6 +523,14 @@ def evaluate(
             " channels, in place of white noise.",
         ),
     ] = None,
+    enlarged: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0,
+            metavar="FACTOR",
+            help="With --sigma: enlarge the pictures by so much once they have their noise.",
+        ),
+    ] = None,
     crop: Annotated[
         int | None, typer.Option(min=16, help="Only the centre square of this side, pixels.")
     ] = None,
@@ -581,6 +589,8 @@ def evaluate(
             _fail(f"unknown protocol '{protocol}': choose {', '.join(measuring.PROTOCOLS)}")
         if grain is not None and sigma is None:
             _fail("--grain needs --sigma: how strong the noise is")
+        if enlarged is not None and sigma is None:
+            _fail("--enlarged needs --sigma: how strong the noise is")
         if protocol is not None and (sigma is not None or crop is not None):
             _fail("a protocol says which images are used: leave --sigma and --crop out")
         if save is not None:
@@ -590,7 +600,12 @@ def evaluate(
             if protocol is not None:
                 return measuring.sidd_validation(data)
             return measuring.folder_pairs(
-                data, sigma_8bit=sigma, grain_px=grain, crop_px=crop, notice=_say
+                data,
+                sigma_8bit=sigma,
+                grain_px=grain,
+                enlarged=enlarged,
+                crop_px=crop,
+                notice=_say,
             )
 
         if made_noise:
@@ -608,7 +623,7 @@ def evaluate(
                     "--noise goes with --data, --protocol sidd-val, --crop, --threads, --json and"
                     " --report"
                 )
-            title = f"Noise of {_what_is_measured(data, protocol, None, None, crop)}"
+            title = f"Noise of {_what_is_measured(data, protocol, None, None, None, crop)}"
             _evaluate_noise(
                 pairs(), title, noise_model, draws, threads, report, json_file, overwrite
             )
@@ -635,10 +650,11 @@ def evaluate(
                 return
             if submission is not None:
                 _fail("--submission is for the protocols sidd-test and dnd")
+            what = _what_is_measured(data, protocol, sigma, grain, enlarged, crop)
             evaluation = measuring.evaluate(
                 pairs(),
                 resolved,
-                title=f"{_what_is_measured(data, protocol, sigma, grain, crop)}, 8-bit results",
+                title=f"{what}, 8-bit results",
                 oracle=oracle,
                 examples=3 if report is not None else 0,
                 save=save,
@@ -793,12 +809,18 @@ def _description(model: ModelInfo) -> str:
 
 
 def _what_is_measured(
-    data: Path, protocol: str | None, sigma: float | None, grain: float | None, crop: int | None
+    data: Path,
+    protocol: str | None,
+    sigma: float | None,
+    grain: float | None,
+    enlarged: float | None,
+    crop: int | None,
 ) -> str:
     if protocol is not None:
         return "SIDD validation"
     kind = "white noise" if grain is None else f"noise of {grain:g} px grain,"
     noise = f", {kind} σ {sigma:g}" if sigma is not None else ""
+    noise += f", enlarged {enlarged:g} times" if enlarged is not None else ""
     cut = f", the centre, {crop}×{crop} at most" if crop else ", whole images"
     return f"{data.resolve().name}{noise}{cut}"
 

@@ -18,6 +18,7 @@ else:
     import tomli as tomllib
 
 from invdn.data.camera import CameraNoiseConfig
+from invdn.data.pairs import MOST_ENLARGED
 from invdn.net.invdn import BEST, FAST, PHOTO, LevelConfig, check_levels
 from invdn.net.vgg import Discriminator
 
@@ -183,6 +184,8 @@ class ValidationSet:
     grain_px: float | None = None
     """Noise of this σ with grain and common channels in place of white one, as
     `invdn.data.pairs.grained_noise` makes it."""
+    enlarged: float | None = None
+    """By what factor the pictures are enlarged once they have that noise."""
     noisy_mat: str = ""
     """Instead of ``folder``: SIDD's ``ValidationNoisyBlocksSrgb.mat``, relative to
     ``data.root``."""
@@ -361,6 +364,8 @@ def _problems(config: TrainConfig) -> Iterator[str]:
             yield f"validation set {item.name}: sigma_8bit must not be negative"
         if item.grain_px is not None and (item.sigma_8bit is None or item.grain_px < 0):
             yield f"validation set {item.name}: grain_px needs sigma_8bit, and is not negative"
+        if item.enlarged is not None and not 1 <= item.enlarged <= MOST_ENLARGED:
+            yield f"validation set {item.name}: enlarged must be from 1 to {MOST_ENLARGED:g}"
 
 
 # Keys of numbers, by what they must be; of ranges both ends.

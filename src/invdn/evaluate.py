@@ -252,6 +252,7 @@ def folder_pairs(
     *,
     sigma_8bit: float | None = None,
     grain_px: float | None = None,
+    enlarged: float | None = None,
     crop_px: int | None = None,
     **options: Any,
 ) -> list[Pair]:
@@ -262,7 +263,12 @@ def folder_pairs(
     """
     try:
         return load_pairs(
-            folder, sigma_8bit=sigma_8bit, grain_px=grain_px, crop_px=crop_px, **options
+            folder,
+            sigma_8bit=sigma_8bit,
+            grain_px=grain_px,
+            enlarged=enlarged,
+            crop_px=crop_px,
+            **options,
         )
     except (FileNotFoundError, ValueError) as error:
         raise UsageError(str(error)) from error

@@ -105,3 +105,26 @@ def test_pairs_with_grained_noise_are_seeded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(one.noisy, same.noisy)
     assert (one.noisy != other.noisy).any()
     assert (one.noisy.astype(float) - one.clean).std() == pytest.approx(12, rel=0.1)
+
+
+def test_enlarged_pairs_have_coarser_noise_and_the_size_asked_for(tmp_path: Path) -> None:
+    clean = np.ascontiguousarray(np.broadcast_to(np.arange(40, 168)[None, :, None], (96, 128, 3)))
+    write(tmp_path / "clean" / "a.png", clean.astype(np.uint8))
+    (whole,) = load_pairs(tmp_path, sigma_8bit=10, enlarged=1.5)
+    assert whole.noisy.shape == whole.clean.shape == (144, 192, 3)
+    (crop,) = load_pairs(tmp_path, sigma_8bit=10, crop_px=48, enlarged=1.5)
+    assert crop.noisy.shape == (48, 48, 3)
+    slopes = np.diff(crop.clean[:, 4:-4, 0].astype(float), axis=1)
+    assert slopes.mean() == pytest.approx(1 / 1.5, abs=0.02)
+    noise = crop.noisy.astype(float) - crop.clean
+    neighbours = np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]
+    assert neighbours > 0.4
+    (plain,) = load_pairs(tmp_path, sigma_8bit=10, crop_px=48)
+    middle = slice(24 - 16, 24 + 16)
+    assert crop.clean.mean() == pytest.approx(plain.clean[middle, middle].mean(), abs=1.0)
+
+
+@pytest.mark.parametrize("wrong", [0.5, 9.0, float("nan")])
+def test_a_factor_out_of_range_is_refused(tmp_path: Path, wrong: float) -> None:
+    with pytest.raises(ValueError, match="enlarged must be from 1 to 8"):
+        load_pairs(tmp_path, sigma_8bit=5.0, enlarged=wrong)

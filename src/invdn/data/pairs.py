@@ -16,6 +16,9 @@ from invdn.data.patches import Pixels, find_images, read_rgb8
 
 log = logging.getLogger(__name__)
 
+MOST_ENLARGED = 8.0
+"""The largest factor by which :func:`load_pairs` enlarges."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -32,6 +35,7 @@ def load_pairs(
     crop_px: int | None = None,
     sigma_8bit: float | None = None,
     grain_px: float | None = None,
+    enlarged: float | None = None,
     seed: int = 0,
     read: Callable[[Path], Pixels] = read_rgb8,
     notice: Callable[[str], object] = log.warning,
@@ -45,18 +49,22 @@ def load_pairs(
         sigma_8bit: Make the noisy ones: white Gaussian noise of this σ ≥ 0 in grey levels,
             rounded and clipped to 8 bits.
         grain_px: Make noise of this σ that is not white, see :func:`grained_noise`.
+        enlarged: Make the picture with its noise and the clean one larger by this factor, 1 to
+            :data:`MOST_ENLARGED`, by bicubic interpolation; then keep the centre square again.
         seed: Of that noise, together with the image's position in the folder.
         read: Reads an image file.
         notice: Is told, in one line, how many noisy pictures have no clean one and are left out.
 
     Raises:
         FileNotFoundError: where a folder or a counterpart is missing.
-        ValueError: where the two pictures of a pair differ in size, or ``sigma_8bit`` or
-            ``grain_px`` is negative or no finite number.
+        ValueError: where the two pictures of a pair differ in size, ``sigma_8bit`` or
+            ``grain_px`` is negative or no finite number, or ``enlarged`` is out of range.
     """
     for what, value in (("sigma", sigma_8bit), ("grain", grain_px)):
         if value is not None and not 0 <= value < math.inf:
             raise ValueError(f"{what} must be a number from 0 on, not {value:g}")
+    if enlarged is not None and not 1 <= enlarged <= MOST_ENLARGED:
+        raise ValueError(f"enlarged must be from 1 to {MOST_ENLARGED:g}, not {enlarged:g}")
     clean_folder, noisy_folder = folder / "clean", folder / "noisy"
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
@@ -91,6 +99,8 @@ def load_pairs(
                 else grained_noise(clean.shape[:2], grain_px, rng)
             )
             noisy = np.clip(np.rint(clean + sigma_8bit * noise), 0, 255).astype(np.uint8)
+        if enlarged is not None:
+            clean, noisy = (_centre(_enlarged(x, enlarged), crop_px) for x in (clean, noisy))
         pairs.append(Pair(name, noisy, clean))
     return pairs
 
@@ -154,6 +164,14 @@ def _check_sizes(noisy_path: Path, noisy: Pixels, path: Path, clean: Pixels) -> 
     if noisy.shape != clean.shape:
         sizes = (f"{x.shape[1]}×{x.shape[0]}" for x in (noisy, clean))
         raise ValueError(f"{noisy_path} and {path} differ in size: {', '.join(sizes)}")
+
+
+def _enlarged(pixels: Pixels, factor: float) -> Pixels:
+    import pyvips
+
+    image = pyvips.Image.new_from_array(pixels, interpretation="srgb")
+    larger: Pixels = image.resize(factor, kernel="cubic").numpy()
+    return larger
 
 
 def _centre(pixels: Pixels, crop_px: int | None) -> Pixels:

@@ -32,6 +32,7 @@ def load_validation_set(config: ValidationSet, root: Path) -> list[Pair]:
             crop_px=config.crop_px,
             sigma_8bit=config.sigma_8bit,
             grain_px=config.grain_px,
+            enlarged=config.enlarged,
         )
     return pairs[:: config.every]
 
