@@ -567,6 +567,31 @@ def test_what_a_killed_run_had_in_work_is_no_obstacle(
     assert name.exists() != locks
 
 
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed there")
+def test_a_file_that_was_taken_for_a_stray_before_it_was_locked_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between creating and locking, another run may remove it and create its own of that name."""
+    lock = atomic._lock
+    with ExitStack() as other:
+        theirs: list[Any] = []
+
+        def interrupted(file: Any) -> Any:
+            if not theirs:
+                theirs.append(None)
+                theirs[0] = other.enter_context(images.atomically(tmp_path / "a.png"))
+                theirs[0].write(b"half")
+                theirs[0].flush()
+            return lock(file)
+
+        monkeypatch.setattr(atomic, "_lock", interrupted)
+        with pytest.raises(atomic.InWorkError), images.atomically(tmp_path / "a.png") as file:
+            file.write(b"whole")
+        assert not (tmp_path / "a.png").exists()
+        theirs[0].write(b" and half")
+    assert (tmp_path / "a.png").read_bytes() == b"half and half"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="an open file cannot be renamed there")
 def test_a_name_that_is_free_again_is_not_taken_from_another_run(tmp_path: Path) -> None:
     """Once an output has its name, its temporary one may be another run's already."""

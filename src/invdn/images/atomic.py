@@ -68,9 +68,10 @@ def scratch(folder: Path, claimed: str | None = None) -> Iterator[tuple[Path, Bi
         finally:
             if os.name == "nt":
                 file.close()
-            with suppress(FileNotFoundError):
+            # On Windows a file that somebody has open cannot go: it is a stray for the next run.
+            with suppress(FileNotFoundError, *([PermissionError] if os.name == "nt" else [])):
                 # Once it is renamed, a file of this name would be another run's.
-                if os.name == "nt" or os.path.samestat(temporary.stat(), os.fstat(file.fileno())):
+                if os.name == "nt" or _is_named(temporary, file):
                     temporary.unlink()
 
 
@@ -106,14 +107,22 @@ def _locked_file(folder: Path, claimed: str | None) -> tuple[Path, BinaryIO]:
             claimed = None if temporary.exists() else claimed
             continue
         try:
-            # Nobody took it for a stray before it was locked?
-            if _lock(file) is not False and temporary.exists():
+            # Nobody took it for a stray before it was locked, and made another of its name?
+            if _lock(file) is not False and (os.name == "nt" or _is_named(temporary, file)):
                 return temporary, file
         except BaseException:
             file.close()
             temporary.unlink(missing_ok=True)
             raise
         file.close()
+
+
+def _is_named(path: Path, file: BinaryIO) -> bool:
+    """Whether the file of that name is the open one; not where there is none."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _is_in_work(temporary: Path) -> bool:
@@ -124,7 +133,7 @@ def _is_in_work(temporary: Path) -> bool:
             return False
         with temporary.open("r+b") as file:  # some network drives lock for writing only
             locked = _lock(file)
-            if locked:
+            if locked and _is_named(temporary, file):
                 temporary.unlink()
             return locked is False
     except FileNotFoundError:
