@@ -27,3 +27,7 @@ class InOneRegion:
     ) -> None:
         whole = slice(0, height), slice(0, width)
         write(*whole, self.restore(read(*whole), strength=strength, progress=progress))
+
+    def context(self, part: slice, size: int) -> slice:
+        """All there is."""
+        return slice(0, size)

@@ -67,6 +67,9 @@ class Each:
         while waiting:
             finish()
 
+    def context(self, part: slice, size: int) -> slice:
+        return slice(max(0, part.start - 8), min(part.stop + 8, size))
+
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
@@ -505,6 +508,17 @@ def test_a_preview_is_the_middle_twice(
     np.testing.assert_array_equal(found[:, : side[1]], middle)
     np.testing.assert_array_equal(found[:, side[1] + 8 :], 255 - middle)
     assert max(region.shape[0] for region in denoiser.shown) <= 512 + 128
+
+
+def test_a_preview_is_what_the_whole_will_be(tmp_path: Path) -> None:
+    denoiser = load_denoiser("fast", device="cpu", threads=1)
+    pixels = noisy(700, 830, 25.0)
+    write(Photo(pixels, "png"), tmp_path / "a.png")
+    whole = restore_photo(Photo(pixels, "png"), denoiser).pixels
+    restore_file(tmp_path / "a.png", tmp_path / "p.png", denoiser, Settings(preview=True))
+    shown = read(tmp_path / "p.png").pixels[:, 520:]
+    middle = whole[94 : 94 + 512, 159 : 159 + 512]
+    assert np.abs(shown.astype(int) - middle).max() <= 1
 
 
 def test_a_preview_is_for_any_screen(tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ class Denoises(Protocol):
         progress: Progress | None = None,
     ) -> None: ...
 
+    def context(self, part: slice, size: int) -> slice: ...
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -343,17 +345,30 @@ def _stream(
             photo, _reader(found), bare.write, denoiser, settings.strength, _ticking(hooks)
         )
         hooks.step(_seconds_for(photo))
-        facts, notices = writing.fit_facts(photo, format)
-        if by_vips:
-            image = bare.image()
-            if writing.must_turn(photo, format):
-                image = fit.image_turned_upright(image, photo.orientation)
-                facts = fit.upright_facts(facts)
-            writing.encode_image(image, facts, format, settings.quality, file)
-        else:
-            facts = replace(facts, pixels=bare.mapped())
-            whole, _ = writing.fit_to(facts, format)
-            writing.encode(whole, format, settings.quality, file)
+        return _encode_bare(bare, photo, format, settings.quality, file, by_vips=by_vips)
+
+
+def _encode_bare(
+    bare: _BarePixels,
+    photo: Photo,
+    format: str,
+    quality: int | None,
+    file: BinaryIO,
+    *,
+    by_vips: bool,
+) -> tuple[str, ...]:
+    """Encode from scratch files; once this has returned nothing has them open but their owner."""
+    facts, notices = writing.fit_facts(photo, format)
+    if by_vips:
+        image = bare.image()
+        if writing.must_turn(photo, format):
+            image = fit.image_turned_upright(image, photo.orientation)
+            facts = fit.upright_facts(facts)
+        writing.encode_image(image, facts, format, quality, file)
+    else:
+        facts = replace(facts, pixels=bare.mapped())
+        whole, _ = writing.fit_to(facts, format)
+        writing.encode(whole, format, quality, file)
     return notices
 
 
@@ -495,8 +510,8 @@ def _preview(
     """The middle of the photo at 100%, before and after side by side."""
     with opened(source, max_pixels=settings.max_pixels) as found:
         photo = found.photo
-        rows, inner_rows = _middle(photo.height)
-        columns, inner_columns = _middle(photo.width)
+        rows, inner_rows = _middle(photo.height, denoiser)
+        columns, inner_columns = _middle(photo.width, denoiser)
         crop = replace(photo, pixels=np.ascontiguousarray(_reader(found)(rows, columns)))
     hooks.step(_SECONDS_A_TILE)
     progress = _ticking(hooks)
@@ -511,11 +526,11 @@ def _preview(
     return Outcome(photo.width, photo.height, photo.notices)
 
 
-def _middle(size: int) -> tuple[slice, slice]:
-    """What to read along one axis, with a margin for the network; what to show of that."""
+def _middle(size: int, denoiser: Denoises) -> tuple[slice, slice]:
+    """What to read along one axis, all that the network looks at; what to show of that."""
     start = max(0, (size - PREVIEW_SIDE_PX) // 2)
     stop = min(size, start + PREVIEW_SIDE_PX)
-    read = slice(max(0, start - _MARGIN_PX), min(size, stop + _MARGIN_PX))
+    read = denoiser.context(slice(start, stop), size)
     return read, slice(start - read.start, stop - read.start)
 
 
@@ -527,7 +542,6 @@ def _middle(size: int) -> tuple[slice, slice]:
 _SECONDS_A_TILE = 900.0
 _PIECE_BYTES = 1 << 25
 _MAX_PIECES = 64  # all are open at once, and some systems allow 256 files
-_MARGIN_PX = 64
 
 
 def _seconds_to_read(path: Path) -> float:

@@ -102,6 +102,10 @@ class AlreadyDone:
             )
         write(*whole, restored)
 
+    def context(self, part: slice, size: int) -> slice:
+        """As the denoiser."""
+        return self._denoiser.context(part, size)
+
 
 def _put_into(image: images.Pixels, rows: slice, columns: slice, part: images.Pixels) -> None:
     image[rows, columns] = part
