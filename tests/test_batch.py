@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -593,3 +594,26 @@ def test_a_search_can_be_stopped(tmp_path: Path) -> None:
     with pytest.raises(InterruptedError):
         find([tmp_path], check=check)
     assert len(asked) == 2
+
+
+def test_a_folder_that_may_not_be_looked_into_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether something is there, and what, cannot be known there."""
+    photo(tmp_path / "in" / "a.png")
+    photo(tmp_path / "in" / "below" / "b.png")
+    closed = {tmp_path / "in" / "below", tmp_path / "closed" / "out", tmp_path / "closed/a.png"}
+
+    def refuse(real: Callable[..., Any]) -> Callable[..., Any]:
+        def stat(path: Any, *arguments: Any, **options: Any) -> Any:
+            if not isinstance(path, int) and Path(os.fsdecode(path)) in closed:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+            return real(path, *arguments, **options)
+
+        return stat
+
+    monkeypatch.setattr(os, "stat", refuse(os.stat))
+    monkeypatch.setattr(os, "lstat", refuse(os.lstat))
+    found = plan([tmp_path / "in"], tmp_path / "closed" / "out", recursive=True)
+    assert tmp_path / "in" / "a.png" in [job.input for job in found.jobs]
+    assert plan([tmp_path / "in" / "a.png"], tmp_path / "closed" / "a.png").jobs

@@ -247,26 +247,26 @@ def _single_output(
     """The output if it is meant as a file, None if it is meant as a folder."""
     if output == Path("-"):
         raise UsageError("results cannot go to the standard output: name a file or a folder")
-    if output.is_dir():
+    if is_folder(output):
         return None
     if into_folder:
-        if output.exists():
+        if _is_there(output):
             raise UsageError(f"{output} is a file: name a folder")
         return None
     suffix = output.suffix.lower()
     if suffix in images.UNSUPPORTED_SUFFIXES | images.RAW_SUFFIXES:
         raise UsageError(f"cannot write {suffix} files: choose {images.WRITABLE}")
     if suffix not in images.SUFFIXES:
-        if output.exists():
+        if _is_there(output):
             raise UsageError(f"{output} is a file, and not a picture: name a folder")
-        one_photo = len(inputs) == 1 and inputs[0].is_file()
+        one_photo = len(inputs) == 1 and not is_folder(inputs[0]) and _is_there(inputs[0])
         if one_photo and _LIKE_A_SUFFIX.fullmatch(suffix):
             raise UsageError(
                 f"{suffix} is no suffix of pictures: choose {images.WRITABLE}; or, for a folder of"
                 f" that name, {output}{os.sep}"
             )
         return None
-    if len(inputs) != 1 or inputs[0].is_dir():
+    if len(inputs) != 1 or is_folder(inputs[0]):
         raise UsageError(f"{output} names one file, but the input is more: name a folder")
     if format is not None and FORMATS[format] != images.SUFFIXES[suffix]:
         raise UsageError(f"--format {format} contradicts the name {output.name}")
@@ -292,13 +292,12 @@ def _plan_folder(
 
     # Photos that lie where the results go, in another format: the results are no photos to do.
     among_results = any(
-        os.path.isdir(start) and identity(start) == identity(output)  # noqa: PTH112 - as below
-        for start in inputs
+        is_folder(start) and identity(start) == identity(output) for start in inputs
     )
     results = manifest.load(output) if among_results else None
 
     for start in inputs:
-        if not os.path.isdir(start):  # noqa: PTH112 - a Path's raises where it may not look
+        if not is_folder(start):
             # One that is not there gets its job too, and fails by itself: the others are done.
             jobs.setdefault(identity(start), Job(start, output / named(start.name)))
             continue
@@ -320,7 +319,7 @@ def _plan_folder(
             if not recursive:
                 deeper |= bool(subfolders)
                 subfolders.clear()
-            links += (folder / s for s in subfolders if (folder / s).is_symlink())
+            links += (folder / s for s in subfolders if os.path.islink(folder / s))  # noqa: PTH114
     return Plan(
         tuple(jobs.values()),
         dict(left_out),
@@ -329,6 +328,15 @@ def _plan_folder(
         links=tuple(links),
         folder=output,
     )
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder, or a link to one; not where one may not look."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises there
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - as above
 
 
 def _is_left_out(suffix: str) -> bool:
@@ -502,7 +510,7 @@ def run_one(
         if record is not None:
             with _list_named(record):
                 record.check()  # better known before the work than after it
-        if not settings.overwrite and is_taken(job.output) and job.input.exists():
+        if not settings.overwrite and is_taken(job.output) and _is_there(job.input):
             raise images.ExistsError(images.EXISTS)
         hooks = Hooks(progress=progress, step=step, before_naming=write_down)
         outcome = restore_file(job.input, job.output, denoiser, settings, hooks)
