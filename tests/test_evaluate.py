@@ -279,6 +279,12 @@ def test_equal_pictures_are_named_where_means_are_infinite() -> None:
     assert evaluate([pair("a")], [FAKE]).notices == []
 
 
+def test_a_report_without_any_finite_mean() -> None:
+    """A black picture comes back black, whatever the method."""
+    black = Pair("black", np.zeros((40, 40, 3), np.uint8), np.zeros((40, 40, 3), np.uint8))
+    assert "restored a picture exactly" in html_report(evaluate([pair("a"), black], [FAKE]))
+
+
 def test_names_command_neither_terminal_nor_table(folder: Path) -> None:
     for kind in ("noisy", "clean"):
         (folder / kind / "0.png").rename(folder / kind / ":cat:\x1b[31m[b].png")

@@ -105,18 +105,20 @@ def _table(evaluation: Evaluation) -> str:
 def _psnr_against_time(evaluation: Evaluation) -> str:
     from matplotlib.ticker import LogLocator, NullLocator
 
+    rows = [row for row in evaluation.rows() if math.isfinite(row["psnr"])]
+    if not rows:
+        return "<p>Every method has restored a picture exactly: no mean is finite.</p>"
     figure, axes = new_figure()
     # Names alternate above and below, from best to worst: two points that lie together keep theirs.
-    ranks = {
-        r["method"]: i for i, r in enumerate(sorted(evaluation.rows(), key=lambda r: r["psnr"]))
-    }
-    for row in evaluation.rows():
+    ranks = {r["method"]: i for i, r in enumerate(sorted(rows, key=lambda r: r["psnr"]))}
+    for row in rows:
         axes.plot(row["s_per_mp"], row["psnr"], "o")
         offset = (6, -12) if ranks[row["method"]] % 2 else (6, 4)
-        if math.isfinite(row["psnr"]):
-            at = (row["s_per_mp"], row["psnr"])
-            axes.annotate(_label(row["method"]), at, offset, textcoords="offset points")
-    axes.axhline(float(np.mean(list(evaluation.noisy_psnr.values()))), color="grey", ls="--", lw=1)
+        at = (row["s_per_mp"], row["psnr"])
+        axes.annotate(_label(row["method"]), at, offset, textcoords="offset points")
+    noisy = float(np.mean(list(evaluation.noisy_psnr.values())))
+    if math.isfinite(noisy):
+        axes.axhline(noisy, color="grey", ls="--", lw=1)
     axes.set(xscale="log", xlabel="seconds a megapixel", ylabel="mean PSNR, dB (dashed: noisy)")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter("{x:g}")

@@ -9,7 +9,7 @@ import pytest
 
 from invdn import images
 from invdn.data.pairs import grained_noise, load_pairs
-from invdn.data.patches import read_rgb8
+from invdn.data.patches import find_images, read_rgb8
 from samples import exif_block, libvips_profile, scene
 
 
@@ -128,3 +128,14 @@ def test_enlarged_pairs_have_coarser_noise_and_the_size_asked_for(tmp_path: Path
 def test_a_factor_out_of_range_is_refused(tmp_path: Path, wrong: float) -> None:
     with pytest.raises(ValueError, match="enlarged must be from 1 to 8"):
         load_pairs(tmp_path, sigma_8bit=5.0, enlarged=wrong)
+
+
+def test_images_of_any_format_are_found_and_hidden_files_are_not(tmp_path: Path) -> None:
+    for name in ("b.png", "a.bmp", "below/c.jfif"):
+        write(tmp_path / name, scene())
+    (tmp_path / "._b.png").write_bytes(b"what macOS leaves on other systems' disks")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "d.png").write_bytes((tmp_path / "b.png").read_bytes())
+    (tmp_path / "folder.png").mkdir()
+    names = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
+    assert names == ["a.bmp", "b.png", "below/c.jfif"]

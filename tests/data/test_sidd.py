@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import h5py
@@ -14,7 +15,7 @@ import scipy.io
 from invdn.config import DataConfig, PairFolder
 from invdn.data.batches import Batches
 from invdn.data.patches import read_rgb8, read_rgb8_cached
-from invdn.data.sidd import find_training_frames, load_validation_blocks
+from invdn.data.sidd import find_training_frames, load_validation_blocks, read_blocks
 
 
 def write(path: Path, pixels: np.ndarray) -> None:
@@ -95,6 +96,15 @@ def test_validation_blocks_are_read_scene_by_scene(tmp_path: Path, hdf5: bool) -
     assert [p.name for p in pairs] == ["01-01", "01-02", "01-03", "02-01", "02-02", "02-03"]
     assert np.array_equal(pairs[4].noisy, noisy[1, 1])
     assert np.array_equal(pairs[4].clean, clean[1, 1])
+
+
+def test_a_missing_package_is_not_the_file_s_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_blocks(tmp_path / "a.mat", "key", np.zeros((1, 1, 4, 4, 3), np.uint8), False)
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(ImportError):
+        read_blocks(tmp_path / "a.mat", "key")
 
 
 def test_other_mat_files_are_refused(tmp_path: Path) -> None:

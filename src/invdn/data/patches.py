@@ -18,20 +18,24 @@ if TYPE_CHECKING:
 
 Pixels = npt.NDArray[np.uint8]
 
-SUFFIXES = frozenset({".avif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-
 
 def find_images(folder: Path) -> list[Path]:
-    """All image files below a folder, sorted.
+    """All image files below a folder, sorted; hidden ones, as macOS' ``._x.png``, are passed over.
 
     Raises:
         FileNotFoundError: where the folder does not exist or holds no image.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in images.SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
     if not paths:
-        raise FileNotFoundError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))})")
+        raise FileNotFoundError(f"{folder} holds no images ({', '.join(sorted(images.SUFFIXES))})")
     return paths
 
 

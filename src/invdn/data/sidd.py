@@ -93,19 +93,21 @@ def read_blocks(path: Path, key: str) -> npt.NDArray[np.uint8]:
 
 def _read_mat(path: Path, key: str) -> npt.NDArray[Any]:
     """One array of a MATLAB file, of either of its two formats."""
-    try:
-        with path.open("rb") as file:
-            is_hdf5 = b"MATLAB 7.3" in file.read(128)
-        if is_hdf5:
-            import h5py
+    # Outside what follows: neither a missing package nor a permission is the file's fault.
+    import h5py
+    import scipy.io
 
+    with path.open("rb") as file:
+        is_hdf5 = b"MATLAB 7.3" in file.read(128)
+    try:
+        if is_hdf5:
             with h5py.File(path, "r") as content:
                 # HDF5 files of MATLAB have the axes in reverse.
                 return np.asarray(content[key]).transpose()
-        import scipy.io
-
         found: npt.NDArray[Any] = scipy.io.loadmat(path, variable_names=[key])[key]
         return found
+    except MemoryError:
+        raise
     except KeyError:
         raise ValueError(f"{path} holds no array {key}") from None
     except Exception as error:  # SciPy has errors of its own for damaged files
