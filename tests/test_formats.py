@@ -211,6 +211,15 @@ def test_orientation_in_modern_formats_is_applied_once(tmp_path: Path, suffix: s
     assert pyvips.Image.new_from_file(str(tmp_path / "b.jpg")).get("orientation") == 1
 
 
+def test_an_orientation_that_only_xmp_has_turns_nothing(tmp_path: Path) -> None:
+    """It may be older than the pixels: tools that turn them may not know XMP."""
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    source = Photo(samples.scene(64, 96), "jpeg", fields={"xmp-data": xmp})
+    for suffix in (".avif", ".heic", ".webp"):
+        write(source, tmp_path / f"a{suffix}")
+        assert read(tmp_path / f"a{suffix}").pixels.shape[:2] == (64, 96)
+
+
 @pytest.mark.parametrize("suffix", ["avif", "heic"])
 def test_colours_in_two_numbers(tmp_path: Path, suffix: str) -> None:
     """Display P3 without a profile gets one; what would be lost is refused."""

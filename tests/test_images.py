@@ -253,6 +253,14 @@ def test_the_picture_is_seen_the_same_way_up(
     assert kept.orientation == (orientation if before == after else 1)
 
 
+def test_sides_of_an_odd_type_are_left_as_they_are() -> None:
+    block = bytearray(exif_block(6, "<"))
+    row = block.index(struct.pack("<HH", 0xA002, 4))  # PixelXDimension as a rational
+    struct.pack_into("<HII", block, row + 2, 5, 1, 8)
+    struct.pack_into("<I", block, block.index(struct.pack("<HH", 0xA003, 4)) + 8, 3000)
+    assert metadata.pixel_sides(metadata.upright(bytes(block), swap_sides=True)) is not None
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_turning_upright_agrees_with_libvips(orientation: int) -> None:
     image = pyvips.Image.new_from_array(picture()).copy()

@@ -87,7 +87,8 @@ class Manifest:
         """Add a line; raises OSError where that cannot be."""
         line = json.dumps({"output": self._key(output), **fields}) + "\n"
         path = self.folder / NAME
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        binary = getattr(os, "O_BINARY", 0)  # on Windows: lines end as everywhere
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | binary, 0o666)
         try:
             if not _ends_with_newline(handle):  # a line that a killed run cut off
                 line = "\n" + line

@@ -580,8 +580,9 @@ def _number(data: _Bytes, form: _Form, entry: _Entry) -> int:
 
 
 def _set_number(data: bytearray, form: _Form, entry: _Entry, value: int) -> None:
-    if value < 256 ** SIZES[entry.kind]:
-        struct.pack_into(form.order + _letter(entry), data, entry.start, value)
+    letter = form.order + _letter(entry)
+    if value < 256 ** struct.calcsize(letter):
+        struct.pack_into(letter, data, entry.start, value)
 
 
 def _letter(entry: _Entry) -> str:

@@ -39,6 +39,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from invdn._version import __version__
 from invdn.openvino_session import WIDTH_MULTIPLE, OpenVinoError, OpenVinoSession
 from invdn.tiling import parts
 
@@ -363,7 +364,10 @@ def load_model(
     ort = import_onnxruntime()
     providers = ort.get_available_providers()
     candidates = [name for name, provider in _PROVIDERS.items() if provider in providers]
-    libraries = f"{ort.__version__} {sorted(providers)}"
+    import platform
+
+    # A home folder may serve several machines.
+    libraries = f"{platform.node()} {__version__} {ort.__version__} {sorted(providers)}"
     if openvino := _openvino_to_try():
         candidates.append("openvino")
         libraries += f" openvino {openvino}"

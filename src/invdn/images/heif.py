@@ -90,7 +90,8 @@ def write_heic(photo: Photo, quality: int | None, file: BinaryIO) -> None:
         made.info["icc_profile"] = photo.fields["icc-profile-data"]
         made.info["icc_profile_type"] = "prof"
     if "xmp-data" in photo.fields:
-        made.info["xmp"] = photo.fields["xmp-data"]
+        # pillow-heif turns by what XMP says, which may be older than the pixels.
+        made.info["xmp"] = metadata.xmp_upright(photo.fields["xmp-data"])
     try:
         made.save(file, **options)
     except (ValueError, RuntimeError) as error:
