@@ -1001,6 +1001,33 @@ def test_cancel_really_stops(
     assert states(window) == ["done"] * 3
 
 
+def test_cancel_while_a_result_is_encoded_leaves_what_has_its_name(
+    qtbot: Any,
+    window: MainWindow,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encode = images.writing.encode
+
+    def cancelled_meanwhile(*arguments: Any) -> None:
+        window.runner.cancel()
+        encode(*arguments)
+
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    former = photo(tmp_path / "mine.png", value=7).read_bytes()
+    monkeypatch.setattr(images.writing, "encode", cancelled_meanwhile)
+    window.save_as(tmp_path / "mine.png")
+    until(qtbot, lambda: not window.runner.busy)
+    assert (tmp_path / "mine.png").read_bytes() == former
+    assert "cancelled: 0 done" in log(window)
+    run_all(qtbot, window)
+    assert states(window) == ["waiting"]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["a.png", "mine.png"]
+    assert not list(tmp_path.glob(".invdn-*"))
+
+
 def test_closing_while_working_asks(
     qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
 ) -> None:
