@@ -1617,6 +1617,35 @@ def test_a_process_that_cannot_work_is_a_sentence(
     assert states(apart) == ["done", "done"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_batch_that_stops_early_says_what_is_saved(
+    qtbot: Any,
+    apart: MainWindow,
+    started: list[process.Process],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process is ended in the middle, and none can take its place."""
+    noted = workers.Process
+
+    def then_none(*arguments: Any) -> process.Process:
+        if started:
+            monkeypatch.setattr(process, "PROGRAM", "raise SystemExit(3)")
+        return noted(*arguments)
+
+    monkeypatch.setattr(workers, "Process", then_none)
+    values = {"a": 100, "b": fake_worker.KILLED, "c": 100, "d": 100}
+    open_photos(qtbot, apart, *(plain(tmp_path / f"{n}.png", v) for n, v in values.items()))
+    run_all(qtbot, apart)
+    assert states(apart) == ["done", "failed", "waiting", "waiting"]
+    assert "the process that works on the photos does not start" in log(apart)
+    assert "stopped early: 1 done, 1 failed" in log(apart)
+    assert apart.progress_label.text() == "stopped early"
+    assert apart.progress_bar.value() == 500
+    language.apply("zh_CN")
+    until(qtbot, lambda: apart.progress_label.text() == "提前停止")
+
+
 def test_saving_what_is_there_needs_no_process(
     qtbot: Any, apart: MainWindow, started: list[process.Process], tmp_path: Path
 ) -> None:

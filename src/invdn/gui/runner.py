@@ -119,7 +119,7 @@ class Runner(QObject):
     finished = Signal(bool)
     """The thread is about to end; whether it was cancelled."""
     failed = Signal(str)
-    """Nothing could be done at all: why."""
+    """Nothing could be done at all, or nothing more: why."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -143,7 +143,7 @@ class MainWindow(QMainWindow):
         self._rows: dict[Path, int] = {}  # place of a photo in the batch
         self._left: set[Path] = set()  # photos of the batch of which nothing has become yet
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
-        self._refused = False  # the batch as a whole
+        self._refused = False  # the batch as a whole, or what was left of it
         self._cancelling = False  # until the tile in work is done
         self._no_model = False  # it could not be loaded
         # As `_result_settings` were when it began; None where one photo is saved under a name of
@@ -970,17 +970,20 @@ class MainWindow(QMainWindow):
         for entry in self.photos.entries:
             if entry.state == "working":
                 self.photos.update(entry.path, state="waiting", fraction=0.0)
-        counts = self._counts
-        nothing = self._refused or counts["failed"] == sum(counts.values()) > 0
-        self._outcome_said = partial(self._outcome, cancelled, nothing, counts["failed"])
-        said = self._outcome(cancelled, nothing)
+        counts, ended = self._counts, sum(self._counts.values())
+        none_is_there = counts["done"] == counts["skipped"] == 0
+        nothing = none_is_there and (self._refused or counts["failed"] > 0)
+        early = self._refused and not nothing
+        self._outcome_said = partial(self._outcome, cancelled, nothing, early, counts["failed"])
+        said = self._outcome(cancelled, nothing, early)
         parts = [self.tr("%n done", "", counts["done"])]
         if counts["skipped"]:
             parts.append(self.tr("%n skipped", "", counts["skipped"]))
         if counts["failed"]:
             parts.append(self.tr("%n failed", "", counts["failed"]))
         self.log.say(self.tr("{0}: {1}").format(said, self.tr(", ").join(parts)))
-        self.progress_bar.setValue(0 if cancelled or nothing else 1000)
+        share = ended / (ended + len(self._left)) if early else 1.0
+        self.progress_bar.setValue(0 if cancelled or nothing else round(1000 * share))
         self.progress_label.setText(self._outcome_said())
         self._clock = None
         self._cancelling = False
@@ -997,11 +1000,13 @@ class MainWindow(QMainWindow):
             self.progress_label.setText("")
         self._enable()
 
-    def _outcome(self, cancelled: bool, nothing: bool, failed: int = 0) -> str:
+    def _outcome(self, cancelled: bool, nothing: bool, early: bool, failed: int = 0) -> str:
         if cancelled:
             return self.tr("cancelled")
         if nothing:
             return self.tr("nothing was saved")
+        if early:
+            return self.tr("stopped early")
         return self.tr("finished, %n failed", "", failed) if failed else self.tr("finished")
 
     def _on_refused(self, reason: str) -> None:

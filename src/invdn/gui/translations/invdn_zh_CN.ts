@@ -183,6 +183,10 @@
         <source>nothing was saved</source>
         <translation>没有保存任何文件</translation>
     </message>
+    <message>
+        <source>stopped early</source>
+        <translation>提前停止</translation>
+    </message>
     <message numerus="yes">
         <source>finished, %n failed</source>
         <translation>
