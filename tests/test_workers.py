@@ -57,6 +57,29 @@ def test_a_process_that_closes_its_pipe_and_does_not_end_is_ended(
     assert one._process.poll() is not None
 
 
+def test_a_process_that_cannot_be_killed_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one that waits for a network drive that is gone."""
+    silent = (
+        "import os, sys, time; sys.stdin.readline(); print('{\"ready\": {}}', flush=True);"
+        "sys.stdin.readline(); os.close(1); time.sleep(20)"
+    )
+    monkeypatch.setattr(process, "PROGRAM", silent)
+    monkeypatch.setattr(process, "_SECONDS_TO_STOP", 0.2)
+    monkeypatch.setattr(process, "_SECONDS_TO_BE_KILLED", 0.2, raising=False)
+    one = process.Process("photo")
+    one.model()
+    with monkeypatch.context() as unkillable:
+        unkillable.setattr(one._process, "kill", lambda: None)
+        start = time.monotonic()
+        with pytest.raises(process.ProcessError, match="went silent"):
+            one.do({}, lambda fraction: None)
+        assert time.monotonic() - start < 10
+    one._process.kill()
+    one._process.wait()
+
+
 def photo(path: Path, value: int = 100) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((6, 8, 3), value, np.uint8)

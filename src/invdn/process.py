@@ -19,6 +19,7 @@ from typing import Any
 
 SECONDS_TO_START = 300.0
 _SECONDS_TO_STOP = 15.0  # more than a worker takes to give up, see `invdn.worker`
+_SECONDS_TO_BE_KILLED = 5.0
 _KILLED = (-9, 137)  # as the system does it where memory runs out
 PROGRAM = "from invdn.worker import main; main()"
 """What the process runs, after its path is set."""
@@ -165,7 +166,7 @@ class Process:
             self._process.kill()
 
     def end(self) -> None:
-        """End the process, politely if it is at work, and wait for that."""
+        """End the process, politely if it is at work, and wait for that, but not for ever."""
         self.is_gone = True
         self.dismiss()
         if self._at_work:
@@ -200,13 +201,20 @@ class Process:
         self._messages.put(None)
 
     def _wait(self) -> int:
-        """Its exit status. One that has closed its pipe and does not end is killed."""
-        try:
-            return self._process.wait(_SECONDS_TO_STOP)
-        except subprocess.TimeoutExpired:
+        """Its exit status. One that has closed its pipe and does not end is killed.
+
+        One that not even that ends, since it is in a call of the system that does not return (a
+        network drive is gone), counts as killed.
+        """
+        if not self._is_silent:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._process.wait(_SECONDS_TO_STOP)
             self._is_silent = True
             self._process.kill()
-            return self._process.wait()
+        try:
+            return self._process.wait(_SECONDS_TO_BE_KILLED)
+        except subprocess.TimeoutExpired:
+            return _KILLED[0]
 
     def _how_it_ended(self) -> str:
         status = self._wait()

@@ -42,6 +42,7 @@ from invdn import batch, images, preview, process, workers
 from invdn.batch import Plan
 from invdn.denoiser import load_denoiser
 from invdn.gui import language, noise_tab, session, theme
+from invdn.gui import window as window_module
 from invdn.gui.noise_tab import NoiseTab
 from invdn.gui.runner import in_own_process
 from invdn.gui.window import MainWindow
@@ -1103,6 +1104,41 @@ def test_whoever_keeps_working_is_asked_again(
     until(qtbot, lambda: not window.runner.busy)
     qtbot.wait(50)
     assert window.isVisible()
+
+
+@pytest.mark.parametrize("again", ["asked", "left alone"])
+def test_a_window_whose_save_hangs_can_be_closed(
+    qtbot: Any,
+    window: MainWindow,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    again: str,
+) -> None:
+    """As on a network drive that is gone; one that only takes its time is waited for."""
+    hangs, released = threading.Event(), threading.Event()
+
+    def hang(*_: Any) -> None:
+        hangs.set()
+        released.wait(30)
+
+    monkeypatch.setattr(window_module, "SECONDS_TO_STOP", 2.0, raising=False)
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    monkeypatch.setattr(images.writing, "encode", hang)
+    window.save_as(tmp_path / "mine.png")
+    until(qtbot, hangs.is_set)
+    try:
+        window.stop_and_close()
+        qtbot.wait(200)
+        assert window.isVisible()
+        if again == "asked":
+            window.stop_and_close()
+            assert not window.isVisible()
+        else:
+            qtbot.waitUntil(lambda: not window.isVisible(), timeout=6_000)
+    finally:
+        released.set()
 
 
 def test_closing_an_idle_window_just_closes(window: MainWindow) -> None:

@@ -66,6 +66,9 @@ from invdn.runtime import ModelError, shipped_models
 MOST_RECENT = 10
 OPTIONS_PX = 250
 _MESSAGE_NAME_PX = 400
+SECONDS_TO_STOP = 20.0
+"""How long a window that is being closed waits for its batch, which may hang for ever where a
+network drive is gone."""
 MODES: tuple[Mode, ...] = ("side", "wipe", "single")
 
 
@@ -138,6 +141,7 @@ class MainWindow(QMainWindow):
         self._searches = 0  # for photos, under way
         self._wants_start = False  # Start was pressed before the model was there
         self._closing = False  # without asking once more
+        self._waits_to_close = False  # for the batch, which was told to stop
         self._question: QMessageBox | None = None
         self._clock: Clock | None = None
         self._rows: dict[Path, int] = {}  # place of a photo in the batch
@@ -447,6 +451,9 @@ class MainWindow(QMainWindow):
         self._ticker = QTimer(self)
         self._ticker.setInterval(1000)
         self._ticker.timeout.connect(self._show_progress)
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.timeout.connect(self.close)
         self.session.set_strength(self.options.strength)
 
     def _restore_layout(self) -> None:
@@ -1090,12 +1097,16 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self.noise_tab.close_down()
-        if self.runner.busy:  # it may have finished while the question was there
+        # It may have finished while the question was there. Whoever asks once more does not want to
+        # wait: `join` still does, a little.
+        if self.runner.busy and not self._waits_to_close:
             event.ignore()
-            self._closing = True
+            self._closing = self._waits_to_close = True
             self.setEnabled(False)
             self._cancel_batch()  # once it has stopped, this window closes
+            self._patience.start(round(1000 * SECONDS_TO_STOP))
             return
+        self._patience.stop()
         self._settings.setValue("window/geometry", self.saveGeometry())
         self._settings.setValue("window/columns", self.columns.saveState())
         self._settings.setValue("window/middle", self.middle.saveState())
