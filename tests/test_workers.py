@@ -250,6 +250,30 @@ def test_after_a_pause_a_process_that_hangs_is_ended_as_ever(
     assert 1.9 < time.monotonic() - start < 20
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_the_time_in_which_all_stands_still_is_not_a_worker_s() -> None:
+    """Ctrl-Z in the terminal, or a computer that is suspended."""
+    worker = (
+        "import sys, time; sys.stdin.readline(); print('{\"ready\": {}}', flush=True);"
+        "sys.stdin.readline(); print('{\"step\": 4}', flush=True);"
+        '[time.sleep(0.1) for _ in range(20)]; print(\'{"result": {"status": "done"}}\')'
+    )
+    leader = process.python(
+        "from invdn import process; process.PROGRAM = sys.argv[1]; one = process.Process('photo');"
+        "one.model(); print('ready', flush=True); print(one.do({}, lambda _: None)['status'])"
+    )
+    with subprocess.Popen(
+        [*leader, worker], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as group:
+        assert group.stdout is not None
+        assert group.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        os.killpg(group.pid, signal.SIGSTOP)
+        time.sleep(5)
+        os.killpg(group.pid, signal.SIGCONT)
+        assert group.stdout.read() == "done\n"
+
+
 def test_a_pause_that_begins_just_before_a_process_does_reaches_it(
     tmp_path: Path, notes: Path
 ) -> None:
