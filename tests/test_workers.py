@@ -129,6 +129,25 @@ def test_a_model_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
         list(workers.run(jobs, workers.Setup("none.onnx")))
 
 
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [({"model": "none.onnx"}, "fatal"), ({"ensemble": {"samples": 99}}, "options")],
+)
+def test_a_worker_that_cannot_work_ends_by_itself(wanted: dict[str, Any], said: str) -> None:
+    """Without a crash, though its input goes on."""
+    usual = {"model": "photo", "device": "auto", "threads": 1, "jobs": 1, "ensemble": {}}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(process.python(FAKE), stdin=pipe, stdout=pipe, stderr=pipe) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        assert worker.stderr is not None
+        worker.stdin.write(json.dumps(usual | wanted).encode() + b"\n")
+        worker.stdin.flush()
+        assert said in json.loads(worker.stdout.readline())
+        assert worker.wait(30) == 0
+        assert worker.stderr.read() == b""
+
+
 def test_a_process_that_does_not_start_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
