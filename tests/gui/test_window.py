@@ -1871,6 +1871,19 @@ def test_a_suffix_is_appended_to_a_name_without_one_and_replaces_nothing(
     assert images.read(mine).pixels[50, 50, 0] == 50
 
 
+def test_a_name_without_a_suffix_gets_that_of_the_chosen_format(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    options = window.options
+    options.format_box.setCurrentIndex(options.format_box.findData("tif"))
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    window.save_as(tmp_path / "mine")
+    until(qtbot, lambda: not window.runner.busy)
+    assert images.read(tmp_path / "mine.tif").format == "tiff"
+    assert not (tmp_path / "mine.png").exists()
+
+
 def test_results_are_not_taken_for_photos_when_a_folder_is_opened_again(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
 ) -> None:

@@ -820,8 +820,8 @@ class MainWindow(QMainWindow):
             return
         as_chosen = target.suffix.lower() in images.SUFFIXES.keys() | images.RAW_SUFFIXES
         if not as_chosen:
-            suffix = batch.place([entry.path], None)[0].output.suffix
-            target = target.with_name(target.name + suffix)
+            (usual,) = batch.place([entry.path], None, format=self.options.saving.format)
+            target = target.with_name(target.name + usual.output.suffix)
         source, session, version = entry.path, self.session, self.session.version
         way = self._way(self.options.model, denoiser)
         view, result = session.view, session.result
