@@ -375,6 +375,22 @@ def test_a_full_disk_pauses_before_the_next_photo_is_begun(tmp_path: Path, notes
     assert [result.status for result in running] == ["done"]
 
 
+def test_closing_in_a_pause_does_not_wait_for_its_end(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "a.png", FULL)
+    photo(tmp_path / "in" / "b.png")
+    control = Control()
+    jobs = plan([tmp_path / "in"], tmp_path / "out").jobs
+    running = workers.run(jobs, workers.Setup("photo"), control=control)
+    assert next(running).no_room
+    assert control.paused
+    closing = threading.Thread(target=running.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    assert not closing.is_alive()
+    assert not control.cancelled  # by nobody
+    assert not (tmp_path / "out" / "b.png").exists()
+
+
 # --- what was done already -----------------------------------------------------------------------
 
 
