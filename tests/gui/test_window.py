@@ -1970,6 +1970,22 @@ def test_a_noisy_picture_is_a_png_file_that_replaces_nothing_unasked(
     assert not list(tmp_path.glob(".invdn-*"))
 
 
+def test_a_noisy_picture_that_is_being_written_is_said_to_be(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, noise_command: None
+) -> None:
+    path = photo(tmp_path / "a.png")
+    open_photos(qtbot, window, path)
+    window.tabs.setCurrentIndex(1)
+    window.noise_tab.make()
+    until(qtbot, lambda: window.noise_tab._result is not None)
+    with images.atomically(tmp_path / "noisy.png") as file:
+        file.write(b"by another one")
+        window.noise_tab.save(tmp_path / "noisy.png")
+        until(qtbot, lambda: "no noise was made" in log(window))
+    assert "another invdn is making this result just now" in log(window)
+    assert "choose another folder" not in log(window)
+
+
 @pytest.fixture
 def endless_noise(noise_command: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of `invdn noise`: nothing, for a minute."""
@@ -2437,7 +2453,7 @@ def test_what_the_engine_says_is_said_in_chinese(qapp: QApplication) -> None:
 
 
 def _engine_sentences() -> Iterator[str]:
-    """What `PhotoError` is raised with, and what is returned or appended as a notice."""
+    """What errors are raised with, and what is returned or appended as a notice."""
     package = Path(images.__file__).parent
     for source in (*package.glob("*.py"), package.parent / "restore.py"):
         tree = ast.parse(source.read_text(encoding="utf-8"))
@@ -2454,6 +2470,26 @@ def _engine_sentences() -> Iterator[str]:
             if isinstance(node, ast.FunctionDef) and node.name == "_reading_failed":
                 returned = (n for n in ast.walk(node) if isinstance(n, ast.Return))
                 yield from (s for n in returned for s in _sentence(n.value))
+            elif (
+                isinstance(node, ast.FunctionDef)
+                and node.returns is not None
+                and "tuple[str, ...]" in ast.unparse(node.returns)  # notices
+            ):
+                returned = (n for n in ast.walk(node) if isinstance(n, ast.Return))
+                yield from (s for n in returned for s in _sentences_in(n.value) if " " in s)
+    for source, errors in (
+        (package.parent / "runtime.py", ("ModelError",)),
+        (package.parent / "openvino_session.py", ("OpenVinoError",)),
+        (package.parent / "denoiser.py", ("ValueError",)),
+    ):
+        for function in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            # Not what only those hear who call it with something else than a photo.
+            if isinstance(function, ast.FunctionDef) and function.name not in (
+                "context", "_check_layout", "_load_again",
+            ):  # fmt: skip
+                for node in ast.walk(function):
+                    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in errors:
+                        yield from _sentence(node.args[0])
     raised = ("ProcessError", "StartError")
     for node in ast.walk(ast.parse(Path(process.__file__).read_text(encoding="utf-8"))):
         said: list[ast.expr | None] = []
@@ -2464,14 +2500,25 @@ def _engine_sentences() -> Iterator[str]:
         for value in said:
             either = value.values if isinstance(value, ast.BoolOp) else [value]
             yield from (s for part in either for s in _sentence(part))
-    yield from (images.EXISTS, images.IN_WORK, images.MADE)
+    yield from (images.EXISTS, images.IN_WORK, images.MADE, images.CHANGED, images.NO_SUCH_FILE)
+    yield from (images.photo.WRONG_PROFILE, images.photo.first_page_only(7))
     yield "HEIC needs: pip install 'invdn[heif]'"
     yield "camera raw needs: pip install 'invdn[raw]'"
     yield batch.reason_of(MemoryError())
     yield batch.reason_of(RuntimeError("what"))
-    for number in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO, errno.ENAMETOOLONG):
+    numbers = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO, errno.ENAMETOOLONG)
+    for number in (*numbers, errno.EDQUOT, errno.ESTALE, errno.ETIMEDOUT, errno.ELOOP):
         yield batch.reason_of(OSError(number, os.strerror(number), "a.jpg"))
         yield f"cannot write a.jpg: {os.strerror(number).lower()}"
+
+
+def _sentences_in(node: ast.AST | None) -> Iterator[str]:
+    """All texts within an expression, each as a whole."""
+    found = [*_sentence(node)]
+    yield from found
+    if not found and node is not None:
+        for child in ast.iter_child_nodes(node):
+            yield from _sentences_in(child)
 
 
 def _sentence(node: ast.AST | None) -> Iterator[str]:
@@ -2481,7 +2528,8 @@ def _sentence(node: ast.AST | None) -> Iterator[str]:
         if isinstance(part, ast.Constant):
             return str(part.value)
         noun = isinstance(part, ast.FormattedValue) and "id='_a'" in ast.dump(part.value)
-        return "a 7" if noun else "7"
+        quoted = isinstance(part, ast.FormattedValue) and part.conversion == ord("r")
+        return "a 7" if noun else "'7'" if quoted else "7"
 
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value

@@ -365,6 +365,9 @@ class NoiseTab(QWidget):
                     made.file.open("rb") as picture,
                 ):
                     shutil.copyfileobj(picture, file)
+            except images.InWorkError:
+                self._could_not.emit(made.source, images.IN_WORK)
+                return
             except (batch.UsageError, OSError) as error:
                 self._could_not.emit(made.source, batch.reason_of(error))
                 return
