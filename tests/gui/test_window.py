@@ -1970,6 +1970,23 @@ def test_a_noisy_picture_is_a_png_file_that_replaces_nothing_unasked(
     assert not list(tmp_path.glob(".invdn-*"))
 
 
+@pytest.mark.usefixtures("noise_command")
+def test_a_photo_too_large_to_be_shown_gets_no_noise_in_the_window(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    monkeypatch.setattr(QProcess, "start", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr(preview, "MOST_BYTES", 18 * 1_000_000)
+    open_photos(qtbot, window, photo(tmp_path / "large.png", 1000, 1500))
+    tab = window.noise_tab
+    window.tabs.setCurrentWidget(tab)
+    click(qtbot, tab.make_button)
+    until(qtbot, lambda: "no noise was made: it is too large for the window" in log(window))
+    assert not tab.busy
+    assert not started
+    assert tab.make_button.isEnabled()
+
+
 def test_a_noisy_picture_that_is_being_written_is_said_to_be(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, noise_command: None
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,6 +70,8 @@ class NoiseTab(QWidget):
     """A sentence for the log."""
     busy_changed = Signal()
     """Making noise has begun or ended."""
+    _checked = Signal(object, object)
+    _unfit = Signal(object, object, str)
     _made = Signal(object, object)
     _could_not = Signal(object, str)
 
@@ -207,6 +209,8 @@ class NoiseTab(QWidget):
         self.like_button.clicked.connect(self._choose_like)
         self.model_button.clicked.connect(self._choose_model)
         self.level_radio.toggled.connect(self._enable)
+        self._checked.connect(self._on_checked)
+        self._unfit.connect(self._on_unfit)
         self._made.connect(self._on_made)
         self._could_not.connect(self._on_failed)
 
@@ -252,7 +256,7 @@ class NoiseTab(QWidget):
     # --- making ----------------------------------------------------------------------------------
 
     def make(self) -> None:
-        """Start the command."""
+        """Start the command, once it is known that its result can be shown."""
         model, source = self.model, self._path
         if source is None or model is None or self.busy:
             self._enable()
@@ -275,7 +279,31 @@ class NoiseTab(QWidget):
         process.finished.connect(partial(self._on_finished, process, made))
         process.errorOccurred.connect(partial(self._on_process_error, process, source))
         self._set_process(process)
-        process.start(arguments[0], arguments[1:])
+
+        def work(token: Token) -> None:
+            try:
+                preview.check(source)
+            except Exception as error:  # whatever it is: the tab is busy until it hears of it
+                self._unfit.emit(process, source, self._reason_of(error))
+                return
+            self._checked.emit(process, arguments)
+
+        self.lane.add(work)
+
+    def _on_checked(self, process: QProcess, arguments: Sequence[str]) -> None:
+        if process is self._process:  # otherwise it was stopped meanwhile
+            process.start(arguments[0], arguments[1:])
+
+    def _on_unfit(self, process: QProcess, source: Path, reason: str) -> None:
+        if process is self._process:
+            self._set_process(None)
+            process.deleteLater()
+            self._on_failed(source, reason)
+
+    def _reason_of(self, error: Exception) -> str:
+        if isinstance(error, preview.TooLargeError):
+            return self.tr("it is too large for the window: use the command 'invdn noise'")
+        return batch.reason_of(error)
 
     def _on_process_error(
         self, process: QProcess, source: Path, error: QProcess.ProcessError
@@ -302,14 +330,14 @@ class NoiseTab(QWidget):
 
         def work(token: Token) -> None:
             try:
-                clean, noisy = images.read(made.source), images.read(made.file)
+                clean, noisy = preview.read(made.source), preview.read(made.file)
                 view = preview.View(clean)
                 token.check()
                 # The result is a PNG, which is stored upright.
                 stored = preview.to_screen(noisy.pixels, noisy.fields)
                 view.after.put(preview.Box(0, 0, view.after.height, view.after.width), stored)
             except (images.PhotoError, OSError, MemoryError, ValueError) as error:
-                self._could_not.emit(made.source, batch.reason_of(error))
+                self._could_not.emit(made.source, self._reason_of(error))
                 return
             self._made.emit(view, made)
 

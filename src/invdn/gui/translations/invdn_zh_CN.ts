@@ -495,6 +495,10 @@
         <translation>噪点模型 (*.safetensors)</translation>
     </message>
     <message>
+        <source>it is too large for the window: use the command &apos;invdn noise&apos;</source>
+        <translation>照片太大，窗口无法处理：请使用命令 invdn noise</translation>
+    </message>
+    <message>
         <source>the command could not be started</source>
         <translation>无法启动命令</translation>
     </message>
