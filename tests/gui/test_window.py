@@ -231,6 +231,32 @@ def test_a_search_for_photos_can_be_cancelled(
     assert not window.cancel_button.isEnabled()
 
 
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("what")])
+def test_a_search_that_fails_costs_what_it_is_about(
+    qtbot: Any,
+    window: MainWindow,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    bad, find = tmp_path / "bad", batch.find
+
+    def failing(inputs: list[Path], **options: Any) -> Plan:
+        if bad in inputs:
+            raise error
+        return find(inputs, **options)
+
+    monkeypatch.setattr(batch, "find", failing)
+    drop(window, photo(tmp_path / "a.png"), bad)
+    if isinstance(error, OSError):
+        until(qtbot, lambda: len(window.photos) == 1)
+        assert f"{bad}: it cannot be opened: the disk or the network fails" in log(window)
+    else:
+        until(qtbot, lambda: "unexpected error" in log(window))
+    until(qtbot, lambda: not window.cancel_button.isEnabled())
+
+
 def test_names_are_shown_as_they_are_and_do_not_widen_the_window(
     qtbot: Any, window: MainWindow, tmp_path: Path
 ) -> None:

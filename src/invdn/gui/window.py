@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,24 @@ def _put_into(image: images.Pixels, rows: slice, columns: slice, part: images.Pi
     image[rows, columns] = part
 
 
+def _find(paths: Sequence[Path], token: Token) -> Plan:
+    """The photos; where the system refuses something that nobody expected it to, the others."""
+    try:
+        return batch.find(paths, check=token.check)
+    except OSError:
+        found, unreadable = [], []
+        for path in paths:
+            try:
+                batch.find([path], check=token.check)
+                found.append(path)
+            except OSError as error:
+                unreadable.append((path, f"cannot be opened: {images.reason(error)}"))
+        if not unreadable:  # it was there only once
+            raise
+        plan = batch.find(found, check=token.check)
+        return replace(plan, unreadable=(*plan.unreadable, *unreadable))
+
+
 def _existing(folder: Path) -> Path:
     """A folder, or the nearest above it that is there: dialogs take no others."""
     while not os.path.isdir(folder) and folder != folder.parent:  # noqa: PTH112 - see `batch`
@@ -126,6 +145,7 @@ class MainWindow(QMainWindow):
 
     denoiser_loaded = Signal(object)
     _found = Signal(object, object)
+    _search_ended = Signal(object)
     _load_failed = Signal(str)
 
     def __init__(
@@ -138,7 +158,7 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._load, self._way = load, way
         self._denoiser: Denoiser | None = None
-        self._searches = 0  # for photos, under way
+        self._searches: set[Token] = set()  # for photos, under way
         self._wants_start = False  # Start was pressed before the model was there
         self._closing = False  # without asking once more
         self._waits_to_close = False  # for the batch, which was told to stop
@@ -417,6 +437,7 @@ class MainWindow(QMainWindow):
         self.photos.rowsInserted.connect(self._enable)
         self.photos.rowsRemoved.connect(self._enable)
         self._found.connect(self._on_found)
+        self._search_ended.connect(self._on_search_ended)
         self.compare.visible_changed.connect(self.session.set_visible)
         self.compare.zoom_changed.connect(self._on_zoom)
         self.session.opened.connect(self._on_opened)
@@ -476,13 +497,15 @@ class MainWindow(QMainWindow):
         self._remember_recent(inputs)
 
         def work(token: Token) -> None:
-            plan = batch.find([path.absolute() for path in inputs], check=token.check)
-            photos = {batch.identity(job.input): job.input for job in plan.jobs}
+            try:
+                plan = _find([path.absolute() for path in inputs], token)
+                photos = {batch.identity(job.input): job.input for job in plan.jobs}
+            finally:
+                self._search_ended.emit(token)
             token.check()
             self._found.emit(plan, photos)
 
-        self._finder.add(work)
-        self._searches += 1
+        self._searches.add(self._finder.add(work))
         self._enable()
 
     def choose_files(self) -> None:
@@ -553,8 +576,6 @@ class MainWindow(QMainWindow):
             self.add_photos([Path(name) for name in names])
 
     def _on_found(self, plan: Plan, photos: Mapping[Path, Path]) -> None:
-        self._searches = max(0, self._searches - 1)
-        self._enable()
         added = self.photos.add(photos)
         for folder, reason in plan.unreadable:
             self.log.say(f"{folder}: {translated_reason(reason)}")
@@ -571,6 +592,10 @@ class MainWindow(QMainWindow):
             self.log.say(self.tr("no photos found"))
         if added and not self.list_view.currentIndex().isValid():
             self.list_view.go_to(0)
+
+    def _on_search_ended(self, token: Token) -> None:
+        self._searches.discard(token)
+        self._enable()
 
     def _remember_recent(self, paths: Sequence[Path]) -> None:
         recent = [str(path.absolute()) for path in paths[:MOST_RECENT]] + self._recent()
@@ -872,7 +897,7 @@ class MainWindow(QMainWindow):
             self._cancel_batch()
         if self._searches:
             self._finder.clear()
-            self._searches = 0
+            self._searches.clear()
             self.log.say(self.tr("the search for photos was cancelled"))
             self._enable()
 
@@ -1057,7 +1082,7 @@ class MainWindow(QMainWindow):
             pause.setText(self.tr("&Go on") if paused else self.tr("&Pause"))
         for cancel in (self.cancel_action, self.cancel_button):
             at_work = self._cancels_noise or (busy and not self._cancelling)
-            cancel.setEnabled(at_work or self._searches > 0)
+            cancel.setEnabled(at_work or bool(self._searches))
         for save in (self.save_action, self.save_button):
             save.setEnabled(opened and self._denoiser is not None and removing and not busy)
         self.reveal_action.setEnabled(current)
