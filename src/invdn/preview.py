@@ -250,9 +250,10 @@ class View:
         return images.turned_upright(self._fresh[np.ix_(rows, columns)], self.photo.orientation)
 
     def _put_noise(self, box: Box) -> None:
-        if self.noise is not None:
+        noise = self.noise  # once: another thread may take it away
+        if noise is not None:
             before, after = self.before.levels[0], self.after.levels[0]
-            self.noise.put(
+            noise.put(
                 box, removed_noise(before[box.rows, box.columns], after[box.rows, box.columns])
             )
 
