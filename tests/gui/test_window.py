@@ -40,11 +40,11 @@ from PySide6.QtWidgets import (
 import fake_worker
 from invdn import batch, images, preview, process, workers
 from invdn.batch import Plan
-from invdn.denoiser import load_denoiser
+from invdn.denoiser import Denoiser, load_denoiser
 from invdn.gui import language, noise_tab, session, theme
 from invdn.gui import window as window_module
 from invdn.gui.noise_tab import NoiseTab
-from invdn.gui.runner import in_own_process
+from invdn.gui.runner import Clock, in_own_process
 from invdn.gui.window import MainWindow
 from invdn.runtime import ModelError
 
@@ -231,6 +231,26 @@ def test_a_search_for_photos_can_be_cancelled(
     assert not window.cancel_button.isEnabled()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_links_to_folders_are_said_to_be_left_out(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    photo(tmp_path / "in" / "a.png")
+    photo(tmp_path / "elsewhere" / "b.png")
+    for number in range(4):
+        (tmp_path / "in" / f"link{number}").symlink_to(tmp_path / "elsewhere")
+    open_photos(qtbot, window, tmp_path / "in")
+    assert len(window.photos) == 1
+    assert "left out, because links to folders are not followed: " in log(window)
+    assert f"{tmp_path / 'in' / 'link2'}, …" in log(window)
+
+
+def test_an_empty_list_is_not_called_done(window: MainWindow) -> None:
+    window.start()
+    assert "all photos are done" not in log(window)
+    assert "nothing to do: the list is empty" in log(window)
+
+
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("what")])
 def test_a_search_that_fails_costs_what_it_is_about(
     qtbot: Any,
@@ -395,6 +415,33 @@ def test_a_draft_comes_from_what_was_visible_before(
     until(qtbot, lambda: abs(int(view_of(window).after.levels[0][500, 700, 0]) - draft) <= 1)
     window.options.model_changed.emit("photo")
     assert window.session._sample is None  # of another model
+
+
+def test_a_draft_does_not_come_from_another_photo_or_another_model(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    """Whatever is told of them only once they are not there any more."""
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), photo(tmp_path / "b.png"))
+    wait_restored(qtbot, window)
+    one, denoiser = window.session, Denoiser(model)
+    former = preview.View(images.read(tmp_path / "b.png"))
+    box = preview.Box(0, 0, 60, 80)
+
+    until(qtbot, lambda: not any(lane.busy for lane in one._lanes))
+
+    def tell(view: preview.View, by: Denoiser) -> None:
+        one._sample = None
+        one._preview(session.Token(), None, view, by, box, 1.0, view.generation, None)
+
+    assert window._denoiser is not None
+    tell(former, window._denoiser)
+    assert one._sample is None
+    view_of(window).outdate()
+    tell(view_of(window), denoiser)
+    assert one._sample is None
+    view_of(window).outdate()
+    tell(view_of(window), window._denoiser)
+    assert one._sample is not None
 
 
 def test_a_turned_photo_is_shown_upright_and_saved_as_it_was(
@@ -772,6 +819,30 @@ def test_a_model_that_cannot_be_loaded_is_not_begun_with_the_next_time(
     assert window.options.model == bad  # and the log says why it does not work
     assert settings.value("model") == good
     assert make_window().options.model == good
+
+
+def test_a_model_that_is_loaded_too_late_is_not_taken(
+    qtbot: Any, make_window: Callable[..., MainWindow], model: Any
+) -> None:
+    released, loaded = threading.Event(), {}
+    released.set()
+
+    def load(name: str) -> Denoiser:
+        assert released.wait(30)
+        loaded[name] = Denoiser(model)
+        return loaded[name]
+
+    window = make_window(load=load)
+    window._load_model("former")
+    end = time.monotonic() + 30
+    while window._model_lane.busy and time.monotonic() < end:
+        time.sleep(0.01)  # it has been said; nobody has heard it yet
+    released.clear()
+    window._load_model("chosen")
+    qtbot.wait(100)
+    assert window._denoiser is None
+    released.set()
+    until(qtbot, lambda: window._denoiser is loaded.get("chosen"))
 
 
 def test_an_unexpected_error_of_a_model_forgets_the_start(
@@ -1183,6 +1254,14 @@ def test_time_left_is_told(
     assert any(text.startswith("1 of 3 · ") and text.endswith("left") for text in seen), seen
 
 
+def test_a_clock_of_no_photos_is_at_its_end() -> None:
+    """The only one was left out just as it ended."""
+    clock = Clock([2.0])
+    clock.leave_out(0)
+    assert clock.at(0, 1.0) == 1.0
+    assert clock.seconds_left is None
+
+
 def test_photos_can_be_taken_out_of_a_running_batch(
     qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
 ) -> None:
@@ -1237,7 +1316,9 @@ def test_a_photo_that_is_done_can_be_removed_added_and_removed_while_others_are_
         lambda _: model.gate.clear(), Qt.ConnectionType.DirectConnection
     )
     window.start()
-    until(qtbot, lambda: states(window)[0] == "done" and window.runner.at_work == {paths[1]})
+    until(
+        qtbot, lambda: states(window)[0] == "done" and window.runner._control.at_work == {paths[1]}
+    )
     for _ in range(2):
         row = window.photos.row_of(paths[0])
         assert row is not None

@@ -55,7 +55,7 @@ from invdn.gui.log import LogPane
 from invdn.gui.names import shortened
 from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
-from invdn.gui.photos import Entry, Made, PhotoList, PhotoListView
+from invdn.gui.photos import Entry, PhotoList, PhotoListView, Made
 from invdn.gui.runner import Clock, Runner, Way, in_own_process, in_this_process
 from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
@@ -65,6 +65,8 @@ from invdn.restore import Denoises, Settings, tones_of
 from invdn.runtime import ModelError, shipped_models
 
 MOST_RECENT = 10
+MOST_NAMED = 3
+"""Of things of one kind, in a line of the log."""
 OPTIONS_PX = 250
 _MESSAGE_NAME_PX = 400
 SECONDS_TO_STOP = 20.0
@@ -143,10 +145,10 @@ class MainWindow(QMainWindow):
     way: how a batch is done, given the name of the model and the denoiser.
     """
 
-    denoiser_loaded = Signal(object)
+    _loaded = Signal(object, object)
     _found = Signal(object, object)
     _search_ended = Signal(object)
-    _load_failed = Signal(str)
+    _load_failed = Signal(object, str)
 
     def __init__(
         self,
@@ -158,6 +160,7 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._load, self._way = load, way
         self._denoiser: Denoiser | None = None
+        self._loading: Token | None = None  # of the model that was chosen last
         self._searches: set[Token] = set()  # for photos, under way
         self._wants_start = False  # Start was pressed before the model was there
         self._closing = False  # without asking once more
@@ -454,7 +457,7 @@ class MainWindow(QMainWindow):
         self.runner.finished.connect(self._on_batch_finished)
         self.runner.failed.connect(self._on_refused)
         self.tabs.currentChanged.connect(self._on_tab)
-        self.denoiser_loaded.connect(self._on_denoiser)
+        self._loaded.connect(self._on_denoiser)
         self._load_failed.connect(self._on_load_failed)
         self.noise_tab.said.connect(self.log.say)
         self.noise_tab.busy_changed.connect(self._on_noise_busy)
@@ -584,6 +587,10 @@ class MainWindow(QMainWindow):
             self.log.say(self.tr("left out, because these cannot be read: {0}").format(counted))
         for hint in plan.hints:
             self.log.say(translated_reason(hint))
+        if plan.links:
+            names = [*map(str, plan.links[:MOST_NAMED]), *["…"][: len(plan.links) > MOST_NAMED]]
+            said = self.tr("left out, because links to folders are not followed: {0}")
+            self.log.say(said.format(self.tr(", ").join(names)))
         if added:
             self.log.say(self.tr("%n photo(s) added", "", added))
         elif plan.jobs:
@@ -711,18 +718,20 @@ class MainWindow(QMainWindow):
                 denoiser = self._load(name)
             except Exception as error:
                 token.check()
-                self._load_failed.emit(batch.reason_of(error))
+                self._load_failed.emit(token, batch.reason_of(error))
                 return
             token.check()
-            self.denoiser_loaded.emit(denoiser)
+            self._loaded.emit(token, denoiser)
 
         self._denoiser = None
         self._no_model = False
         self.session.set_denoiser(None)
         self._say_state(str)
-        self._model_lane.replace(work)
+        self._loading = self._model_lane.replace(work)
 
-    def _on_denoiser(self, denoiser: Denoiser) -> None:
+    def _on_denoiser(self, token: Token, denoiser: Denoiser) -> None:
+        if token is not self._loading:  # it was said before another was chosen
+            return
         self._denoiser = denoiser
         self.options.remember_model()
         self.options.set_strength_known(denoiser.info.latent_channels == 0)
@@ -738,7 +747,9 @@ class MainWindow(QMainWindow):
             self._wants_start = False
             self.start()
 
-    def _on_load_failed(self, reason: str) -> None:
+    def _on_load_failed(self, token: Token, reason: str) -> None:
+        if token is not self._loading:
+            return
         self._wants_start = False
         self.log.say(translated_reason(reason))
         self._no_model = True
@@ -791,6 +802,9 @@ class MainWindow(QMainWindow):
     def start(self) -> None:
         """Restore and save all photos of the list that are not done."""
         if self.runner.busy:
+            return
+        if not self.photos.entries:
+            self.log.say(self.tr("nothing to do: the list is empty"))
             return
         self._look_for_results()
         waiting = [entry.path for entry in self.photos.entries if entry.state != "done"]

@@ -180,6 +180,14 @@
         <translation>，</translation>
     </message>
     <message>
+        <source>left out, because links to folders are not followed: {0}</source>
+        <translation>已跳过，因为不跟随指向文件夹的链接：{0}</translation>
+    </message>
+    <message>
+        <source>nothing to do: the list is empty</source>
+        <translation>无需处理：列表是空的</translation>
+    </message>
+    <message>
         <source>nothing was saved</source>
         <translation>没有保存任何文件</translation>
     </message>
