@@ -357,7 +357,7 @@ def test_a_photo_that_waits_can_be_left_out(tmp_path: Path) -> None:
     results, _ = controlled(tmp_path, control, {("a", 0.0): leave_out})
     assert answers == [False, True]
     assert [result.input.stem for result in results] == ["a", "c"]
-    assert not control.at_work
+    assert not control._at_work
 
 
 def test_a_full_disk_pauses_before_the_next_photo_is_begun(tmp_path: Path, notes: Path) -> None:
@@ -369,7 +369,7 @@ def test_a_full_disk_pauses_before_the_next_photo_is_begun(tmp_path: Path, notes
     assert next(running).no_room
     assert control.paused
     time.sleep(0.5)
-    assert not control.at_work
+    assert not control._at_work
     assert calls(notes) == 1
     control.resume()
     assert [result.status for result in running] == ["done"]

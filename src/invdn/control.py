@@ -27,12 +27,6 @@ class Control:
     def cancelled(self) -> bool:
         return self._cancelled
 
-    @property
-    def at_work(self) -> frozenset[Path]:
-        """The photos that are begun and not ended."""
-        with self._changed:
-            return frozenset(self._at_work)
-
     def pause(self) -> None:
         """Stop after the tiles in work, until `resume`; a cancelled batch does not wait."""
         with self._changed:

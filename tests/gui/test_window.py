@@ -1317,7 +1317,7 @@ def test_a_photo_that_is_done_can_be_removed_added_and_removed_while_others_are_
     )
     window.start()
     until(
-        qtbot, lambda: states(window)[0] == "done" and window.runner._control.at_work == {paths[1]}
+        qtbot, lambda: states(window)[0] == "done" and window.runner._control._at_work == {paths[1]}
     )
     for _ in range(2):
         row = window.photos.row_of(paths[0])

@@ -55,7 +55,7 @@ SHIPPED_MODEL = WEIGHTS / "noise.safetensors"
 """What `invdn noise` takes by itself, said here too because asking it would load PyTorch."""
 
 
-class Made(NamedTuple):
+class NoisyPicture(NamedTuple):
     """A noisy picture that is made and not saved."""
 
     source: Path
@@ -83,7 +83,7 @@ class NoiseTab(QWidget):
         self._photos = photos
         self._path: Path | None = None
         self._like: Path | None = None
-        self._result: Made | None = None
+        self._result: NoisyPicture | None = None
         self._folder: Path | None = None  # of what is made and not saved
         self._number = 0
         self._process: QProcess | None = None
@@ -268,7 +268,7 @@ class NoiseTab(QWidget):
             self._on_failed(source, batch.reason_of(error))
             return
         self._number += 1
-        made = Made(source, self._folder / f"{self._number}.png")
+        made = NoisyPicture(source, self._folder / f"{self._number}.png")
         arguments = [*self.command(), str(source), "-o", str(made.file)]
         if self.level_radio.isChecked():
             arguments += ["--level", f"{self.level_box.value():g}"]
@@ -314,7 +314,7 @@ class NoiseTab(QWidget):
             self._on_failed(source, self.tr("the command could not be started"))
 
     def _on_finished(
-        self, process: QProcess, made: Made, code: int, status: QProcess.ExitStatus
+        self, process: QProcess, made: NoisyPicture, code: int, status: QProcess.ExitStatus
     ) -> None:
         said = bytes(process.readAllStandardError().data()).decode("utf-8", "replace")
         self._set_process(None)
@@ -343,7 +343,7 @@ class NoiseTab(QWidget):
 
         self.lane.add(work)
 
-    def _on_made(self, view: preview.View, made: Made) -> None:
+    def _on_made(self, view: preview.View, made: NoisyPicture) -> None:
         former, self._result = self._result, made
         if former is not None:  # after all that was asked for before, saving it too
             self.lane.add(lambda token: former.file.unlink(missing_ok=True))

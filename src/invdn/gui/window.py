@@ -55,7 +55,7 @@ from invdn.gui.log import LogPane
 from invdn.gui.names import shortened
 from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
-from invdn.gui.photos import Entry, PhotoList, PhotoListView, Made
+from invdn.gui.photos import Entry, PhotoList, PhotoListView, PlacedResult
 from invdn.gui.runner import Clock, Runner, Way, in_own_process, in_this_process
 from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
@@ -982,7 +982,7 @@ class MainWindow(QMainWindow):
             self.photos.update(result.input, output=result.output)
             if self._batch_settings is not None:
                 version = manifest.version_of(result.input)
-                made = Made(result.output, self._batch_settings, version)
+                made = PlacedResult(result.output, self._batch_settings, version)
                 self.photos.update(result.input, made=made)
         self._counts[result.status] += 1
         self._left.discard(result.input)
