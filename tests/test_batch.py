@@ -12,8 +12,20 @@ import numpy as np
 import pytest
 
 from invdn import images, manifest
-from invdn.batch import Job, Result, UsageError, find, place, plan, reason_of, run, run_one
+from invdn.batch import (
+    Cancelled,
+    Job,
+    Result,
+    UsageError,
+    find,
+    place,
+    plan,
+    reason_of,
+    run,
+    run_one,
+)
 from invdn.images import atomic, writing
+from invdn.restore import Settings
 from invdn.runtime import ModelError
 from one_region import InOneRegion
 
@@ -470,16 +482,44 @@ def test_progress_is_told(tmp_path: Path) -> None:
     jobs = plan(named(tmp_path, "a.png", "b.png"), tmp_path / "out").jobs
     told: list[tuple[str, float]] = []
     do(jobs, progress=lambda job, fraction: told.append((job.input.name, fraction)))
-    assert told == [(name, f) for name in ("a.png", "b.png") for f in (0.0, 0.5, 1.0)]
+    # The last time it is asked whether the result may have its name.
+    assert told == [(name, f) for name in ("a.png", "b.png") for f in (0.0, 0.5, 1.0, 1.0)]
 
 
-@pytest.mark.parametrize("asked", [1, 2, 3, 4])
+@pytest.mark.parametrize("asked", [1, 2, 3, 4, 5])
 def test_cancelling_leaves_whole_photos_only(tmp_path: Path, asked: int) -> None:
     jobs = plan(named(tmp_path, "a.png", "b.png"), tmp_path / "out").jobs
     answers = iter([False] * asked + [True] * 9)
     results = do(jobs, cancelled=lambda: next(answers))
-    assert [r.status for r in results] == ["done"] * (asked // 3)
-    assert tree(tmp_path / "out") == ["a.png"][: asked // 3]
+    assert [r.status for r in results] == ["done"] * (asked // 4)
+    assert tree(tmp_path / "out") == ["a.png"][: asked // 4]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_result_that_is_cancelled_while_it_is_encoded_gets_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    (job,) = plan(named(tmp_path, "a.png"), tmp_path / "out").jobs
+    if overwrite:
+        photo(job.output, 7)
+    record = manifest.Manifest(tmp_path / "out", {})
+    encode, cancelled = writing.encode, []
+
+    def encode_and_cancel(*arguments: Any) -> None:
+        encode(*arguments)
+        cancelled.append(True)
+
+    def progress(_: float) -> None:
+        if cancelled:
+            raise Cancelled
+
+    monkeypatch.setattr(writing, "encode", encode_and_cancel)
+    settings = Settings(overwrite=overwrite)
+    with pytest.raises(Cancelled):
+        run_one(job, identity, settings=settings, progress=progress, record=record)
+    assert tree(tmp_path / "out") == (["a.png"] if overwrite else [])
+    if overwrite:
+        assert images.read(job.output).pixels.max() == 7
 
 
 def test_an_interrupt_leaves_whole_photos_only(tmp_path: Path) -> None:

@@ -61,6 +61,25 @@ def test_parts_put_in_give_the_whole_in_every_size(orientation: int) -> None:
     assert view.missing(Box(0, 0, 1201, 1403)) is None
 
 
+def test_the_noise_may_be_given_back_while_a_part_is_put_in() -> None:
+    """By another thread, at the worst moment."""
+
+    class Fleeting(preview.View):
+        @property
+        def noise(self) -> preview.Pyramid | None:  # type: ignore[override]
+            return kept.pop() if kept else None
+
+        @noise.setter
+        def noise(self, _: preview.Pyramid | None) -> None:
+            pass
+
+    kept: list[preview.Pyramid] = []
+    pixels = noise(20, 30, 3)
+    view = Fleeting(images.Photo(pixels, "png"))
+    kept.append(view.before.like())
+    assert view.put(slice(0, 20), slice(0, 30), pixels, view.generation)
+
+
 def test_an_outdated_part_is_not_taken() -> None:
     view = View(images.Photo(noise(64, 64, 3), "png"))
     old = view.generation

@@ -57,6 +57,29 @@ def test_a_process_that_closes_its_pipe_and_does_not_end_is_ended(
     assert one._process.poll() is not None
 
 
+def test_a_process_that_cannot_be_killed_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one that waits for a network drive that is gone."""
+    silent = (
+        "import os, sys, time; sys.stdin.readline(); print('{\"ready\": {}}', flush=True);"
+        "sys.stdin.readline(); os.close(1); time.sleep(20)"
+    )
+    monkeypatch.setattr(process, "PROGRAM", silent)
+    monkeypatch.setattr(process, "_SECONDS_TO_STOP", 0.2)
+    monkeypatch.setattr(process, "_SECONDS_TO_BE_KILLED", 0.2, raising=False)
+    one = process.Process("photo")
+    one.model()
+    with monkeypatch.context() as unkillable:
+        unkillable.setattr(one._process, "kill", lambda: None)
+        start = time.monotonic()
+        with pytest.raises(process.ProcessError, match="went silent"):
+            one.do({}, lambda fraction: None)
+        assert time.monotonic() - start < 10
+    one._process.kill()
+    one._process.wait()
+
+
 def photo(path: Path, value: int = 100) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((6, 8, 3), value, np.uint8)
@@ -104,6 +127,25 @@ def test_a_model_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
     jobs = [Job(photo(tmp_path / "a.png"), tmp_path / "b.png")]
     with pytest.raises(ModelError, match="there is no model file"):
         list(workers.run(jobs, workers.Setup("none.onnx")))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [({"model": "none.onnx"}, "fatal"), ({"ensemble": {"samples": 99}}, "options")],
+)
+def test_a_worker_that_cannot_work_ends_by_itself(wanted: dict[str, Any], said: str) -> None:
+    """Without a crash, though its input goes on."""
+    usual = {"model": "photo", "device": "auto", "threads": 1, "jobs": 1, "ensemble": {}}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(process.python(FAKE), stdin=pipe, stdout=pipe, stderr=pipe) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        assert worker.stderr is not None
+        worker.stdin.write(json.dumps(usual | wanted).encode() + b"\n")
+        worker.stdin.flush()
+        assert said in json.loads(worker.stdout.readline())
+        assert worker.wait(30) == 0
+        assert worker.stderr.read() == b""
 
 
 def test_a_process_that_does_not_start_is_an_error(
@@ -227,6 +269,30 @@ def test_after_a_pause_a_process_that_hangs_is_ended_as_ever(
     assert 1.9 < time.monotonic() - start < 20
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_the_time_in_which_all_stands_still_is_not_a_worker_s() -> None:
+    """Ctrl-Z in the terminal, or a computer that is suspended."""
+    worker = (
+        "import sys, time; sys.stdin.readline(); print('{\"ready\": {}}', flush=True);"
+        "sys.stdin.readline(); print('{\"step\": 4}', flush=True);"
+        '[time.sleep(0.1) for _ in range(20)]; print(\'{"result": {"status": "done"}}\')'
+    )
+    leader = process.python(
+        "from invdn import process; process.PROGRAM = sys.argv[1]; one = process.Process('photo');"
+        "one.model(); print('ready', flush=True); print(one.do({}, lambda _: None)['status'])"
+    )
+    with subprocess.Popen(
+        [*leader, worker], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as group:
+        assert group.stdout is not None
+        assert group.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        os.killpg(group.pid, signal.SIGSTOP)
+        time.sleep(5)
+        os.killpg(group.pid, signal.SIGCONT)
+        assert group.stdout.read() == "done\n"
+
+
 def test_a_pause_that_begins_just_before_a_process_does_reaches_it(
     tmp_path: Path, notes: Path
 ) -> None:
@@ -291,7 +357,7 @@ def test_a_photo_that_waits_can_be_left_out(tmp_path: Path) -> None:
     results, _ = controlled(tmp_path, control, {("a", 0.0): leave_out})
     assert answers == [False, True]
     assert [result.input.stem for result in results] == ["a", "c"]
-    assert not control.at_work
+    assert not control._at_work
 
 
 def test_a_full_disk_pauses_before_the_next_photo_is_begun(tmp_path: Path, notes: Path) -> None:
@@ -303,10 +369,26 @@ def test_a_full_disk_pauses_before_the_next_photo_is_begun(tmp_path: Path, notes
     assert next(running).no_room
     assert control.paused
     time.sleep(0.5)
-    assert not control.at_work
+    assert not control._at_work
     assert calls(notes) == 1
     control.resume()
     assert [result.status for result in running] == ["done"]
+
+
+def test_closing_in_a_pause_does_not_wait_for_its_end(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "a.png", FULL)
+    photo(tmp_path / "in" / "b.png")
+    control = Control()
+    jobs = plan([tmp_path / "in"], tmp_path / "out").jobs
+    running = workers.run(jobs, workers.Setup("photo"), control=control)
+    assert next(running).no_room
+    assert control.paused
+    closing = threading.Thread(target=running.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    assert not closing.is_alive()
+    assert not control.cancelled  # by nobody
+    assert not (tmp_path / "out" / "b.png").exists()
 
 
 # --- what was done already -----------------------------------------------------------------------

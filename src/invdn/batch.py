@@ -447,8 +447,8 @@ def run(
     strength, quality, metadata, overwrite: the fields of `Settings` that are asked for most.
     settings: all of them, instead of those.
     progress: called with a job and how much of it is done, 0–1, from the thread that runs this.
-    cancelled: asked before each photo and at each progress; once it says yes, this ends, and the
-    photo in work leaves no trace.
+    cancelled: asked before each photo, at each progress and before a result takes its name; once
+    it says yes, this ends, and the photo in work leaves no trace.
 
     Raises `UsageError` where the model does not know the strength.
     """
@@ -499,6 +499,8 @@ def run_one(
             seconds = time.monotonic() - start
             chosen = recorded(settings, model)
             entry = manifest.done(job.input, version, file, chosen, seconds)
+        if progress is not None:
+            progress(1.0)  # encoding takes long: whoever has cancelled it meanwhile gets no result
         # After its checksum was taken, which is to be that of what was worked on.
         if manifest.version_of(job.input) not in (version, None):
             raise images.PhotoError(images.CHANGED)

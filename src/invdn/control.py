@@ -14,7 +14,7 @@ class Control:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._paused = self._cancelled = False
+        self._paused = self._cancelled = self._over = False
         self._at_work: set[Path] = set()
         self._left_out: set[Path] = set()
         self._listener: Callable[[], object] = lambda: None
@@ -26,12 +26,6 @@ class Control:
     @property
     def cancelled(self) -> bool:
         return self._cancelled
-
-    @property
-    def at_work(self) -> frozenset[Path]:
-        """The photos that are begun and not ended."""
-        with self._changed:
-            return frozenset(self._at_work)
 
     def pause(self) -> None:
         """Stop after the tiles in work, until `resume`; a cancelled batch does not wait."""
@@ -64,8 +58,10 @@ class Control:
         """Wait while paused; whether a photo is to be done, which counts as begun then."""
         with self._changed:
             # One that is only next may still be left out: then it does not hold up the others.
-            self._changed.wait_for(lambda: not self._paused or photo in self._left_out)
-            if self._cancelled or photo in self._left_out:
+            self._changed.wait_for(
+                lambda: not self._paused or self._over or photo in self._left_out
+            )
+            if self._cancelled or self._over or photo in self._left_out:
                 return False
             self._at_work.add(photo)
             return True
@@ -78,10 +74,16 @@ class Control:
             self.pause()
 
     def stopped(self) -> bool:
-        """Wait while paused; whether the batch is cancelled."""
+        """Wait while paused; whether the batch is cancelled, or over."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._paused)
-            return self._cancelled
+            self._changed.wait_for(lambda: not self._paused or self._over)
+            return self._cancelled or self._over
+
+    def close(self) -> None:
+        """Nothing more is done, whoever wanted that: what waits in a pause does not any more."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
 
     def listen(self, listener: Callable[[], object]) -> None:
         """Have this called, in any thread, whenever `paused` or `cancelled` may have changed."""

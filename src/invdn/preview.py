@@ -250,9 +250,10 @@ class View:
         return images.turned_upright(self._fresh[np.ix_(rows, columns)], self.photo.orientation)
 
     def _put_noise(self, box: Box) -> None:
-        if self.noise is not None:
+        noise = self.noise  # once: another thread may take it away
+        if noise is not None:
             before, after = self.before.levels[0], self.after.levels[0]
-            self.noise.put(
+            noise.put(
                 box, removed_noise(before[box.rows, box.columns], after[box.rows, box.columns])
             )
 
@@ -297,13 +298,27 @@ class View:
         )
 
 
+class TooLargeError(images.PhotoError):
+    """A photo would take more memory than what is only looked at may, see `MOST_BYTES`."""
+
+
 def read(path: Path) -> images.Photo:
-    """The photo in a file. Raises `images.PhotoError`, also for one too large to be looked at."""
+    """The photo in a file. Raises `images.PhotoError`, `TooLargeError` too."""
     with images.opened(path) as found:
-        pixels = found.photo.width * found.photo.height
-        if 2 * found.photo.pixels.nbytes + _SCREEN_BYTES * pixels > MOST_BYTES:
-            raise images.PhotoError(f"has {pixels / 1e6:.0f} megapixels, too many to be shown")
+        _check_size(found.photo)
         return found.whole()
+
+
+def check(path: Path) -> None:
+    """Raise what `read` would raise before it reads the pixels."""
+    with images.opened(path) as found:
+        _check_size(found.photo)
+
+
+def _check_size(photo: images.Photo) -> None:
+    pixels = photo.width * photo.height
+    if 2 * photo.pixels.nbytes + _SCREEN_BYTES * pixels > MOST_BYTES:
+        raise TooLargeError(f"has {pixels / 1e6:.0f} megapixels, too many to be shown")
 
 
 def to_screen(pixels: images.Pixels, fields: Mapping[str, Any] | None = None) -> Screen:

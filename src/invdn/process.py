@@ -19,6 +19,8 @@ from typing import Any
 
 SECONDS_TO_START = 300.0
 _SECONDS_TO_STOP = 15.0  # more than a worker takes to give up, see `invdn.worker`
+_SECONDS_TO_BE_KILLED = 5.0
+_SLICE_SECONDS = 1.0
 _KILLED = (-9, 137)  # as the system does it where memory runs out
 PROGRAM = "from invdn.worker import main; main()"
 """What the process runs, after its path is set."""
@@ -128,7 +130,7 @@ class Process:
         seconds = SECONDS_TO_START
         while True:
             try:
-                message = self._messages.get(timeout=None if self._is_paused else seconds)
+                message = self._next_message(None if self._is_paused else seconds)
             except queue.Empty:
                 self._process.kill()  # it would not listen either
                 self.end()
@@ -165,7 +167,7 @@ class Process:
             self._process.kill()
 
     def end(self) -> None:
-        """End the process, politely if it is at work, and wait for that."""
+        """End the process, politely if it is at work, and wait for that, but not for ever."""
         self.is_gone = True
         self.dismiss()
         if self._at_work:
@@ -186,10 +188,22 @@ class Process:
         message: dict[str, Any] | None = {}
         try:
             while message == {}:
-                message = self._messages.get(timeout=SECONDS_TO_START)
+                message = self._next_message(SECONDS_TO_START)
         except queue.Empty:
             return None
         return message
+
+    def _next_message(self, seconds: float | None) -> dict[str, Any] | None:
+        """The next message, with None as the time for as long as it takes; raises `queue.Empty`.
+
+        Time is counted in slices. What passes while this process stands still, by Ctrl-Z or with
+        the whole computer, costs one of them at most: the other process stands still as well.
+        """
+        while seconds is not None and seconds > _SLICE_SECONDS:
+            with contextlib.suppress(queue.Empty):
+                return self._messages.get(timeout=_SLICE_SECONDS)
+            seconds -= _SLICE_SECONDS
+        return self._messages.get(timeout=seconds)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -200,13 +214,20 @@ class Process:
         self._messages.put(None)
 
     def _wait(self) -> int:
-        """Its exit status. One that has closed its pipe and does not end is killed."""
-        try:
-            return self._process.wait(_SECONDS_TO_STOP)
-        except subprocess.TimeoutExpired:
+        """Its exit status. One that has closed its pipe and does not end is killed.
+
+        One that not even that ends, since it is in a call of the system that does not return (a
+        network drive is gone), counts as killed.
+        """
+        if not self._is_silent:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._process.wait(_SECONDS_TO_STOP)
             self._is_silent = True
             self._process.kill()
-            return self._process.wait()
+        try:
+            return self._process.wait(_SECONDS_TO_BE_KILLED)
+        except subprocess.TimeoutExpired:
+            return _KILLED[0]
 
     def _how_it_ended(self) -> str:
         status = self._wait()

@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import queue
 import signal
-import sys
 import threading
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,7 +44,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other process to handle
     with os.fdopen(os.dup(1), "wb", buffering=0) as out:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries may print
-        with _Requests(sys.stdin.buffer) as requests:
+        # Unbuffered: a buffer has a lock, which a thread that waits for a line has, and for which
+        # Python, as it ends, does not wait but aborts.
+        with _Requests(io.FileIO(0, closefd=False)) as requests:
             _serve(requests, out)
 
 

@@ -135,6 +135,8 @@ class _Team:
     def stop(self) -> None:
         """End all processes, politely first, and wait for that."""
         self._dismiss()
+        if self._control is not None:
+            self._control.close()  # threads may be waiting for the end of a pause
         for thread in self._threads:
             thread.join()
 

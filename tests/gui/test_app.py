@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import fake_worker
 from invdn.gui import app
+from invdn.gui.window import MainWindow
 
 # Says on stdout when the photo that was named is open, and in which state the window is then.
 _STARTED = """
@@ -52,6 +54,24 @@ def test_it_opens_on_the_files_of_the_command_and_ends_politely(
         process.send_signal(number)
         assert process.wait(60) == 0
     assert not list(home.rglob("*onnxruntime*"))  # it would leave an identifier there
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
+def test_a_signal_interrupts_nothing_that_the_window_is_doing(
+    qtbot: Any, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may come while the thread has a lock that closing needs too."""
+    closed: list[bool] = []
+    monkeypatch.setattr(window, "stop_and_close", lambda: closed.append(True))
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        app._stop_politely(window)
+        signal.raise_signal(signal.SIGTERM)
+        assert not closed
+        qtbot.waitUntil(lambda: closed == [True], timeout=10_000)
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 # Begins a batch with the fake worker, pauses it, and says on stdout which process works for it.

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication
 
 from invdn import images
 from invdn.gui.compare import CompareView
-from invdn.preview import View
+from invdn.preview import Pyramid, View
 
 GREEN, BLUE = QColor(0, 160, 0), QColor(0, 0, 160)
 
@@ -30,6 +30,26 @@ def compare(qtbot) -> CompareView:  # type: ignore[no-untyped-def]
     widget.show()
     widget.set_view(view)
     return widget
+
+
+def test_the_noise_may_be_given_back_while_it_is_painted(compare: CompareView) -> None:
+    """By another thread, at the worst moment."""
+
+    class Fleeting(View):
+        @property
+        def noise(self) -> Pyramid | None:  # type: ignore[override]
+            return kept.pop() if kept else None
+
+        @noise.setter
+        def noise(self, _: Pyramid | None) -> None:
+            pass
+
+    kept: list[Pyramid] = []
+    view = Fleeting(images.Photo(np.zeros((8, 8, 3), np.uint8), "png"))
+    compare.set_noise_shown(True)
+    noise = view.before.like()
+    kept.append(noise)
+    assert compare._after(view)[0] is noise
 
 
 def colour(widget: CompareView, x: int, y: int) -> QColor:

@@ -40,10 +40,11 @@ from PySide6.QtWidgets import (
 import fake_worker
 from invdn import batch, images, preview, process, workers
 from invdn.batch import Plan
-from invdn.denoiser import load_denoiser
+from invdn.denoiser import Denoiser, load_denoiser
 from invdn.gui import language, noise_tab, session, theme
+from invdn.gui import window as window_module
 from invdn.gui.noise_tab import NoiseTab
-from invdn.gui.runner import in_own_process
+from invdn.gui.runner import Clock, in_own_process
 from invdn.gui.window import MainWindow
 from invdn.runtime import ModelError
 
@@ -230,6 +231,52 @@ def test_a_search_for_photos_can_be_cancelled(
     assert not window.cancel_button.isEnabled()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_links_to_folders_are_said_to_be_left_out(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    photo(tmp_path / "in" / "a.png")
+    photo(tmp_path / "elsewhere" / "b.png")
+    for number in range(4):
+        (tmp_path / "in" / f"link{number}").symlink_to(tmp_path / "elsewhere")
+    open_photos(qtbot, window, tmp_path / "in")
+    assert len(window.photos) == 1
+    assert "left out, because links to folders are not followed: " in log(window)
+    assert f"{tmp_path / 'in' / 'link2'}, …" in log(window)
+
+
+def test_an_empty_list_is_not_called_done(window: MainWindow) -> None:
+    window.start()
+    assert "all photos are done" not in log(window)
+    assert "nothing to do: the list is empty" in log(window)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("what")])
+def test_a_search_that_fails_costs_what_it_is_about(
+    qtbot: Any,
+    window: MainWindow,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    bad, find = tmp_path / "bad", batch.find
+
+    def failing(inputs: list[Path], **options: Any) -> Plan:
+        if bad in inputs:
+            raise error
+        return find(inputs, **options)
+
+    monkeypatch.setattr(batch, "find", failing)
+    drop(window, photo(tmp_path / "a.png"), bad)
+    if isinstance(error, OSError):
+        until(qtbot, lambda: len(window.photos) == 1)
+        assert f"{bad}: it cannot be opened: the disk or the network fails" in log(window)
+    else:
+        until(qtbot, lambda: "unexpected error" in log(window))
+    until(qtbot, lambda: not window.cancel_button.isEnabled())
+
+
 def test_names_are_shown_as_they_are_and_do_not_widen_the_window(
     qtbot: Any, window: MainWindow, tmp_path: Path
 ) -> None:
@@ -368,6 +415,33 @@ def test_a_draft_comes_from_what_was_visible_before(
     until(qtbot, lambda: abs(int(view_of(window).after.levels[0][500, 700, 0]) - draft) <= 1)
     window.options.model_changed.emit("photo")
     assert window.session._sample is None  # of another model
+
+
+def test_a_draft_does_not_come_from_another_photo_or_another_model(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    """Whatever is told of them only once they are not there any more."""
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), photo(tmp_path / "b.png"))
+    wait_restored(qtbot, window)
+    one, denoiser = window.session, Denoiser(model)
+    former = preview.View(images.read(tmp_path / "b.png"))
+    box = preview.Box(0, 0, 60, 80)
+
+    until(qtbot, lambda: not any(lane.busy for lane in one._lanes))
+
+    def tell(view: preview.View, by: Denoiser) -> None:
+        one._sample = None
+        one._preview(session.Token(), None, view, by, box, 1.0, view.generation, None)
+
+    assert window._denoiser is not None
+    tell(former, window._denoiser)
+    assert one._sample is None
+    view_of(window).outdate()
+    tell(view_of(window), denoiser)
+    assert one._sample is None
+    view_of(window).outdate()
+    tell(view_of(window), window._denoiser)
+    assert one._sample is not None
 
 
 def test_a_turned_photo_is_shown_upright_and_saved_as_it_was(
@@ -747,6 +821,30 @@ def test_a_model_that_cannot_be_loaded_is_not_begun_with_the_next_time(
     assert make_window().options.model == good
 
 
+def test_a_model_that_is_loaded_too_late_is_not_taken(
+    qtbot: Any, make_window: Callable[..., MainWindow], model: Any
+) -> None:
+    released, loaded = threading.Event(), {}
+    released.set()
+
+    def load(name: str) -> Denoiser:
+        assert released.wait(30)
+        loaded[name] = Denoiser(model)
+        return loaded[name]
+
+    window = make_window(load=load)
+    window._load_model("former")
+    end = time.monotonic() + 30
+    while window._model_lane.busy and time.monotonic() < end:
+        time.sleep(0.01)  # it has been said; nobody has heard it yet
+    released.clear()
+    window._load_model("chosen")
+    qtbot.wait(100)
+    assert window._denoiser is None
+    released.set()
+    until(qtbot, lambda: window._denoiser is loaded.get("chosen"))
+
+
 def test_an_unexpected_error_of_a_model_forgets_the_start(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1001,6 +1099,33 @@ def test_cancel_really_stops(
     assert states(window) == ["done"] * 3
 
 
+def test_cancel_while_a_result_is_encoded_leaves_what_has_its_name(
+    qtbot: Any,
+    window: MainWindow,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encode = images.writing.encode
+
+    def cancelled_meanwhile(*arguments: Any) -> None:
+        window.runner.cancel()
+        encode(*arguments)
+
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    former = photo(tmp_path / "mine.png", value=7).read_bytes()
+    monkeypatch.setattr(images.writing, "encode", cancelled_meanwhile)
+    window.save_as(tmp_path / "mine.png")
+    until(qtbot, lambda: not window.runner.busy)
+    assert (tmp_path / "mine.png").read_bytes() == former
+    assert "cancelled: 0 done" in log(window)
+    run_all(qtbot, window)
+    assert states(window) == ["waiting"]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["a.png", "mine.png"]
+    assert not list(tmp_path.glob(".invdn-*"))
+
+
 def test_closing_while_working_asks(
     qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
 ) -> None:
@@ -1078,6 +1203,41 @@ def test_whoever_keeps_working_is_asked_again(
     assert window.isVisible()
 
 
+@pytest.mark.parametrize("again", ["asked", "left alone"])
+def test_a_window_whose_save_hangs_can_be_closed(
+    qtbot: Any,
+    window: MainWindow,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    again: str,
+) -> None:
+    """As on a network drive that is gone; one that only takes its time is waited for."""
+    hangs, released = threading.Event(), threading.Event()
+
+    def hang(*_: Any) -> None:
+        hangs.set()
+        released.wait(30)
+
+    monkeypatch.setattr(window_module, "SECONDS_TO_STOP", 2.0, raising=False)
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    monkeypatch.setattr(images.writing, "encode", hang)
+    window.save_as(tmp_path / "mine.png")
+    until(qtbot, hangs.is_set)
+    try:
+        window.stop_and_close()
+        qtbot.wait(200)
+        assert window.isVisible()
+        if again == "asked":
+            window.stop_and_close()
+            assert not window.isVisible()
+        else:
+            qtbot.waitUntil(lambda: not window.isVisible(), timeout=6_000)
+    finally:
+        released.set()
+
+
 def test_closing_an_idle_window_just_closes(window: MainWindow) -> None:
     window.close()
     assert not window.isVisible()
@@ -1092,6 +1252,14 @@ def test_time_left_is_told(
     window.runner.progressed.connect(lambda *_: seen.add(window.progress_label.text()))
     run_all(qtbot, window)
     assert any(text.startswith("1 of 3 · ") and text.endswith("left") for text in seen), seen
+
+
+def test_a_clock_of_no_photos_is_at_its_end() -> None:
+    """The only one was left out just as it ended."""
+    clock = Clock([2.0])
+    clock.leave_out(0)
+    assert clock.at(0, 1.0) == 1.0
+    assert clock.seconds_left is None
 
 
 def test_photos_can_be_taken_out_of_a_running_batch(
@@ -1148,7 +1316,9 @@ def test_a_photo_that_is_done_can_be_removed_added_and_removed_while_others_are_
         lambda _: model.gate.clear(), Qt.ConnectionType.DirectConnection
     )
     window.start()
-    until(qtbot, lambda: states(window)[0] == "done" and window.runner.at_work == {paths[1]})
+    until(
+        qtbot, lambda: states(window)[0] == "done" and window.runner._control._at_work == {paths[1]}
+    )
     for _ in range(2):
         row = window.photos.row_of(paths[0])
         assert row is not None
@@ -1590,6 +1760,35 @@ def test_a_process_that_cannot_work_is_a_sentence(
     assert states(apart) == ["done", "done"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_batch_that_stops_early_says_what_is_saved(
+    qtbot: Any,
+    apart: MainWindow,
+    started: list[process.Process],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process is ended in the middle, and none can take its place."""
+    noted = workers.Process
+
+    def then_none(*arguments: Any) -> process.Process:
+        if started:
+            monkeypatch.setattr(process, "PROGRAM", "raise SystemExit(3)")
+        return noted(*arguments)
+
+    monkeypatch.setattr(workers, "Process", then_none)
+    values = {"a": 100, "b": fake_worker.KILLED, "c": 100, "d": 100}
+    open_photos(qtbot, apart, *(plain(tmp_path / f"{n}.png", v) for n, v in values.items()))
+    run_all(qtbot, apart)
+    assert states(apart) == ["done", "failed", "waiting", "waiting"]
+    assert "the process that works on the photos does not start" in log(apart)
+    assert "stopped early: 1 done, 1 failed" in log(apart)
+    assert apart.progress_label.text() == "stopped early"
+    assert apart.progress_bar.value() == 500
+    language.apply("zh_CN")
+    until(qtbot, lambda: apart.progress_label.text() == "提前停止")
+
+
 def test_saving_what_is_there_needs_no_process(
     qtbot: Any, apart: MainWindow, started: list[process.Process], tmp_path: Path
 ) -> None:
@@ -1779,6 +1978,19 @@ def test_a_suffix_is_appended_to_a_name_without_one_and_replaces_nothing(
     assert images.read(mine).pixels[50, 50, 0] == 50
 
 
+def test_a_name_without_a_suffix_gets_that_of_the_chosen_format(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    options = window.options
+    options.format_box.setCurrentIndex(options.format_box.findData("tif"))
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    window.save_as(tmp_path / "mine")
+    until(qtbot, lambda: not window.runner.busy)
+    assert images.read(tmp_path / "mine.tif").format == "tiff"
+    assert not (tmp_path / "mine.png").exists()
+
+
 def test_results_are_not_taken_for_photos_when_a_folder_is_opened_again(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
 ) -> None:
@@ -1863,6 +2075,39 @@ def test_a_noisy_picture_is_a_png_file_that_replaces_nothing_unasked(
     until(qtbot, lambda: "there is a file of that name already" in log(window))
     assert taken.read_bytes() == b"mine"
     assert not list(tmp_path.glob(".invdn-*"))
+
+
+@pytest.mark.usefixtures("noise_command")
+def test_a_photo_too_large_to_be_shown_gets_no_noise_in_the_window(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    monkeypatch.setattr(QProcess, "start", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr(preview, "MOST_BYTES", 18 * 1_000_000)
+    open_photos(qtbot, window, photo(tmp_path / "large.png", 1000, 1500))
+    tab = window.noise_tab
+    window.tabs.setCurrentWidget(tab)
+    click(qtbot, tab.make_button)
+    until(qtbot, lambda: "no noise was made: it is too large for the window" in log(window))
+    assert not tab.busy
+    assert not started
+    assert tab.make_button.isEnabled()
+
+
+def test_a_noisy_picture_that_is_being_written_is_said_to_be(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, noise_command: None
+) -> None:
+    path = photo(tmp_path / "a.png")
+    open_photos(qtbot, window, path)
+    window.tabs.setCurrentIndex(1)
+    window.noise_tab.make()
+    until(qtbot, lambda: window.noise_tab._result is not None)
+    with images.atomically(tmp_path / "noisy.png") as file:
+        file.write(b"by another one")
+        window.noise_tab.save(tmp_path / "noisy.png")
+        until(qtbot, lambda: "no noise was made" in log(window))
+    assert "another invdn is making this result just now" in log(window)
+    assert "choose another folder" not in log(window)
 
 
 @pytest.fixture
@@ -2332,7 +2577,7 @@ def test_what_the_engine_says_is_said_in_chinese(qapp: QApplication) -> None:
 
 
 def _engine_sentences() -> Iterator[str]:
-    """What `PhotoError` is raised with, and what is returned or appended as a notice."""
+    """What errors are raised with, and what is returned or appended as a notice."""
     package = Path(images.__file__).parent
     for source in (*package.glob("*.py"), package.parent / "restore.py"):
         tree = ast.parse(source.read_text(encoding="utf-8"))
@@ -2349,6 +2594,26 @@ def _engine_sentences() -> Iterator[str]:
             if isinstance(node, ast.FunctionDef) and node.name == "_reading_failed":
                 returned = (n for n in ast.walk(node) if isinstance(n, ast.Return))
                 yield from (s for n in returned for s in _sentence(n.value))
+            elif (
+                isinstance(node, ast.FunctionDef)
+                and node.returns is not None
+                and "tuple[str, ...]" in ast.unparse(node.returns)  # notices
+            ):
+                returned = (n for n in ast.walk(node) if isinstance(n, ast.Return))
+                yield from (s for n in returned for s in _sentences_in(n.value) if " " in s)
+    for source, errors in (
+        (package.parent / "runtime.py", ("ModelError",)),
+        (package.parent / "openvino_session.py", ("OpenVinoError",)),
+        (package.parent / "denoiser.py", ("ValueError",)),
+    ):
+        for function in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            # Not what only those hear who call it with something else than a photo.
+            if isinstance(function, ast.FunctionDef) and function.name not in (
+                "context", "_check_layout", "_load_again",
+            ):  # fmt: skip
+                for node in ast.walk(function):
+                    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in errors:
+                        yield from _sentence(node.args[0])
     raised = ("ProcessError", "StartError")
     for node in ast.walk(ast.parse(Path(process.__file__).read_text(encoding="utf-8"))):
         said: list[ast.expr | None] = []
@@ -2359,14 +2624,25 @@ def _engine_sentences() -> Iterator[str]:
         for value in said:
             either = value.values if isinstance(value, ast.BoolOp) else [value]
             yield from (s for part in either for s in _sentence(part))
-    yield from (images.EXISTS, images.IN_WORK, images.MADE)
+    yield from (images.EXISTS, images.IN_WORK, images.MADE, images.CHANGED, images.NO_SUCH_FILE)
+    yield from (images.photo.WRONG_PROFILE, images.photo.first_page_only(7))
     yield "HEIC needs: pip install 'invdn[heif]'"
     yield "camera raw needs: pip install 'invdn[raw]'"
     yield batch.reason_of(MemoryError())
     yield batch.reason_of(RuntimeError("what"))
-    for number in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO, errno.ENAMETOOLONG):
+    numbers = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO, errno.ENAMETOOLONG)
+    for number in (*numbers, errno.EDQUOT, errno.ESTALE, errno.ETIMEDOUT, errno.ELOOP):
         yield batch.reason_of(OSError(number, os.strerror(number), "a.jpg"))
         yield f"cannot write a.jpg: {os.strerror(number).lower()}"
+
+
+def _sentences_in(node: ast.AST | None) -> Iterator[str]:
+    """All texts within an expression, each as a whole."""
+    found = [*_sentence(node)]
+    yield from found
+    if not found and node is not None:
+        for child in ast.iter_child_nodes(node):
+            yield from _sentences_in(child)
 
 
 def _sentence(node: ast.AST | None) -> Iterator[str]:
@@ -2376,7 +2652,8 @@ def _sentence(node: ast.AST | None) -> Iterator[str]:
         if isinstance(part, ast.Constant):
             return str(part.value)
         noun = isinstance(part, ast.FormattedValue) and "id='_a'" in ast.dump(part.value)
-        return "a 7" if noun else "7"
+        quoted = isinstance(part, ast.FormattedValue) and part.conversion == ord("r")
+        return "a 7" if noun else "'7'" if quoted else "7"
 
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value

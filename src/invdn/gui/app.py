@@ -129,7 +129,8 @@ def _report_errors_in(window: MainWindow) -> None:
 def _stop_politely(window: MainWindow) -> None:
     """Ctrl-C in the terminal, and being ended, close the window: nothing half written stays."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: window.stop_and_close())
+        # Not at once: this comes in the middle of whatever the thread does, which may have a lock.
+        signal.signal(number, lambda *_: QTimer.singleShot(0, window.stop_and_close))
     timer = QTimer(window)  # Python handles signals only while Python code runs
     timer.timeout.connect(lambda: None)
     timer.start(250)

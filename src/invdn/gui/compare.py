@@ -283,8 +283,9 @@ class CompareView(QWidget):
         if self._original_held:
             return view.before, self._titles[0]
         shown, title = view.after, self._titles[1]
-        if self._noise_shown and view.noise is not None:
-            shown, title = view.noise, self._titles[2]
+        noise = view.noise  # once: another thread may take it away
+        if self._noise_shown and noise is not None:
+            shown, title = noise, self._titles[2]
         visible = self.visible_box()
         if self._unfinished and visible and not view.is_restored(view.stored(visible)):
             title = self._unfinished

@@ -126,13 +126,27 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         QT_TRANSLATE_NOOP("Reasons", "nothing can be written there"),
     ),
     (r"input/output error", QT_TRANSLATE_NOOP("Reasons", "the disk or the network fails")),
+    (
+        r"stale file handle|connection timed out",
+        QT_TRANSLATE_NOOP("Reasons", "the network drive does not answer any more"),
+    ),
+    (
+        r"too many levels of symbolic links(?:: .+)?",
+        QT_TRANSLATE_NOOP("Reasons", "this is a link that leads nowhere"),
+    ),
+    (
+        r"disk quota exceeded(?:: .+)?",
+        QT_TRANSLATE_NOOP("Reasons", "your share of the disk is full"),
+    ),
     (r"file name too long(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "the name is too long")),
     (r"not a directory(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "this is not a folder")),
     (r"is a directory(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "this is a folder")),
     (r"file exists(?:: .+)?", QT_TRANSLATE_NOOP("Reasons", "there is a file of that name already")),
     (
         r"(?!cannot )(?=.+?: (input/output error|file name too long|not a directory"
-        r"|is a directory|file exists|no such file or directory)(?:: .+)?$)(.+?): .+",
+        r"|is a directory|file exists|no such file or directory|stale file handle"
+        r"|connection timed out|too many levels of symbolic links|disk quota exceeded)(?:: .+)?$)"
+        r"(.+?): .+",
         QT_TRANSLATE_NOOP("Reasons", "{1}: {0}"),
     ),
     (r"no reason given", QT_TRANSLATE_NOOP("Reasons", "no reason given")),
@@ -188,6 +202,10 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         QT_TRANSLATE_NOOP("Reasons", "only the first of {0} pages is kept"),
     ),
     (
+        r"only the main one of its (.+) pictures is kept",
+        QT_TRANSLATE_NOOP("Reasons", "only the main one of its {0} pictures is kept"),
+    ),
+    (
         r"camera raw was developed to sRGB, 16 bits",
         QT_TRANSLATE_NOOP("Reasons", "the camera raw was developed to sRGB, 16 bits"),
     ),
@@ -209,6 +227,10 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         QT_TRANSLATE_NOOP("Reasons", "this kind of {0} file cannot be read ({1})"),
     ),
     (r"camera raw needs: (.+)", QT_TRANSLATE_NOOP("Reasons", "to read camera raw, install: {0}")),
+    (
+        r"ONNX Runtime cannot be imported \((.+)\): (.+)",
+        QT_TRANSLATE_NOOP("Reasons", "ONNX Runtime cannot be loaded ({0}); what helps: {1}"),
+    ),
     (r"(.+) needs: (.+)", QT_TRANSLATE_NOOP("Reasons", "to read {0}, install: {1}")),
     (r"(.+) cannot be imported", QT_TRANSLATE_NOOP("Reasons", "{0} cannot be loaded")),
     (
@@ -272,6 +294,14 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         QT_TRANSLATE_NOOP("Reasons", "its pages are too large for a TIFF file"),
     ),
     (
+        r"is clean already: copied as it is",
+        QT_TRANSLATE_NOOP("Reasons", "it is clean already: it was copied as it is"),
+    ),
+    (
+        r"is clean already: only converted",
+        QT_TRANSLATE_NOOP("Reasons", "it is clean already: it was only converted"),
+    ),
+    (
         r"is clean already, and only its first page .*",
         QT_TRANSLATE_NOOP("Reasons", "it is clean already, and only one page could be converted"),
     ),
@@ -294,6 +324,37 @@ _REASONS: tuple[tuple[str, Any], ...] = (
     (r"(.+) is not a model of invdn: .*", QT_TRANSLATE_NOOP("Reasons", "{0} is no model of invdn")),
     (r"(.+) is damaged \(its SHA-256 .*", QT_TRANSLATE_NOOP("Reasons", "the model {0} is damaged:"
                                                           " install invdn anew")),
+    (
+        r"(.+) has a malformed description: (.+)",
+        QT_TRANSLATE_NOOP("Reasons", "the description of the model {0} is malformed: {1}"),
+    ),
+    (r"(.+) is malformed: (.+)", QT_TRANSLATE_NOOP("Reasons", "{0} is malformed: {1}")),
+    (
+        r"there is no support for (\S+) here \((.+)\): (.+)",
+        QT_TRANSLATE_NOOP("Reasons", "{0} is not installed here ({1}); what helps: {2}"),
+    ),
+    (
+        r"there is no support for (\S+) here: (.+)",
+        QT_TRANSLATE_NOOP("Reasons", "{0} is not installed here; what helps: {1}"),
+    ),
+    (
+        r"(.+) does not work here: its driver or its libraries are missing",
+        QT_TRANSLATE_NOOP("Reasons", "{0} does not work here: its driver or its libraries are"
+                                     " missing"),
+    ),
+    (
+        r"(.+) does not work on (.+): bad output",
+        QT_TRANSLATE_NOOP("Reasons", "the model {0} gives nonsense on {1}"),
+    ),
+    (
+        r"the image has pixels that are not finite numbers .*",
+        QT_TRANSLATE_NOOP("Reasons", "it has pixels that are not finite numbers (NaN or"
+                                     " infinity)"),
+    ),
+    (
+        r"float32 pixels must be in \[0, 1\], and these go from (.+) to (.+): .*",
+        QT_TRANSLATE_NOOP("Reasons", "its values go from {0} to {1}: scale them to 0 to 1 first"),
+    ),
     (
         r"cannot read (?:the model )?(.+): (.+)",
         QT_TRANSLATE_NOOP("Reasons", "{0} cannot be read: {1}"),

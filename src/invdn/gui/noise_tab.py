@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,7 +55,7 @@ SHIPPED_MODEL = WEIGHTS / "noise.safetensors"
 """What `invdn noise` takes by itself, said here too because asking it would load PyTorch."""
 
 
-class Made(NamedTuple):
+class NoisyPicture(NamedTuple):
     """A noisy picture that is made and not saved."""
 
     source: Path
@@ -70,6 +70,8 @@ class NoiseTab(QWidget):
     """A sentence for the log."""
     busy_changed = Signal()
     """Making noise has begun or ended."""
+    _checked = Signal(object, object)
+    _unfit = Signal(object, object, str)
     _made = Signal(object, object)
     _could_not = Signal(object, str)
 
@@ -81,7 +83,7 @@ class NoiseTab(QWidget):
         self._photos = photos
         self._path: Path | None = None
         self._like: Path | None = None
-        self._result: Made | None = None
+        self._result: NoisyPicture | None = None
         self._folder: Path | None = None  # of what is made and not saved
         self._number = 0
         self._process: QProcess | None = None
@@ -207,6 +209,8 @@ class NoiseTab(QWidget):
         self.like_button.clicked.connect(self._choose_like)
         self.model_button.clicked.connect(self._choose_model)
         self.level_radio.toggled.connect(self._enable)
+        self._checked.connect(self._on_checked)
+        self._unfit.connect(self._on_unfit)
         self._made.connect(self._on_made)
         self._could_not.connect(self._on_failed)
 
@@ -252,7 +256,7 @@ class NoiseTab(QWidget):
     # --- making ----------------------------------------------------------------------------------
 
     def make(self) -> None:
-        """Start the command."""
+        """Start the command, once it is known that its result can be shown."""
         model, source = self.model, self._path
         if source is None or model is None or self.busy:
             self._enable()
@@ -264,7 +268,7 @@ class NoiseTab(QWidget):
             self._on_failed(source, batch.reason_of(error))
             return
         self._number += 1
-        made = Made(source, self._folder / f"{self._number}.png")
+        made = NoisyPicture(source, self._folder / f"{self._number}.png")
         arguments = [*self.command(), str(source), "-o", str(made.file)]
         if self.level_radio.isChecked():
             arguments += ["--level", f"{self.level_box.value():g}"]
@@ -275,7 +279,31 @@ class NoiseTab(QWidget):
         process.finished.connect(partial(self._on_finished, process, made))
         process.errorOccurred.connect(partial(self._on_process_error, process, source))
         self._set_process(process)
-        process.start(arguments[0], arguments[1:])
+
+        def work(token: Token) -> None:
+            try:
+                preview.check(source)
+            except Exception as error:  # whatever it is: the tab is busy until it hears of it
+                self._unfit.emit(process, source, self._reason_of(error))
+                return
+            self._checked.emit(process, arguments)
+
+        self.lane.add(work)
+
+    def _on_checked(self, process: QProcess, arguments: Sequence[str]) -> None:
+        if process is self._process:  # otherwise it was stopped meanwhile
+            process.start(arguments[0], arguments[1:])
+
+    def _on_unfit(self, process: QProcess, source: Path, reason: str) -> None:
+        if process is self._process:
+            self._set_process(None)
+            process.deleteLater()
+            self._on_failed(source, reason)
+
+    def _reason_of(self, error: Exception) -> str:
+        if isinstance(error, preview.TooLargeError):
+            return self.tr("it is too large for the window: use the command 'invdn noise'")
+        return batch.reason_of(error)
 
     def _on_process_error(
         self, process: QProcess, source: Path, error: QProcess.ProcessError
@@ -286,7 +314,7 @@ class NoiseTab(QWidget):
             self._on_failed(source, self.tr("the command could not be started"))
 
     def _on_finished(
-        self, process: QProcess, made: Made, code: int, status: QProcess.ExitStatus
+        self, process: QProcess, made: NoisyPicture, code: int, status: QProcess.ExitStatus
     ) -> None:
         said = bytes(process.readAllStandardError().data()).decode("utf-8", "replace")
         self._set_process(None)
@@ -302,20 +330,20 @@ class NoiseTab(QWidget):
 
         def work(token: Token) -> None:
             try:
-                clean, noisy = images.read(made.source), images.read(made.file)
+                clean, noisy = preview.read(made.source), preview.read(made.file)
                 view = preview.View(clean)
                 token.check()
                 # The result is a PNG, which is stored upright.
                 stored = preview.to_screen(noisy.pixels, noisy.fields)
                 view.after.put(preview.Box(0, 0, view.after.height, view.after.width), stored)
             except (images.PhotoError, OSError, MemoryError, ValueError) as error:
-                self._could_not.emit(made.source, batch.reason_of(error))
+                self._could_not.emit(made.source, self._reason_of(error))
                 return
             self._made.emit(view, made)
 
         self.lane.add(work)
 
-    def _on_made(self, view: preview.View, made: Made) -> None:
+    def _on_made(self, view: preview.View, made: NoisyPicture) -> None:
         former, self._result = self._result, made
         if former is not None:  # after all that was asked for before, saving it too
             self.lane.add(lambda token: former.file.unlink(missing_ok=True))
@@ -365,6 +393,9 @@ class NoiseTab(QWidget):
                     made.file.open("rb") as picture,
                 ):
                     shutil.copyfileobj(picture, file)
+            except images.InWorkError:
+                self._could_not.emit(made.source, images.IN_WORK)
+                return
             except (batch.UsageError, OSError) as error:
                 self._could_not.emit(made.source, batch.reason_of(error))
                 return

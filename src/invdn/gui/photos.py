@@ -42,7 +42,7 @@ _Index = QModelIndex | QPersistentModelIndex
 
 
 @dataclass(frozen=True)
-class Made:
+class PlacedResult:
     """A result that a batch has placed."""
 
     output: Path
@@ -69,7 +69,7 @@ class Entry:
     """Why it failed or was skipped, as the engine says it."""
     output: Path | None = None
     """The last result, wherever it was saved."""
-    made: Made | None = None
+    made: PlacedResult | None = None
     """What the last batch that did it made of it."""
     megapixels: float = 0.0
     """0 until the thumbnail is there."""

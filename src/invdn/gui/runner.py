@@ -79,7 +79,7 @@ class Clock:
     def at(self, number: int, fraction: float) -> float:
         """Note that so much of a photo is done; returns how much of all is, 0–1."""
         self._done = sum(self._sizes[:number]) + fraction * self._sizes[number]
-        return self._done / self.total
+        return self._done / self.total if self.total else 1.0  # the only one was left out
 
     def leave_out(self, number: int) -> None:
         """A photo will not be done at all."""
@@ -119,7 +119,7 @@ class Runner(QObject):
     finished = Signal(bool)
     """The thread is about to end; whether it was cancelled."""
     failed = Signal(str)
-    """Nothing could be done at all: why."""
+    """Nothing could be done at all, or nothing more: why."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -136,11 +136,6 @@ class Runner(QObject):
     @property
     def paused(self) -> bool:
         return self._busy and self._control.paused
-
-    @property
-    def at_work(self) -> frozenset[Path]:
-        """The photos that are begun and not done."""
-        return self._control.at_work
 
     def start(self, jobs: Callable[[], Sequence[Job]], way: Way, settings: Settings) -> bool:
         """Begin a batch, unless one is under way: then False. `jobs` is called in the thread."""

@@ -258,9 +258,8 @@ class Session(QObject):
                 if view.put(missing.rows, missing.columns, restored, generation):
                     self.changed.emit()
                     if strength > 0 and missing.contains(box):
-                        self._sampled.emit(
-                            token, _Sample(box, missing.cut(restored, box).copy(), strength)
-                        )
+                        cut = _Sample(box, missing.cut(restored, box).copy(), strength)
+                        self._sampled.emit(token, (view, denoiser, cut))
         except Exception as error:
             token.check()
             self.failed.emit(path, reason_of(error))
@@ -278,8 +277,11 @@ class Session(QObject):
         if view.put(box.rows, box.columns, draft, generation, draft=True):
             self.changed.emit()
 
-    def _on_sampled(self, token: Token, sample: _Sample) -> None:
-        if not token.stopped:  # otherwise it may be another photo's, or another model's
+    def _on_sampled(self, token: Token, told: tuple[preview.View, Denoiser, _Sample]) -> None:
+        view, denoiser, sample = told
+        # A token is not stopped any more once its work has ended, so that it says too little of a
+        # sample that is heard of only after another photo or model was chosen.
+        if not token.stopped and view is self.view and denoiser is self._denoiser:
             self._sample = sample
 
     def _start_whole(self) -> None:

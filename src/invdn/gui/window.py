@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ from invdn.gui.log import LogPane
 from invdn.gui.names import shortened
 from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
-from invdn.gui.photos import Entry, Made, PhotoList, PhotoListView
+from invdn.gui.photos import Entry, PhotoList, PhotoListView, PlacedResult
 from invdn.gui.runner import Clock, Runner, Way, in_own_process, in_this_process
 from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
@@ -64,8 +65,13 @@ from invdn.restore import Denoises, Settings, tones_of
 from invdn.runtime import ModelError, shipped_models
 
 MOST_RECENT = 10
+MOST_NAMED = 3
+"""Of things of one kind, in a line of the log."""
 OPTIONS_PX = 250
 _MESSAGE_NAME_PX = 400
+SECONDS_TO_STOP = 20.0
+"""How long a window that is being closed waits for its batch, which may hang for ever where a
+network drive is gone."""
 MODES: tuple[Mode, ...] = ("side", "wipe", "single")
 
 
@@ -111,6 +117,24 @@ def _put_into(image: images.Pixels, rows: slice, columns: slice, part: images.Pi
     image[rows, columns] = part
 
 
+def _find(paths: Sequence[Path], token: Token) -> Plan:
+    """The photos; where the system refuses something that nobody expected it to, the others."""
+    try:
+        return batch.find(paths, check=token.check)
+    except OSError:
+        found, unreadable = [], []
+        for path in paths:
+            try:
+                batch.find([path], check=token.check)
+                found.append(path)
+            except OSError as error:
+                unreadable.append((path, f"cannot be opened: {images.reason(error)}"))
+        if not unreadable:  # it was there only once
+            raise
+        plan = batch.find(found, check=token.check)
+        return replace(plan, unreadable=(*plan.unreadable, *unreadable))
+
+
 def _existing(folder: Path) -> Path:
     """A folder, or the nearest above it that is there: dialogs take no others."""
     while not os.path.isdir(folder) and folder != folder.parent:  # noqa: PTH112 - see `batch`
@@ -125,9 +149,10 @@ class MainWindow(QMainWindow):
     way: how a batch is done, given the name of the model and the denoiser.
     """
 
-    denoiser_loaded = Signal(object)
+    _loaded = Signal(object, object)
     _found = Signal(object, object)
-    _load_failed = Signal(str)
+    _search_ended = Signal(object)
+    _load_failed = Signal(object, str)
 
     def __init__(
         self,
@@ -139,15 +164,17 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._load, self._way = load, way
         self._denoiser: Denoiser | None = None
-        self._searches = 0  # for photos, under way
+        self._loading: Token | None = None  # of the model that was chosen last
+        self._searches: set[Token] = set()  # for photos, under way
         self._wants_start = False  # Start was pressed before the model was there
         self._closing = False  # without asking once more
+        self._waits_to_close = False  # for the batch, which was told to stop
         self._question: QMessageBox | None = None
         self._clock: Clock | None = None
         self._rows: dict[Path, int] = {}  # place of a photo in the batch
         self._left: set[Path] = set()  # photos of the batch of which nothing has become yet
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
-        self._refused = False  # the batch as a whole
+        self._refused = False  # the batch as a whole, or what was left of it
         self._cancelling = False  # until the tile in work is done
         self._no_model = False  # it could not be loaded
         # As `_result_settings` were when it began; None where one photo is saved under a name of
@@ -417,6 +444,7 @@ class MainWindow(QMainWindow):
         self.photos.rowsInserted.connect(self._enable)
         self.photos.rowsRemoved.connect(self._enable)
         self._found.connect(self._on_found)
+        self._search_ended.connect(self._on_search_ended)
         self.compare.visible_changed.connect(self.session.set_visible)
         self.compare.zoom_changed.connect(self._on_zoom)
         self.session.opened.connect(self._on_opened)
@@ -433,7 +461,7 @@ class MainWindow(QMainWindow):
         self.runner.finished.connect(self._on_batch_finished)
         self.runner.failed.connect(self._on_refused)
         self.tabs.currentChanged.connect(self._on_tab)
-        self.denoiser_loaded.connect(self._on_denoiser)
+        self._loaded.connect(self._on_denoiser)
         self._load_failed.connect(self._on_load_failed)
         self.noise_tab.said.connect(self.log.say)
         self.noise_tab.busy_changed.connect(self._on_noise_busy)
@@ -451,6 +479,9 @@ class MainWindow(QMainWindow):
         self._ticker = QTimer(self)
         self._ticker.setInterval(1000)
         self._ticker.timeout.connect(self._show_progress)
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.timeout.connect(self.close)
         self.session.set_strength(self.options.strength)
 
     def _restore_layout(self) -> None:
@@ -473,13 +504,15 @@ class MainWindow(QMainWindow):
         self._remember_recent(inputs)
 
         def work(token: Token) -> None:
-            plan = batch.find([path.absolute() for path in inputs], check=token.check)
-            photos = {batch.identity(job.input): job.input for job in plan.jobs}
+            try:
+                plan = _find([path.absolute() for path in inputs], token)
+                photos = {batch.identity(job.input): job.input for job in plan.jobs}
+            finally:
+                self._search_ended.emit(token)
             token.check()
             self._found.emit(plan, photos)
 
-        self._finder.add(work)
-        self._searches += 1
+        self._searches.add(self._finder.add(work))
         self._enable()
 
     def choose_files(self) -> None:
@@ -550,8 +583,6 @@ class MainWindow(QMainWindow):
             self.add_photos([Path(name) for name in names])
 
     def _on_found(self, plan: Plan, photos: Mapping[Path, Path]) -> None:
-        self._searches = max(0, self._searches - 1)
-        self._enable()
         added = self.photos.add(photos)
         for folder, reason in plan.unreadable:
             self.log.say(f"{folder}: {translated_reason(reason)}")
@@ -560,6 +591,10 @@ class MainWindow(QMainWindow):
             self.log.say(self.tr("left out, because these cannot be read: {0}").format(counted))
         for hint in plan.hints:
             self.log.say(translated_reason(hint))
+        if plan.links:
+            names = [*map(str, plan.links[:MOST_NAMED]), *["…"][: len(plan.links) > MOST_NAMED]]
+            said = self.tr("left out, because links to folders are not followed: {0}")
+            self.log.say(said.format(self.tr(", ").join(names)))
         if added:
             self.log.say(self.tr("%n photo(s) added", "", added))
         elif plan.jobs:
@@ -568,6 +603,10 @@ class MainWindow(QMainWindow):
             self.log.say(self.tr("no photos found"))
         if added and not self.list_view.currentIndex().isValid():
             self.list_view.go_to(0)
+
+    def _on_search_ended(self, token: Token) -> None:
+        self._searches.discard(token)
+        self._enable()
 
     def _remember_recent(self, paths: Sequence[Path]) -> None:
         recent = [str(path.absolute()) for path in paths[:MOST_RECENT]] + self._recent()
@@ -683,18 +722,20 @@ class MainWindow(QMainWindow):
                 denoiser = self._load(name)
             except Exception as error:
                 token.check()
-                self._load_failed.emit(batch.reason_of(error))
+                self._load_failed.emit(token, batch.reason_of(error))
                 return
             token.check()
-            self.denoiser_loaded.emit(denoiser)
+            self._loaded.emit(token, denoiser)
 
         self._denoiser = None
         self._no_model = False
         self.session.set_denoiser(None)
         self._say_state(str)
-        self._model_lane.replace(work)
+        self._loading = self._model_lane.replace(work)
 
-    def _on_denoiser(self, denoiser: Denoiser) -> None:
+    def _on_denoiser(self, token: Token, denoiser: Denoiser) -> None:
+        if token is not self._loading:  # it was said before another was chosen
+            return
         self._denoiser = denoiser
         self.options.remember_model()
         self.options.set_strength_known(denoiser.info.latent_channels == 0)
@@ -710,7 +751,9 @@ class MainWindow(QMainWindow):
             self._wants_start = False
             self.start()
 
-    def _on_load_failed(self, reason: str) -> None:
+    def _on_load_failed(self, token: Token, reason: str) -> None:
+        if token is not self._loading:
+            return
         self._wants_start = False
         self.log.say(translated_reason(reason))
         self._no_model = True
@@ -763,6 +806,9 @@ class MainWindow(QMainWindow):
     def start(self) -> None:
         """Restore and save all photos of the list that are not done."""
         if self.runner.busy:
+            return
+        if not self.photos.entries:
+            self.log.say(self.tr("nothing to do: the list is empty"))
             return
         self._look_for_results()
         waiting = [entry.path for entry in self.photos.entries if entry.state != "done"]
@@ -817,8 +863,8 @@ class MainWindow(QMainWindow):
             return
         as_chosen = target.suffix.lower() in images.SUFFIXES.keys() | images.RAW_SUFFIXES
         if not as_chosen:
-            suffix = batch.place([entry.path], None)[0].output.suffix
-            target = target.with_name(target.name + suffix)
+            (usual,) = batch.place([entry.path], None, format=self.options.saving.format)
+            target = target.with_name(target.name + usual.output.suffix)
         source, session, version = entry.path, self.session, self.session.version
         way = self._way(self.options.model, denoiser)
         view, result = session.view, session.result
@@ -869,7 +915,7 @@ class MainWindow(QMainWindow):
             self._cancel_batch()
         if self._searches:
             self._finder.clear()
-            self._searches = 0
+            self._searches.clear()
             self.log.say(self.tr("the search for photos was cancelled"))
             self._enable()
 
@@ -940,7 +986,7 @@ class MainWindow(QMainWindow):
             self.photos.update(result.input, output=result.output)
             if self._batch_settings is not None:
                 version = manifest.version_of(result.input)
-                made = Made(result.output, self._batch_settings, version)
+                made = PlacedResult(result.output, self._batch_settings, version)
                 self.photos.update(result.input, made=made)
         self._counts[result.status] += 1
         self._left.discard(result.input)
@@ -974,17 +1020,20 @@ class MainWindow(QMainWindow):
         for entry in self.photos.entries:
             if entry.state == "working":
                 self.photos.update(entry.path, state="waiting", fraction=0.0)
-        counts = self._counts
-        nothing = self._refused or counts["failed"] == sum(counts.values()) > 0
-        self._outcome_said = partial(self._outcome, cancelled, nothing, counts["failed"])
-        said = self._outcome(cancelled, nothing)
+        counts, ended = self._counts, sum(self._counts.values())
+        none_is_there = counts["done"] == counts["skipped"] == 0
+        nothing = none_is_there and (self._refused or counts["failed"] > 0)
+        early = self._refused and not nothing
+        self._outcome_said = partial(self._outcome, cancelled, nothing, early, counts["failed"])
+        said = self._outcome(cancelled, nothing, early)
         parts = [self.tr("%n done", "", counts["done"])]
         if counts["skipped"]:
             parts.append(self.tr("%n skipped", "", counts["skipped"]))
         if counts["failed"]:
             parts.append(self.tr("%n failed", "", counts["failed"]))
         self.log.say(self.tr("{0}: {1}").format(said, self.tr(", ").join(parts)))
-        self.progress_bar.setValue(0 if cancelled or nothing else 1000)
+        share = ended / (ended + len(self._left)) if early else 1.0
+        self.progress_bar.setValue(0 if cancelled or nothing else round(1000 * share))
         self.progress_label.setText(self._outcome_said())
         self._clock = None
         self._cancelling = False
@@ -1001,11 +1050,13 @@ class MainWindow(QMainWindow):
             self.progress_label.setText("")
         self._enable()
 
-    def _outcome(self, cancelled: bool, nothing: bool, failed: int = 0) -> str:
+    def _outcome(self, cancelled: bool, nothing: bool, early: bool, failed: int = 0) -> str:
         if cancelled:
             return self.tr("cancelled")
         if nothing:
             return self.tr("nothing was saved")
+        if early:
+            return self.tr("stopped early")
         return self.tr("finished, %n failed", "", failed) if failed else self.tr("finished")
 
     def _on_refused(self, reason: str) -> None:
@@ -1049,7 +1100,7 @@ class MainWindow(QMainWindow):
             pause.setText(self.tr("&Go on") if paused else self.tr("&Pause"))
         for cancel in (self.cancel_action, self.cancel_button):
             at_work = self._cancels_noise or (busy and not self._cancelling)
-            cancel.setEnabled(at_work or self._searches > 0)
+            cancel.setEnabled(at_work or bool(self._searches))
         for save in (self.save_action, self.save_button):
             save.setEnabled(opened and self._denoiser is not None and removing and not busy)
         self.reveal_action.setEnabled(current)
@@ -1089,12 +1140,16 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self.noise_tab.close_down()
-        if self.runner.busy:  # it may have finished while the question was there
+        # It may have finished while the question was there. Whoever asks once more does not want to
+        # wait: `join` still does, a little.
+        if self.runner.busy and not self._waits_to_close:
             event.ignore()
-            self._closing = True
+            self._closing = self._waits_to_close = True
             self.setEnabled(False)
             self._cancel_batch()  # once it has stopped, this window closes
+            self._patience.start(round(1000 * SECONDS_TO_STOP))
             return
+        self._patience.stop()
         self._settings.setValue("window/geometry", self.saveGeometry())
         self._settings.setValue("window/columns", self.columns.saveState())
         self._settings.setValue("window/middle", self.middle.saveState())

@@ -17,7 +17,7 @@ camera raw come upright from their decoders, with the tag set to 1.
 To denoise a photo as its colour profile wants it, see `invdn.restore`.
 """
 
-from invdn.images.atomic import atomically, is_empty_file, remove_strays, scratch
+from invdn.images.atomic import InWorkError, atomically, is_empty_file, remove_strays, scratch
 from invdn.images.colour import to_srgb
 from invdn.images.fit import as_rgb8, on_white, to_depth, turned_upright, without_metadata
 from invdn.images.photo import (
@@ -61,6 +61,7 @@ __all__ = [
     "WRITABLE",
     "ExistsError",
     "FolderError",
+    "InWorkError",
     "JpegFacts",
     "OpenPhoto",
     "Photo",

@@ -180,8 +180,20 @@
         <translation>，</translation>
     </message>
     <message>
+        <source>left out, because links to folders are not followed: {0}</source>
+        <translation>已跳过，因为不跟随指向文件夹的链接：{0}</translation>
+    </message>
+    <message>
+        <source>nothing to do: the list is empty</source>
+        <translation>无需处理：列表是空的</translation>
+    </message>
+    <message>
         <source>nothing was saved</source>
         <translation>没有保存任何文件</translation>
+    </message>
+    <message>
+        <source>stopped early</source>
+        <translation>提前停止</translation>
     </message>
     <message numerus="yes">
         <source>finished, %n failed</source>
@@ -489,6 +501,10 @@
     <message>
         <source>Noise models (*.safetensors)</source>
         <translation>噪点模型 (*.safetensors)</translation>
+    </message>
+    <message>
+        <source>it is too large for the window: use the command &apos;invdn noise&apos;</source>
+        <translation>照片太大，窗口无法处理：请使用命令 invdn noise</translation>
     </message>
     <message>
         <source>the command could not be started</source>
@@ -908,6 +924,22 @@
         <translation>这不是 {0} 文件，也不是其他可读取的图片</translation>
     </message>
     <message>
+        <source>the network drive does not answer any more</source>
+        <translation>网络驱动器不再响应</translation>
+    </message>
+    <message>
+        <source>this is a link that leads nowhere</source>
+        <translation>这是一个无处可去的链接</translation>
+    </message>
+    <message>
+        <source>your share of the disk is full</source>
+        <translation>您的磁盘配额已用完</translation>
+    </message>
+    <message>
+        <source>only the main one of its {0} pictures is kept</source>
+        <translation>其中有 {0} 张图像，只保留主图像</translation>
+    </message>
+    <message>
         <source>the {0} file is damaged ({1})</source>
         <translation>{0} 文件已损坏（{1}）</translation>
     </message>
@@ -922,6 +954,10 @@
     <message>
         <source>to read camera raw, install: {0}</source>
         <translation>读取相机 RAW 需要安装：{0}</translation>
+    </message>
+    <message>
+        <source>ONNX Runtime cannot be loaded ({0}); what helps: {1}</source>
+        <translation>无法加载 ONNX Runtime（{0}），解决办法：{1}</translation>
     </message>
     <message>
         <source>to read {0}, install: {1}</source>
@@ -996,6 +1032,14 @@
         <translation>各页太大，无法存入一个 TIFF 文件</translation>
     </message>
     <message>
+        <source>it is clean already: it was copied as it is</source>
+        <translation>图片本来就干净：已原样复制</translation>
+    </message>
+    <message>
+        <source>it is clean already: it was only converted</source>
+        <translation>图片本来就干净：只转换了格式</translation>
+    </message>
+    <message>
         <source>it is clean already, and only one page could be converted</source>
         <translation>图片本来就干净，而且只能转换其中一页</translation>
     </message>
@@ -1022,6 +1066,38 @@
     <message>
         <source>the model {0} is damaged: install invdn anew</source>
         <translation>模型 {0} 已损坏：请重新安装 invdn</translation>
+    </message>
+    <message>
+        <source>the description of the model {0} is malformed: {1}</source>
+        <translation>模型 {0} 的说明格式不对：{1}</translation>
+    </message>
+    <message>
+        <source>{0} is malformed: {1}</source>
+        <translation>{0} 的格式不对：{1}</translation>
+    </message>
+    <message>
+        <source>{0} is not installed here ({1}); what helps: {2}</source>
+        <translation>这里没有安装 {0}（{1}），解决办法：{2}</translation>
+    </message>
+    <message>
+        <source>{0} is not installed here; what helps: {1}</source>
+        <translation>这里没有安装 {0}，解决办法：{1}</translation>
+    </message>
+    <message>
+        <source>{0} does not work here: its driver or its libraries are missing</source>
+        <translation>{0} 在这里不能用：缺少驱动程序或程序库</translation>
+    </message>
+    <message>
+        <source>the model {0} gives nonsense on {1}</source>
+        <translation>模型 {0} 在 {1} 上的输出不对</translation>
+    </message>
+    <message>
+        <source>it has pixels that are not finite numbers (NaN or infinity)</source>
+        <translation>含有不是有限数值的像素（NaN 或无穷大）</translation>
+    </message>
+    <message>
+        <source>its values go from {0} to {1}: scale them to 0 to 1 first</source>
+        <translation>像素值从 {0} 到 {1}：请先缩放到 0 到 1</translation>
     </message>
     <message>
         <source>{0} cannot be read: {1}</source>
