@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -137,7 +136,7 @@ def _find(paths: Sequence[Path], token: Token) -> Plan:
 
 def _existing(folder: Path) -> Path:
     """A folder, or the nearest above it that is there: dialogs take no others."""
-    while not os.path.isdir(folder) and folder != folder.parent:  # noqa: PTH112 - see `batch`
+    while not batch.is_folder(folder) and folder != folder.parent:
         folder = folder.parent
     return folder
 
