@@ -359,7 +359,8 @@ def _process(x: Tensor, p: _Processing) -> Tensor:
     return x + p.contrast * (x * x * (3.0 - 2.0 * x) - x)
 
 
-def _quantise(x: Tensor) -> Tensor:
+def quantise(x: Tensor) -> Tensor:
+    """Clip to [0, 1] and round to 8 bits; any shape."""
     return torch.round(x.clamp(0.0, 1.0) * 255.0) / 255.0
 
 
@@ -470,8 +471,8 @@ def camera_pair(
         int(torch.randint(BORDER_PX, most + 1, (1,), generator=generator)) for most in largest
     )
     window = (..., slice(top, top + crop_px), slice(left, left + crop_px))
-    noisy = _jpeg_some(_quantise(noisy), plain, window, config, generator)
-    return noisy, _quantise(target[window])
+    noisy = _jpeg_some(quantise(noisy), plain, window, config, generator)
+    return noisy, quantise(target[window])
 
 
 def _jpeg_some(
@@ -531,7 +532,7 @@ def gaussian_pair(
         luma, chroma = _luma_and_chroma(clean)
         sigmas_px = _uniform(n, *SOFT_CHROMA_RANGE_PX, generator)
         chroma = _gaussian_blur(chroma, sigmas_px, SOFT_CHROMA_RANGE_PX[1])
-        clean = torch.where(used, _quantise(_rgb(luma, chroma)), clean)
+        clean = torch.where(used, quantise(_rgb(luma, chroma)), clean)
     sigma = _uniform(n, 0.0, max_sigma_8bit / 255.0, generator)
     noise = torch.randn(clean.shape, generator=generator, device=clean.device)
     noise = torch.where(_uniform(n, 0.0, 1.0, generator) < 0.2, noise[:, :1], noise)
@@ -539,7 +540,7 @@ def gaussian_pair(
         used = _uniform(n, 0.0, 1.0, generator) < coloured_probability
         coloured = _uniform(n, 0.05, 0.6, generator) * coloured_noise(clean, generator)
         noise = torch.where(used, coloured, noise)
-    return _quantise(clean + sigma * noise), clean
+    return quantise(clean + sigma * noise), clean
 
 
 #: The largest σ of the blur that gives coloured noise its grain, px: along rows, and of chroma.

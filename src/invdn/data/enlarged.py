@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from invdn.data.camera import quantise
+
 FACTORS = (1.0, 2.5)
 """Range of :func:`enlarge_some`. Near 1 it is what straightening or a lens correction does."""
 SMALLEST_PX = 4
@@ -71,7 +73,6 @@ def enlarge_some(
     factors = torch.exp(low + (high - low) * uniform(n))
     centres, cubic = 2.0 * uniform(n, 2) - 1.0, uniform(n) < 0.6
     both = torch.cat((noisy, target), 1)
-    enlarged = enlarge(both, factors, centres, cubic).clamp(0.0, 1.0)
-    enlarged = torch.round(enlarged * 255.0) / 255.0
+    enlarged = quantise(enlarge(both, factors, centres, cubic))
     both = torch.where(used.view(-1, 1, 1, 1), enlarged, both)
     return both[:, :3], both[:, 3:]
