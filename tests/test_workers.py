@@ -31,6 +31,12 @@ from invdn.images import atomic
 from invdn.restore import Settings
 from invdn.runtime import ModelError
 
+SILENT = (
+    "import os, sys, time; sys.stdin.readline(); print('{\"ready\": {}}', flush=True);"
+    "sys.stdin.readline(); os.close(1); time.sleep(60)"
+)
+"""A process that closes its pipe and does not end."""
+
 
 @pytest.fixture(autouse=True)
 def notes(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -44,11 +50,7 @@ def notes(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
 def test_a_process_that_closes_its_pipe_and_does_not_end_is_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    silent = (
-        "import os, sys, time; sys.stdin.readline(); print('{\"ready\": {}}', flush=True);"
-        "sys.stdin.readline(); os.close(1); time.sleep(60)"
-    )
-    monkeypatch.setattr(process, "PROGRAM", silent)
+    monkeypatch.setattr(process, "PROGRAM", SILENT)
     monkeypatch.setattr(process, "_SECONDS_TO_STOP", 0.2)
     one = process.Process("photo")
     one.model()
@@ -61,11 +63,7 @@ def test_a_process_that_cannot_be_killed_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As one that waits for a network drive that is gone."""
-    silent = (
-        "import os, sys, time; sys.stdin.readline(); print('{\"ready\": {}}', flush=True);"
-        "sys.stdin.readline(); os.close(1); time.sleep(20)"
-    )
-    monkeypatch.setattr(process, "PROGRAM", silent)
+    monkeypatch.setattr(process, "PROGRAM", SILENT)
     monkeypatch.setattr(process, "_SECONDS_TO_STOP", 0.2)
     monkeypatch.setattr(process, "_SECONDS_TO_BE_KILLED", 0.2, raising=False)
     one = process.Process("photo")
