@@ -438,12 +438,14 @@ class Several(Fake):
         super().__init__()
         self.info = replace(self.info, at_once=2)
         self.threads: set[int] = set()
+        self.sparing: set[bool] = set()
         self.fails_at = fails_at
 
     def __call__(  # type: ignore[override]
-        self, image: np.ndarray, strength: float, *, last: bool, shared: bool
+        self, image: np.ndarray, strength: float, *, last: bool, shared: bool, sparing: bool
     ) -> np.ndarray:
         assert shared
+        self.sparing.add(sparing)
         self.threads.add(threading.get_ident())
         number = len(self.shapes)
         if number == self.fails_at:
@@ -470,6 +472,16 @@ def test_several_tiles_at_once_give_the_same(ensemble: bool) -> None:
     assert model.last.count(True) == 1
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
+
+
+@pytest.mark.parametrize(("size", "sparing"), [((300, 400), False), ((600, 1600), True)])
+def test_memory_is_worth_more_than_time_where_there_are_many_tiles(
+    size: tuple[int, int], sparing: bool
+) -> None:
+    model = Several()
+    Denoiser(model)(random_image((*size, 3), np.uint8))
+    assert (len(model.shapes) >= 32) == sparing
+    assert model.sparing == {sparing}
 
 
 def test_errors_of_several_tiles_at_once_reach_the_caller() -> None:

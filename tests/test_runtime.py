@@ -8,8 +8,11 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -369,6 +372,35 @@ def test_the_parts_of_the_second_graph_do_not_show(
     found = model(image, 1.0, kept=kept)
     assert len(runs) > (6 if kept is None else 2)
     np.testing.assert_allclose(found, whole[kept or ...], atol=2e-6)
+
+
+@pytest.mark.parametrize("sparing", [False, True])
+def test_tiles_take_turns_in_the_first_graph_only(
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch, sparing: bool
+) -> None:
+    """Two tiles at once: are both of them in the first graph, and is the second one free?"""
+    model = load_model(small_model_path, device="cpu", threads=2)
+    image = np.random.default_rng(0).random((96, 80, 3), np.float32)
+    right = model(image, 1.0)
+    inside, together = [], set()
+
+    def run(self: Model, session: object, outputs: list[str], *rest: Any) -> Any:
+        inside.append(outputs[0])
+        time.sleep(0.05)  # for the other thread to arrive
+        together.add(tuple(sorted(inside)))
+        try:
+            return real(self, session, outputs, *rest)
+        finally:
+            inside.remove(outputs[0])
+
+    real = Model._run
+    monkeypatch.setattr(Model, "_run", run)
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(model, image, 1.0, shared=True, sparing=sparing) for _ in range(6)]
+        for call in calls:
+            np.testing.assert_allclose(call.result(), right, atol=2e-6)
+    assert (("coarse", "coarse") in together) == (not sparing)
+    assert {("coarse", "restored"), ("restored", "restored")} & together
 
 
 def test_threads_do_not_change_the_result(small_model_path: Path) -> None:

@@ -30,6 +30,10 @@ FLOAT_TOLERANCE = 0.5
 
 _ROWS_AT_ONCE = 32
 
+#: From so many tiles on, those that are restored at once take turns where they need most memory:
+#: that one of them waits for the other once, in the beginning, is then next to nothing.
+_MANY_TILES = 32
+
 _TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 #: ``read(rows, columns)`` → the pixels there, ``[h, w]`` or ``[h, w, C]``.
@@ -53,7 +57,8 @@ class TileModel(Protocol):
     """What a :class:`Denoiser` needs: :class:`invdn.runtime.Model`, or anything like it.
 
     ``z`` is only given to models whose ``info`` has latent channels, ``kept`` and ``out`` to
-    those that it gives a fine halo, and ``shared`` to those that can do several tiles at once.
+    those that it gives a fine halo, and ``shared`` and ``sparing`` to those that can do several
+    tiles at once.
     """
 
     @property
@@ -70,6 +75,7 @@ class TileModel(Protocol):
         out: NDArray[np.float32] = ...,
         last: bool = False,
         shared: bool = ...,
+        sparing: bool = ...,
     ) -> NDArray[np.float32]:
         """Restore a tile, ``[H, W, 3]`` → its ``kept`` rows and columns, or all; ``out`` if given.
 
@@ -100,13 +106,15 @@ class _Call:
 
     shared: bool
     """Other tiles are restored at the same time."""
+    sparing: bool
+    """They take turns where they need most memory."""
     last: bool
     """No further tile follows."""
 
     def options(self, *, last: bool) -> dict[str, Any]:
         """For :class:`TileModel`; ``last`` says that it is the last time for this tile."""
         options: dict[str, Any] = {"last": self.last and last}
-        return options | {"shared": True} if self.shared else options
+        return options | {"shared": True, "sparing": self.sparing} if self.shared else options
 
 
 #: What becomes of a region, given its number, the region and what is told of its progress.
@@ -337,7 +345,11 @@ class Denoiser:
 
         def restore(number: int, region: NDArray[Any], report: Progress) -> _Found:
             buffer = spare.pop() if spare else _Buffer()
-            call = _Call(shared=at_once > 1, last=number == len(plan) - 1)
+            call = _Call(
+                shared=at_once > 1,
+                sparing=len(plan) >= _MANY_TILES,
+                last=number == len(plan) - 1,
+            )
             values = self._restore_tile(region, plan[number], strength, buffer, call, report)
             return region, values, buffer
 

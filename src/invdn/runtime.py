@@ -155,6 +155,7 @@ class Model:
         self._lock = threading.Lock()
         #: Of calls of the shared session; and whether the last one is among them.
         self._running, self._ending = 0, False
+        self._in_first_graph = threading.Lock()
         self._smallest = _smallest_inputs(session, info)
         #: Next to nothing, for the inputs of the graph of the two that is not wanted.
         self._no_parts = self._smallest if info.fine_halo else {}
@@ -169,6 +170,7 @@ class Model:
         out: NDArray[np.float32] | None = None,
         last: bool = False,
         shared: bool = False,
+        sparing: bool = False,
     ) -> NDArray[np.float32]:
         """Restore a tile: ``[H, W, 3]`` → the same shape, not clamped.
 
@@ -176,7 +178,8 @@ class Model:
         the rows and columns that are wanted: the result is of these only, in ``out`` where that is
         given, which may lie in the memory of the image. ``last`` says that no further tile of the
         same image follows: working memory then goes back to the system. ``shared`` says that
-        other tiles are restored at the same time.
+        other tiles are restored at the same time; ``sparing``, that only one of them is to be
+        in the first of the model's graphs, which needs most of the memory.
 
         Raises ModelError where the device fails, for want of memory for example.
         """
@@ -187,7 +190,8 @@ class Model:
         with self._session_for(shared=shared, last=last) as session:
             if self.info.fine_halo:
                 tile = SHARED_FINE_TILE_PX if shared else FINE_TILE_PX
-                self._run_in_two(session, image, strength, rows, columns, out, tile)
+                turns = self._in_first_graph if sparing else contextlib.nullcontext()
+                self._run_in_two(session, image, strength, rows, columns, out, tile, turns)
             else:
                 self._run_in_one(session, image, strength, z, rows, columns, out)
         return out
@@ -258,15 +262,17 @@ class Model:
         columns: slice,
         out: NDArray[np.float32],
         tile: int,
+        turns: contextlib.AbstractContextManager[Any],
     ) -> None:
-        """The first graph on the whole tile, then the second one part by part.
+        """The first graph on the whole tile, within ``turns``; then the second one part by part.
 
         A part has all around it that the second graph sees, so that there are no seams.
         """
         alpha = {"strength": np.array(strength, np.float32)}
         feed = self._no_parts | {"image": _as_one_plane(image), **alpha}
         size = image.shape[:2]
-        coarse, detail = self._run(session, ["coarse", "detail"], feed, size)
+        with turns:
+            coarse, detail = self._run(session, ["coarse", "detail"], feed, size)
         # A position is two pixels wide.
         multiple = 2 * WIDTH_MULTIPLE if isinstance(session, OpenVinoSession) else 2
         sizes = {"tile": tile, "halo": self.info.fine_halo, "width_multiple": multiple}
