@@ -386,6 +386,9 @@ _NOT_NEGATIVE = (
     *("data.gaussian_max_sigma_8bit", "data.camera.read_log_spread"),
     "data.camera.lens_blur_range_px",
 )
+_PROBABILITIES = tuple(
+    f"data.{name}" for name in ("gaussian_soft_chroma", "gaussian_coloured", "vivid", "enlarged")
+)
 
 
 def _values_out_of_range(config: TrainConfig) -> Iterator[str]:
@@ -402,9 +405,7 @@ def _values_out_of_range(config: TrainConfig) -> Iterator[str]:
             yield f"{key} must be more than 0"
         if key in _NOT_NEGATIVE and least < 0:
             yield f"{key} must not be negative"
-        probability = key.endswith(
-            ("_probability", "_soft_chroma", "_coloured", ".vivid", ".enlarged")
-        )
+        probability = key in _PROBABILITIES or key.endswith("_probability")
         if probability and not 0.0 <= least <= 1.0:
             yield f"{key} must be from 0 to 1"
         if values[0] > values[-1]:

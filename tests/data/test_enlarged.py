@@ -83,6 +83,22 @@ def test_a_share_is_from_0_to_1(tmp_path: Path) -> None:
         load_config(settings)
 
 
+@pytest.mark.parametrize("factor", [1.5, 0.5])
+def test_validation_sets_are_enlarged_by_a_factor(tmp_path: Path, factor: float) -> None:
+    settings = tmp_path / "run.toml"
+    settings.write_text(
+        'run = "x"\n[data]\nclean = ["."]\nreal_crops = 0\n[[validation]]\nname = "zoomed"\n'
+        f'folder = "clean"\nsigma_8bit = 20\nenlarged = {factor}\n',
+        encoding="utf-8",
+    )
+    if factor >= 1:
+        (validation,) = load_config(settings).validation
+        assert validation.enlarged == factor
+    else:
+        with pytest.raises(ConfigError, match="validation set zoomed: enlarged must be from 1"):
+            load_config(settings)
+
+
 def test_the_generator_decides_alone() -> None:
     x = torch.rand(8, 3, 16, 16, generator=generator())
     first, again = (enlarge_some(x, x, generator(), 0.5)[0] for _ in range(2))
