@@ -133,10 +133,25 @@ def test_flat_blocks_and_what_varies_within_them() -> None:
     latent = torch.zeros(1, 2, 32, 48)
     latent[:, 1, :, ::2] = 2.0
     latent[..., 16:] = 99.0
-    within = making._within_blocks(latent, flat)
+    within = making._within_blocks(latent, image, flat)
     assert within.shape == (2, 2 * 16 * 16)
     assert within[0].abs().max() == 0
     assert within[1].var(correction=0).item() == pytest.approx(256 / 255)
+
+
+@pytest.mark.parametrize("size", [(56, 96), (120, 120), (128, 200)])
+def test_blocks_of_a_latent_are_where_those_of_the_image_are(size: tuple[int, int]) -> None:
+    """Also where the blocks leave a rest of the image over."""
+    height, width = size
+    image = 0.5 + 0.1 * torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    row, column = (height // 32 - 1) * 32, (width // 32 - 1) * 32
+    image[..., row : row + 32, column : column + 32] = 0.5
+    flat = making._flat_blocks(image)
+    assert flat[-1, -1]
+    only = torch.zeros_like(flat)
+    only[-1, -1] = True
+    latent = image[..., ::4, ::4]
+    assert making._within_blocks(latent, image, only).abs().max() < 1e-6
 
 
 def test_perturbation_of_the_own_latent(model: NoiseModel) -> None:
@@ -191,6 +206,33 @@ def test_the_shipped_model_makes_the_level_that_is_asked_for() -> None:
     for level in (5.0, 20.0):
         made = add_noise(clean, shipped, Character(level), seed=1)
         assert (made.astype(float) - clean).std() == pytest.approx(level, rel=0.15)
+
+
+@pytest.mark.parametrize("contrast", [64, 128])
+def test_a_fine_pattern_does_not_take_all_of_the_noise(contrast: int) -> None:
+    """On a part that is like nothing the head has seen."""
+    shipped = making.load_noise_model()
+    clean = images.as_rgb8(images.read(EXAMPLE)).pixels[:192, :192].copy()
+    y, x = np.mgrid[:24, :24]
+    checks = (y + x) % 2 * contrast + 64
+    part = np.zeros((192, 192), bool)
+    part[80:104, 80:104] = True
+    changed = clean.copy()
+    changed[part] = checks.reshape(-1, 1)
+    usual, noise = (
+        add_noise(picture, shipped, Character(10.0), seed=1).astype(float) - picture
+        for picture in (clean, changed)
+    )
+    assert noise[~part].std() > 0.3 * usual[~part].std()
+    assert noise.std() == pytest.approx(10, rel=0.5)
+
+
+def test_the_nearest_trial_counts_where_none_is_near_enough() -> None:
+    """A strength that jumps: 7 below a factor of 1, 12 above."""
+    factor = making._factor_for(8.0, lambda factor: 7.0 if factor < 1 else 12.0)
+    assert factor < 1
+    # A factor a million times too large is found to be so.
+    assert making._factor_for(10.0, lambda factor: 1e7 * factor) == pytest.approx(1e-6, rel=0.03)
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 3.0])

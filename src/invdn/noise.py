@@ -313,7 +313,7 @@ def character_of(noisy: Pixels, model: NoiseModel) -> Character:
         for i, (z, log_sigma) in enumerate(
             zip(scales(latents), model.head(image, scales(restored), level), strict=True)
         ):
-            u = _within_blocks(z / log_sigma.exp(), flat)
+            u = _within_blocks(z / log_sigma.exp(), image, flat)
             moments[i] += u @ u.T
             samples[i] += u.shape[1]
     removed = math.sqrt(float(energy.sum() / (3 * pixels.sum())))
@@ -357,7 +357,7 @@ def _curve(energy: Tensor, pixels: Tensor) -> Tensor:
 
 def _flat_blocks(image: Tensor) -> Tensor:
     """Which blocks of ``[1, 3, H, W]`` vary least, ``[rows, columns]``; clipped ones are not."""
-    side = min(_FLAT_BLOCK_PX, *image.shape[2:])
+    side = _flat_block_px(image)
     mean = F.avg_pool2d(image, side)
     variance = (F.avg_pool2d(image**2, side) - mean**2).mean((0, 1))
     inside = ((mean > 0.04) & (mean < 0.96)).all(1)[0]
@@ -366,15 +366,20 @@ def _flat_blocks(image: Tensor) -> Tensor:
     return inside & (variance <= torch.quantile(variance[inside], _FLATTEST))
 
 
-def _within_blocks(latent: Tensor, chosen: Tensor) -> Tensor:
-    """The deviations of ``[1, C, h, w]`` from the means of the chosen blocks: ``[C, values]``."""
+def _flat_block_px(image: Tensor) -> int:
+    return min(_FLAT_BLOCK_PX, *image.shape[2:])
+
+
+def _within_blocks(latent: Tensor, image: Tensor, chosen: Tensor) -> Tensor:
+    """The deviations of a latent of the image, ``[1, C, h, w]``, from the means of the chosen of
+    the blocks of :func:`_flat_blocks`: ``[C, values]``."""
     rows, columns = chosen.shape
-    height, width = latent.shape[2] // rows, latent.shape[3] // columns
-    x = latent[0, :, : rows * height, : columns * width]
-    # [C, rows, h, columns, w] → [C, rows, columns, h·w]
-    x = x.reshape(-1, rows, height, columns, width).transpose(2, 3).flatten(3)
+    side = _flat_block_px(image) * latent.shape[2] // image.shape[2]
+    x = latent[0, :, : rows * side, : columns * side]
+    # [C, rows, side, columns, side] → [C, rows, columns, side²]
+    x = x.reshape(-1, rows, side, columns, side).transpose(2, 3).flatten(3)
     x = x[:, chosen]
-    scale = math.sqrt(height * width / max(1, height * width - 1))
+    scale = math.sqrt(side**2 / max(1, side**2 - 1))
     return (scale * (x - x.mean(2, keepdim=True))).flatten(1)
 
 
@@ -428,9 +433,11 @@ def _factor_for(wanted: float, made: Callable[[float], float]) -> float:
     third power of the factor, so that dividing by what came out too large swings for ever. So: a
     straight line between logarithms, through the nearest trials on either side of what is wanted.
     """
-    place, below, above = 0.0, None, None
+    place, reach, below, above = 0.0, 1.0, None, None
+    best = (math.inf, place)
     for _ in range(_MOST_TRIALS):
         excess = math.log(max(made(math.exp(place)), 1e-9) / wanted)
+        best = min(best, (abs(excess), place))
         if abs(excess) < _LEVEL_TOLERANCE:
             break
         if excess < 0:
@@ -438,12 +445,13 @@ def _factor_for(wanted: float, made: Callable[[float], float]) -> float:
         else:
             above = (place, excess)
         if below is None or above is None:
-            place -= max(-1.0, min(1.0, excess))
+            place -= max(-reach, min(reach, excess))
+            reach *= 2.0
         else:
             share = -below[1] / (above[1] - below[1])
             # Never close to an end: else one end may stay for ever.
             place = below[0] + (above[0] - below[0]) * min(0.85, max(0.15, share))
-    return math.exp(place)
+    return math.exp(best[1])
 
 
 def _made(tiles: list[Tensor], model: NoiseModel, recipe: Calibrated) -> tuple[Tensor, Tensor]:

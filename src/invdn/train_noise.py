@@ -270,8 +270,9 @@ def divergence_loss(
         energy = n**2 + _ROUNDING_VARIANCE
         variance = F.avg_pool2d(energy, side, 1, side // 2, count_include_pad=False)
         log_ratio = 2.0 * log_sigma - torch.log(variance)
-        # The exponential is bounded: a place without any noise is not worth more than that.
-        ratio = torch.exp(log_ratio.clamp_max(_LARGEST_LOG_RATIO))
+        # Beyond the bound a straight line goes on: a place without any noise would outweigh all.
+        bounded = log_ratio.clamp_max(_LARGEST_LOG_RATIO)
+        ratio = torch.exp(bounded) * (1.0 + log_ratio - bounded)
         total = total + 0.5 * (ratio - 1.0 - log_ratio).sum()
         count += n.numel()
     return total / count

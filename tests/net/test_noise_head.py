@@ -102,6 +102,34 @@ def test_the_divergence_is_least_at_the_truth(small_net) -> None:  # type: ignor
     assert 0 < losses[1] == min(losses) < 0.2
 
 
+def test_more_noise_than_there_is_is_worse_however_much(small_net) -> None:  # type: ignore[no-untyped-def]
+    """Also beyond the bound of the ratio, where places have no noise at all."""
+    model = NoiseModel(small_net)
+    image = torch.full((1, 3, 16, 16), 0.5)
+    parts = scales(small_net(image))
+    none = tuple(torch.zeros_like(part) for part in parts)
+    losses, slopes = [], []
+    for level in (0.01, 0.1, 0.5, 2.0):
+        ln_level = torch.tensor([math.log(level)], requires_grad=True)
+        loss = divergence_loss(model, image, parts, none, ln_level.exp())
+        loss.backward()
+        losses.append(loss.item())
+        slopes.append(float(ln_level.grad))
+    assert losses == sorted(losses)
+    assert min(slopes) > 0
+    assert max(slopes) < 100
+
+
+def test_what_no_photo_has_does_not_take_the_head_far(small_net) -> None:  # type: ignore[no-untyped-def]
+    model = NoiseModel(small_net)
+    for head in model.head.heads:
+        torch.nn.init.constant_(head[-1].bias, 50.0)
+    image = torch.rand(1, 3, 16, 16)
+    level = torch.tensor([0.02])
+    for log_sigma in model.eval().head(image, scales(small_net(image)), level):
+        assert (log_sigma - math.log(0.02)).max() < 4
+
+
 def test_training_learns_the_noise_and_keeps_the_denoiser(small_net, tmp_path) -> None:  # type: ignore[no-untyped-def]
     """Noise that is three times as strong in the bright half: the head finds that."""
     rng = np.random.default_rng(0)

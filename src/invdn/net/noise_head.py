@@ -27,6 +27,10 @@ _LOG_LEVEL_SPREAD = math.log(8.0)
 #: Levels, σ of 255, at which the correlation between channels is stored; between them it is
 #: interpolated along ln level.
 KNOTS_8BIT = (2.0, 5.0, 12.0, 30.0)
+#: How far ln σ may lie from ln level: at the finest scale, and how much more at each coarser one.
+#: On photos few values in a thousand lie farther; on stripes of one pixel, which no photo that the
+#: head has learned from has, they went 34 away, and all noise of the picture was there.
+_FARTHEST, _FARTHER_A_SCALE = 1.5, 0.5
 
 
 def scales(latents: Latents) -> tuple[Tensor, ...]:
@@ -90,16 +94,21 @@ class NoiseHead(nn.Module):
     def forward(
         self, image: Tensor, clean: tuple[Tensor, ...], level: Tensor
     ) -> tuple[Tensor, ...]:
-        """ln σ, shaped like ``clean``."""
+        """ln σ, shaped like ``clean``; outside training never far from ln level."""
         log_level = torch.log(level).view(-1, 1, 1, 1)
         known = (log_level + math.log(255.0) - _LOG_LEVEL_CENTRE) / _LOG_LEVEL_SPREAD
         result = []
-        for head, x in zip(self.heads, clean, strict=True):
+        for scale, (head, x) in enumerate(zip(self.heads, clean, strict=True)):
+            farthest = _FARTHEST + scale * _FARTHER_A_SCALE
             plane = known.expand(-1, 1, *x.shape[2:])
             # Brightness sets shot noise and clipping (the details of a scale do not tell it), and
             # local activity what a camera's smoothing leaves.
             colour = F.avg_pool2d(image, image.shape[3] // x.shape[3])
-            result.append(head(torch.cat((x, x.abs(), colour, plane), dim=1)) + log_level)
+            relative = head(torch.cat((x, x.abs(), colour, plane), dim=1))
+            # Not in training, which has to see a head that goes astray.
+            if not self.training:
+                relative = relative.clamp(-farthest, farthest)
+            result.append(relative + log_level)
         return tuple(result)
 
     def correlation(self, scale: int, level_8bit: float) -> Tensor:
