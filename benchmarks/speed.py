@@ -142,10 +142,11 @@ def _compare(
     )
     print("| --- " * 9 + "|")
     measured: dict[tuple[str, float], float] = {}
+    seconds_a_megapixel: dict[str, float] = {}  # to know what would take too long
     for size in sizes:
         for method in sorted(methods, key=lambda name: name != "nlm"):
             label = _label(method)
-            expected = SECONDS_A_MEGAPIXEL.get(method, 0.0) * size
+            expected = seconds_a_megapixel.get(method, 0.0) * size
             if expected > limit:
                 print(f"| {label} | {size:g} | left out: {expected:.0f} s |" + " |" * 6)
                 continue
@@ -154,7 +155,7 @@ def _compare(
                 print(f"| {label} | {size:g} | not installed: {found['missing']} |" + " |" * 6)
                 continue
             taken = found["seconds"] / size
-            SECONDS_A_MEGAPIXEL[method] = measured[label, size] = taken
+            seconds_a_megapixel[method] = measured[label, size] = taken
             reference = measured.get(("nlm", size))
             cells = [label, f"{size:g}", f"{taken:.3f}"]
             cells.append(f"{taken / reference:.2f}" if reference else "")
@@ -172,10 +173,6 @@ def _compare(
         if fast and published:
             times = published / fast
             print(f"\nAt {size:g} MP fast is {times:.0f} times as fast as the published network.")
-
-
-#: What has been measured, to know what would take too long.
-SECONDS_A_MEGAPIXEL: dict[str, float] = {}
 
 
 def _jpeg_to_jpeg(model: str, size: float, threads: str, rounds: int, folder: Path) -> float:
@@ -214,7 +211,7 @@ def _memory(models: list[str], sizes: list[float], threads: str, folder: Path) -
         make(photo, round(1.5 * height), height)
         for model in models:
             start = time.perf_counter()
-            peak = peak_mb(_command(photo, model, threads))
+            peak, _ = peak_mb(_command(photo, model, threads))
             taken = (time.perf_counter() - start) / size
             print(f"| {_label(model)} | {size:g} | {peak:.0f} | {taken:.3f} |", flush=True)
 

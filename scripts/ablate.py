@@ -7,14 +7,15 @@ Every run gets as many steps as fit into the given processor time of the trainin
 costs to make the data is not counted: other processes make them), on one thread, with the learning
 rate falling over its last third. ``--steps`` gives every run as many steps instead: for changes
 that leave a step's cost as it is, on a machine whose speed depends on what else it does. Results
-are added to the file as they come; what is there already is not run again. Seeds change the initial
-weights and the batches.
+are added to the file as they come; what is there already, with the same settings, is not run again.
+Seeds change the initial weights and the batches.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import statistics
 import tempfile
@@ -51,21 +52,24 @@ def main() -> None:
     if options.only:
         variants = {name: variants[name] for name in options.only.split("|")}
     results = _read(options.output)
+    wanted = []
     for seed in (int(seed) for seed in options.seeds.split(",")):
         for name, settings in variants.items():
-            key = {"variant": name, "seed": seed}
+            key = {"variant": name, "seed": seed, "settings": _digest(settings)}
             key |= {"steps": options.steps} if options.steps else {"minutes": options.minutes}
-            if any(key.items() <= result.items() for result in results):
+            known = [result for result in results if key.items() <= result.items()]
+            if known:
+                wanted += known
                 continue
             config = build(TrainConfig, merged(settings, {"seed": seed, "threads": 1}), name)
             data = dataclasses.replace(config.data, root=str(options.root.resolve()))
             config = dataclasses.replace(config, data=data)
             steps = options.steps or _steps_within(options.minutes * 60, config)
             result = key | run(config, steps)
-            results.append(result)
+            wanted.append(result)
             with options.output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result, ensure_ascii=False) + "\n")
-    print(markdown([r for r in results if r["variant"] in variants], list(variants)))
+    print(markdown(wanted, list(variants)))
 
 
 def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,6 +79,11 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
         result[key] = merged(result[key], value) if both else value
     return result
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    """Tells settings apart that have the same name, before and after an edit."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def run(config: TrainConfig, steps: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from readme import replace_marked
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from validation_sets import SETS
 
@@ -43,8 +43,13 @@ def main() -> None:
     parser.add_argument("--licence", default="Apache-2.0")
     arguments = parser.parse_args()
 
-    with safe_open(arguments.checkpoint, "pt") as file:
-        steps = int(file.metadata()["step"])
+    try:
+        with safe_open(arguments.checkpoint, "pt") as file:
+            steps = int((file.metadata() or {})["step"])
+    except FileNotFoundError:
+        parser.error(f"{arguments.checkpoint} is missing")
+    except (SafetensorError, KeyError):
+        parser.error(f"{arguments.checkpoint} holds no weights of a training run")
     with tempfile.TemporaryDirectory(dir=WEIGHTS) as folder:
         described = Path(folder) / "weights.safetensors"
         metadata = {k: getattr(arguments, k) for k in ("name", "version", "licence")}

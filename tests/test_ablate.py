@@ -75,6 +75,13 @@ def test_runs_what_is_missing_and_prints_a_row_a_variant(tmp_path: Path) -> None
     assert row.startswith("| as it is ")
     assert f"{sum(scores) / 2:.2f} ± {half_range:.2f}" in row
     assert row.endswith("| 2 |")
+    # Settings that have changed are other settings, whatever the variant is called.
+    changed = BASE.replace("crop_px = 16", "crop_px = 32")
+    (tmp_path / "changes.toml").write_text(changed, encoding="utf-8")
+    table = ablate(tmp_path, "--steps", "12", "--only", "as it is")
+    lines = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 3
+    assert table.splitlines()[-1].endswith("| 1 |")
 
 
 def test_a_change_replaces_what_it_names(tmp_path: Path) -> None:

@@ -70,6 +70,37 @@ def test_what_cannot_be_resized_is_said_in_one_line(tmp_path: Path) -> None:
     assert script.whole_blocks(pixels, 8).shape == (1, 3, 72, 96)
 
 
+def test_what_is_no_run_is_not_shipped(tmp_path: Path) -> None:
+    others = tmp_path / "others.safetensors"
+    safetensors_torch.save_file({"x": torch.zeros(1)}, others, metadata={"steps": "3"})
+    (tmp_path / "damaged.safetensors").write_bytes(b"garbage")
+    for name, complaint in (
+        ("missing.safetensors", "is missing"),
+        ("others.safetensors", "holds no weights of a training run"),
+        ("damaged.safetensors", "holds no weights of a training run"),
+    ):
+        options = ("--name", "x", "--version", "1", "--validation", tmp_path, "--trained-on", "x")
+        refused = run("ship_weights.py", tmp_path / name, *options)
+        assert refused.returncode == 2
+        assert refused.stderr.splitlines()[-1].endswith(complaint)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+def test_the_speed_benchmarks_memory_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its command is replaced by one that takes 60 MB for a moment."""
+    monkeypatch.syspath_prepend(str(SCRIPTS.parent / "benchmarks"))
+    speed = importlib.import_module("speed")
+    takes = [sys.executable, "-c", "import time; x = bytearray(60_000_000); time.sleep(0.5)"]
+    monkeypatch.setattr(speed, "_command", lambda *_: takes)
+    monkeypatch.setattr(speed, "make", lambda *_: None)
+    speed._memory(["photo"], [0.25], "1", tmp_path)
+    row = capsys.readouterr().out.splitlines()[-1].split("|")
+    assert row[1].strip() == "photo"
+    assert 60 <= int(row[3]) < 150
+
+
 def test_weights_are_averaged_by_their_shares(tmp_path: Path) -> None:
     nets = [InvDN(SMALL), InvDN(SMALL)]
     given = []
