@@ -31,6 +31,7 @@ from invdn.config import (
     NetworkConfig,
     PairFolder,
     TrainConfig,
+    ValidationSet,
     build,
     load_config,
     read_toml,
@@ -151,6 +152,17 @@ def test_what_is_too_small_for_a_crop_is_counted(
     Batches(config, folder / "data", seed=0)[0]
     (message,) = [record.getMessage() for record in caplog.records]
     assert message.startswith("1 photos and pairs are too small for crops of 24 pixels")
+
+
+def test_the_simulations_margin_is_only_asked_for_where_it_simulates(folder: Path) -> None:
+    for path in (folder / "data/clean").iterdir():
+        path.unlink()
+    write(folder / "data/clean/small.png", np.full((16, 20, 3), 90, np.uint8))
+    config = DataConfig(clean=("clean",), crop_px=16, real_crops=0, gaussian_crops=1)
+    batches = Batches(replace(config, camera_crops=0), folder / "data", seed=0)
+    assert batches[0][0].shape == (1, 3, 16, 16)
+    with pytest.raises(ValueError, match=r"no photo in data\.clean is as large as 40×40"):
+        Batches(replace(config, camera_crops=1), folder / "data", seed=0)[0]
 
 
 def test_missing_data_is_named(folder: Path) -> None:
@@ -629,6 +641,23 @@ def test_a_run_folder_tells_what_was_done(folder: Path) -> None:
     assert "validation/text_summary" in board.Tags()["tensors"]
 
 
+def test_a_log_is_json_also_where_scores_are_infinite(folder: Path) -> None:
+    """A set without any noise in it."""
+
+    def no_constant(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    config = load_config(folder / "settings.toml")
+    config = replace(
+        config, steps=3, validation=(ValidationSet("still", "clean", sigma_8bit=0, crop_px=16),)
+    )
+    train(config, folder)
+    train(replace(config, steps=6), folder, resume=True)  # the curves are drawn from the log
+    lines = (folder / "run/log.jsonl").read_text().splitlines()
+    entries = [json.loads(line, parse_constant=no_constant) for line in lines]
+    assert [entry["scores"]["still"]["noisy"] for entry in entries] == [None, None]
+
+
 def test_a_log_that_is_ahead_of_the_checkpoint_is_cut_and_changes_are_told(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -708,6 +737,14 @@ def test_the_published_recipe_trains_from_sidds_own_layout(tmp_path: Path) -> No
         (
             ("[data]", '[loss]\nperceptual_weight = 1.0\nvgg19 = "no.pth"\n[data]'),
             r"no\.pth.*vgg19-dcbb9e9d\.pth",
+        ),
+        (
+            (
+                '[data]\nroot = "data"\nclean = ["clean"]\ncrop_px = 16\n',
+                '[loss]\nperceptual_weight = 1.0\nvgg19 = "x.pth"\n'
+                '[data]\nroot = "data"\nclean = ["clean"]\ncrop_px = 8\n',
+            ),
+            "perceptual_weight needs crops of 16 pixels",
         ),
         (("[data]", "[loss]\nadversarial_weight = 1.0\n[data]"), "crops of 128 pixels"),
         (("[data]", '[loss]\npixel = "psnr"\nreduction = "sum"\n[data]'), r"loss\.reduction"),

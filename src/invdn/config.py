@@ -20,7 +20,7 @@ else:
 from invdn.data.camera import CameraNoiseConfig
 from invdn.data.pairs import MOST_ENLARGED
 from invdn.net.invdn import BEST, FAST, PHOTO, LevelConfig, check_levels
-from invdn.net.vgg import Discriminator
+from invdn.net.vgg import Discriminator, VGG19Features
 
 PRESETS = {"photo": PHOTO, "best": BEST, "fast": FAST}
 #: The published network; its sizes are fixed.
@@ -340,6 +340,8 @@ def _problems(config: TrainConfig) -> Iterator[str]:
         yield f"data.crop_px must be a multiple of {multiple}, and at least {SMALLEST_CROP_PX}"
     if config.loss.adversarial_weight and smallest < Discriminator.SIZE_PX:
         yield f"loss.adversarial_weight needs crops of {Discriminator.SIZE_PX} pixels or more"
+    if config.loss.perceptual_weight and smallest < VGG19Features.SMALLEST_PX:
+        yield f"loss.perceptual_weight needs crops of {VGG19Features.SMALLEST_PX} pixels or more"
     if config.loss.perceptual_weight and not config.loss.vgg19:
         yield (
             "loss.perceptual_weight needs loss.vgg19: a file with VGG19's weights as torchvision "

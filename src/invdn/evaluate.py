@@ -35,7 +35,7 @@ from invdn.batch import UsageError
 from invdn.data import dnd, sidd
 from invdn.data.pairs import Pair, load_pairs
 from invdn.data.patches import Pixels
-from invdn.metrics import SSIM_WINDOW_PX, psnr, ssim
+from invdn.metrics import SSIM_WINDOW_PX, finite, psnr, ssim
 
 PROTOCOLS = ("sidd-val", "sidd-test", "dnd")
 #: What the inputs are called beside the methods' results.
@@ -147,15 +147,6 @@ class Evaluation:
         writer.writeheader()
         writer.writerows(rows)
         return text.getvalue()
-
-
-def finite(value: Any) -> Any:
-    """For JSON, which knows neither infinity nor NaN: they become None."""
-    if isinstance(value, dict):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 # --- methods -------------------------------------------------------------------------------------

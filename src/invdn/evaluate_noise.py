@@ -24,8 +24,7 @@ import torch
 
 from invdn.data.camera import BORDER_PX, MARGIN_PX, camera_pair
 from invdn.data.pairs import Pair
-from invdn.evaluate import finite
-from invdn.metrics import akld
+from invdn.metrics import akld, finite
 from invdn.net.noise_head import NoiseModel
 from invdn.noise import (
     Character,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -141,3 +142,12 @@ def _filter_both_ways(
         tap * rows[:, i : i + width] for i, tap in enumerate(taps)
     )
     return result
+
+
+def finite(value: Any) -> Any:
+    """Scores for JSON, which knows neither infinity nor NaN: they become None."""
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -367,7 +367,7 @@ def _flat_blocks(image: Tensor) -> Tensor:
 
 
 def _flat_block_px(image: Tensor) -> int:
-    return min(_FLAT_BLOCK_PX, *image.shape[2:])
+    return int(min(_FLAT_BLOCK_PX, *image.shape[2:]))
 
 
 def _within_blocks(latent: Tensor, image: Tensor, chosen: Tensor) -> Tensor:

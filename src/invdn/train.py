@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -106,11 +107,12 @@ def _train(config: TrainConfig, base: Path, fabric: Fabric, report: Report | Non
     per_step = config.accumulate * fabric.world_size
     cache = base / config.data.cache if config.data.cache else None
     batches = Batches(config.data, root, config.seed, per_step=per_step, cache=cache)
-    validation = {v.name: load_validation_set(v, root) for v in config.validation}
+    sets = config.validation if report is not None else ()
+    validation = {v.name: load_validation_set(v, root) for v in sets}
     objective = Objective(config, base, fabric.device)
     state = _start(config, fabric)
     if checkpoint.exists():
-        state.load(checkpoint, fabric.device)
+        state.load(checkpoint)
         log.info("resumed after step %d", state.step)
         if state.step >= config.steps:
             log.warning("all %d steps are done: raise steps to go on", config.steps)
@@ -167,7 +169,8 @@ def _train(config: TrainConfig, base: Path, fabric: Fabric, report: Report | Non
             state.scaler = update_loss_scale(fabric)
             for name, value in zip(("loss", *terms), values.tolist(), strict=True):
                 seen[name].append(value)
-            seen["gradient_norm"].append(float(norm))
+            if math.isfinite(norm):  # in fp16 now and then it is not, and the step is left out
+                seen["gradient_norm"].append(float(norm))
 
             # Validate and save.
             done = stopping or state.step == config.steps

@@ -59,6 +59,14 @@ def test_without_noise_input_equals_target_exactly(processing: float, on_noise: 
         assert torch.equal(noisy, target)
 
 
+def test_a_full_sensor_is_full_in_the_target_too() -> None:
+    config = CameraNoiseConfig(
+        exposure_range=(1.5, 1.5), jpeg_probability=0.0, noise_smoothing_probability=0.0
+    )
+    noisy, target = camera_pair(photos(), 32, generator(), config, noise=0.0)
+    assert torch.equal(noisy, target)
+
+
 def test_smoothing_the_noise_leaves_blotches_under_a_sharp_picture() -> None:
     def roughness(x: torch.Tensor) -> float:
         return float((x[..., 1:] - x[..., :-1]).square().mean() / x.var())

@@ -41,6 +41,9 @@ def test_frames_are_found_with_their_counterparts(medium: Path) -> None:
         f"000{scene}_NOISY_SRGB_{frame}.PNG" for scene in (1, 2) for frame in ("010", "011")
     ]
     assert all(clean.name == noisy.name.replace("NOISY", "GT") for noisy, clean in frames)
+    for path in frames[0]:  # what macOS leaves on other file systems
+        path.with_name(f"._{path.name}").write_bytes(b"resource fork")
+    assert find_training_frames(medium) == frames
     frames[0][1].unlink()
     with pytest.raises(FileNotFoundError, match=r"0001_GT_SRGB_010\.PNG is missing"):
         find_training_frames(medium)

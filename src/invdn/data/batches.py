@@ -173,7 +173,7 @@ class _Stage:
     pairs: list[list[Pair]]
     """A list for each folder of pairs."""
     photos: list[Pixels]
-    """Large enough for a crop and the simulation's margin."""
+    """Large enough for a crop, and for the simulation's margin where there is one."""
     photo_shares: npt.NDArray[np.float64]
     """By area, so that each pixel of the collection is as likely as any other."""
 
@@ -188,7 +188,7 @@ class _Stage:
                 raise ValueError(
                     f"no photo in {entry.folder} is as large as a crop of {config.crop_px}"
                 )
-        side = config.crop_px + MARGIN_PX
+        side = config.crop_px + (MARGIN_PX if config.camera_crops else 0)
         large_photos = [photo for photo in photos if min(photo.shape[:2]) >= side]
         if config.gaussian_crops + config.camera_crops and not large_photos:
             raise ValueError(f"no photo in data.clean is as large as {side}×{side}")

@@ -454,7 +454,7 @@ def camera_pair(
 
     light = _gaussian_blur(srgb_to_linear(clean) * exposure, lens_blur)
     camera = _apply_matrices(light, matrices) / gains
-    raw = (camera * masks).sum(1, keepdim=True)
+    raw = (camera * masks).sum(1, keepdim=True).clamp_max(1.0)  # a sensor is full there
     noisy_raw = add_raw_noise(raw, shot * noise**2, read * noise**2, generator)
     noisy_raw = torch.where(clip_at_zero, noisy_raw.clamp_min(0.0), noisy_raw).clamp_max(1.0)
 

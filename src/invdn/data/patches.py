@@ -30,13 +30,16 @@ def find_images(folder: Path) -> list[Path]:
     paths = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in images.SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        if path.suffix.lower() in images.SUFFIXES and not is_hidden(path, folder) and path.is_file()
     )
     if not paths:
         raise FileNotFoundError(f"{folder} holds no images ({', '.join(sorted(images.SUFFIXES))})")
     return paths
+
+
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a file, or one of its folders below this one, is hidden: macOS' ``._x.png`` is."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def read_rgb8(path: Path) -> Pixels:

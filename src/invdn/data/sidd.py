@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from invdn.data.pairs import Pair
+from invdn.data.patches import is_hidden
 from invdn.images import atomically
 
 #: Where the validation blocks and the benchmark's are to be had.
@@ -36,7 +37,11 @@ def find_training_frames(folder: Path) -> list[tuple[Path, Path]]:
     Raises:
         FileNotFoundError: where there is no such file, or one without its counterpart.
     """
-    noisy = sorted(p for p in folder.rglob("*NOISY_SRGB_*") if p.suffix.lower() == ".png")
+    noisy = sorted(
+        path
+        for path in folder.rglob("*NOISY_SRGB_*")
+        if path.suffix.lower() == ".png" and not is_hidden(path, folder)
+    )
     if not noisy:
         raise FileNotFoundError(f"{folder} holds no SIDD scenes with …NOISY_SRGB_010.PNG")
     pairs = [(path, path.with_name(path.name.replace("NOISY", "GT"))) for path in noisy]

@@ -67,7 +67,6 @@ class Posterior(nn.Module):
         self, channels: int, context: int, width: int, pairs: int, guessed: int = 0
     ) -> None:
         super().__init__()
-        self.channels = channels
         self.guessed = guessed
         self.conv_in = nn.Conv2d(channels + context, width, 3, padding=1)
         self.pairs = nn.Sequential(*(ResidualPair(width) for _ in range(pairs)))

@@ -26,6 +26,9 @@ class VGG19Features(nn.Module):
     recognition*, ICLR 2015; before the ReLU after X. Wang et al., *ESRGAN*, ECCVW 2018.
     """
 
+    SMALLEST_PX = 16
+    """Of an image each way: it is halved four times."""
+
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []

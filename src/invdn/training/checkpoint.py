@@ -68,7 +68,7 @@ class State:
             content["discriminator_optimiser"] = self.adversary.optimiser.state_dict()
         write_pickle(content, path)
 
-    def load(self, path: Path, device: torch.device) -> None:
+    def load(self, path: Path) -> None:
         """Go on from a checkpoint; what it does not hold starts afresh, and the log says so.
 
         Checkpoints of the first format (one AdamW, key ``optimiser``) are read as well. A network
@@ -79,7 +79,9 @@ class State:
                 network.
         """
         try:
-            content = torch.load(path, map_location=device, weights_only=True)
+            # What belongs on another device is copied there, and what does not, as Adam's numbers
+            # of steps, would have to be fetched from there in every step.
+            content = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever a damaged file comes to; PyTorch's own text misleads
             raise ValueError(
                 f"{path} is damaged, or no checkpoint: put a copy back, or name another run"

@@ -102,6 +102,9 @@ def keep_images_in_float32(
 ) -> None:
     """Exempt a network's wavelets from autocast: an image rounded to bf16 has noise of its own.
 
+    On GPUs that would round it to TensorFloat-32, convolutions in float32 no longer do, in the
+    whole process.
+
     ``analysis`` and ``synthesis``: other ways to compute :class:`SmoothHaar`'s.
     """
 
@@ -112,6 +115,7 @@ def keep_images_in_float32(
 
         return types.MethodType(wrapped, wavelet)
 
+    torch.backends.cudnn.allow_tf32 = False
     for module in net.modules():
         if isinstance(module, Haar | SmoothHaar):
             given = (analysis, synthesis) if isinstance(module, SmoothHaar) else (None, None)
@@ -122,7 +126,7 @@ def keep_images_in_float32(
 
 def _computes_in_bf16(device: str) -> bool:
     if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Elsewhere bf16 convolutions are emulated, and slower than fp32.
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 

@@ -7,6 +7,7 @@ import datetime
 import importlib.metadata
 import json
 import logging
+import math
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import torch
 import invdn
 from invdn.config import TrainConfig
 from invdn.data.patches import Pixels
+from invdn.metrics import finite
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +102,7 @@ class Report:
         entry = {"step": step, **scalars, "scores": scores}
         self.entries.append(entry)
         with (self.run / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(json.dumps(finite(entry)) + "\n")
         self._write_board(step, scalars, scores, samples)
         draw_curves(self.entries, self.run / CURVES)
 
@@ -190,8 +192,8 @@ def draw_curves(entries: list[dict[str, Any]], path: Path) -> None:
         loss_axes.set_yscale("log")
     for name in sorted({name for entry in entries for name in entry["scores"]}):
         rows = [(e["step"], e["scores"][name]) for e in entries if name in e["scores"]]
-        gains = [score["psnr"] - score["noisy"] for _, score in rows]
-        last = rows[-1][1]["psnr"]
+        gains = [_number(score["psnr"]) - _number(score["noisy"]) for _, score in rows]
+        last = _number(rows[-1][1]["psnr"])
         gain_axes.plot([step for step, _ in rows], gains, ".-", label=f"{name} ({last:.2f} dB)")
     gain_axes.set_ylabel("PSNR above the noisy input, dB")
     if gain_axes.lines:
@@ -205,6 +207,11 @@ def draw_curves(entries: list[dict[str, Any]], path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     figure.savefig(temporary, format="png", dpi=100)
     temporary.replace(path)
+
+
+def _number(score: float | None) -> float:
+    """A score; what is infinite is None in a log."""
+    return math.nan if score is None else score
 
 
 def _entries_until(path: Path, step: int) -> list[dict[str, Any]]:
