@@ -13,7 +13,7 @@ import pytest
 
 from invdn.data.pairs import Pair
 from invdn.evaluate import Method, evaluate
-from invdn.report import html_report
+from invdn.report import html_report, new_figure, svg
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,17 @@ def test_names_that_matplotlib_would_interpret() -> None:
     for name in ("$\\frac$", "a$b", "_mine", "$\\sqrt$"):
         assert len(re.findall(rf"<text [^>]*>\u200b?{re.escape(name)}</text>", text)) >= 1, name
     assert "\u200b_mine</text>" in text  # in the legend too
+
+
+def test_the_callers_figures_and_window_system_stay() -> None:
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    before = mpl.get_backend()
+    figure, _ = new_figure()
+    svg(figure)
+    assert mpl.get_backend() == before
+    assert plt.get_fignums() == []
 
 
 @pytest.fixture(scope="module")

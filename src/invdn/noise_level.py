@@ -19,7 +19,9 @@ def estimate_sigma(image: npt.NDArray[Any]) -> float:
     the usual estimator (the median of the finest wavelet band) looks: on DSLR pictures that finds
     a quarter of the noise. This one looks at whole blocks of 16×16 instead: in each of six bands
     of brightness it takes the flattest quarter of the blocks and averages their variance about a
-    plane. Texture makes it too large, noise coarser than a block too small.
+    plane. Texture makes it too large, noise coarser than a block too small; and of blocks that
+    differ by chance only, the flattest are too flat: white noise of 10 on a flat picture is found
+    to be 9.7, and 9.4 where all channels have the same.
 
     Args:
         image: ``[H, W, C]``, any scale; at least one block.

@@ -52,25 +52,22 @@ def table(head: list[str], body: list[list[str]]) -> str:
 
 
 def svg(figure: Any) -> str:
-    """A matplotlib figure as an inline SVG element; the figure is closed."""
-    import matplotlib.pyplot as plt
+    """A matplotlib figure as an inline SVG element."""
+    import matplotlib as mpl
 
     text = io.StringIO()
-    with plt.rc_context({"svg.fonttype": "none"}):
+    with mpl.rc_context({"svg.fonttype": "none"}):
         figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
-    plt.close(figure)
     content = text.getvalue()
     return '<div class="plot">' + content[content.index("<svg") :] + "</div>"
 
 
 def new_figure(width: float = 7.0, height: float = 4.0) -> tuple[Any, Any]:
-    """A figure with one pair of axes, drawn without a display."""
-    import matplotlib
+    """A figure with one pair of axes; the caller's window system and figures stay as they are."""
+    from matplotlib.figure import Figure
 
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(width, height))
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots()
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
