@@ -1044,6 +1044,17 @@ def denoised(path: Path) -> Path:
     return path.with_name(f"{path.stem}-denoised{path.suffix}")
 
 
+def cancel_while_encoding(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each batch cancelled while it encodes a result."""
+    encode = images.writing.encode
+
+    def and_cancel(*arguments: Any) -> None:
+        window.runner.cancel()
+        encode(*arguments)
+
+    monkeypatch.setattr(images.writing, "encode", and_cancel)
+
+
 def test_a_cancelled_batch_ends_even_where_the_disk_is_full(
     qtbot: Any,
     window: MainWindow,
@@ -1052,13 +1063,7 @@ def test_a_cancelled_batch_ends_even_where_the_disk_is_full(
     full: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    encode = images.writing.encode
-
-    def cancelled_meanwhile(*arguments: Any) -> None:
-        window.runner.cancel()
-        encode(*arguments)
-
-    monkeypatch.setattr(images.writing, "encode", cancelled_meanwhile)
+    cancel_while_encoding(window, monkeypatch)
     open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png") for i in range(3)))
     wait_restored(qtbot, window)
     full.set()
@@ -1106,16 +1111,10 @@ def test_cancel_while_a_result_is_encoded_leaves_what_has_its_name(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    encode = images.writing.encode
-
-    def cancelled_meanwhile(*arguments: Any) -> None:
-        window.runner.cancel()
-        encode(*arguments)
-
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     wait_restored(qtbot, window)
     former = photo(tmp_path / "mine.png", value=7).read_bytes()
-    monkeypatch.setattr(images.writing, "encode", cancelled_meanwhile)
+    cancel_while_encoding(window, monkeypatch)
     window.save_as(tmp_path / "mine.png")
     until(qtbot, lambda: not window.runner.busy)
     assert (tmp_path / "mine.png").read_bytes() == former
