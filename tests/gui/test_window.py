@@ -44,7 +44,8 @@ from invdn.denoiser import Denoiser, load_denoiser
 from invdn.gui import language, noise_tab, session, theme
 from invdn.gui import window as window_module
 from invdn.gui.noise_tab import NoiseTab
-from invdn.gui.runner import Clock, in_own_process
+from invdn.gui.runner import Clock
+from invdn.gui.ways import in_own_process
 from invdn.gui.window import MainWindow
 from invdn.runtime import ModelError
 

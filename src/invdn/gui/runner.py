@@ -4,56 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from invdn import batch, images, workers
-from invdn.batch import Job, Result
+from invdn import batch
+from invdn.batch import Job
 from invdn.control import Control
-from invdn.denoiser import Denoiser
-from invdn.restore import Denoises, Settings
-
-Progress = Callable[[Job, float], None]
-Way = Callable[[Sequence[Job], Settings, Control, Progress], Generator[Result, None, None]]
-"""How the photos of a batch are done: yields what became of each, and obeys the control."""
-
-
-def in_own_process(model: str, denoiser: Denoiser) -> Way:
-    """In a process of the batch's own, which ends with it: whatever a file does, the window stays.
-
-    model: what the denoiser was loaded from. The process loads it anew, for the same device and
-    as many threads.
-    """
-    threads, device = denoiser.info.threads, denoiser.info.device
-    return lambda jobs, settings, control, progress: workers.run(
-        jobs,
-        workers.Setup(model, threads, settings=settings, device=device),
-        progress=progress,
-        control=control,
-    )
-
-
-def in_this_process(denoiser: Denoises) -> Way:
-    """In the window's own process, for a result that is in its memory already."""
-
-    def way(
-        jobs: Sequence[Job], settings: Settings, control: Control, progress: Progress
-    ) -> Generator[Result, None, None]:
-        images.remove_strays({job.output.parent for job in jobs})
-        for result in batch.run(
-            (job for job in jobs if control.begin(job.input)),
-            denoiser,
-            settings=settings,
-            progress=progress,
-            cancelled=control.stopped,
-        ):
-            control.end(result)
-            yield result
-
-    return way
+from invdn.gui.ways import Way
+from invdn.restore import Settings
 
 
 class Clock:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QByteArray, QEvent, QSettings, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QAction,
@@ -55,12 +54,13 @@ from invdn.gui.names import shortened
 from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
 from invdn.gui.photos import Entry, PhotoList, PhotoListView, PlacedResult
-from invdn.gui.runner import Clock, Runner, Way, in_own_process, in_this_process
+from invdn.gui.runner import Clock, Runner
 from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
+from invdn.gui.ways import AlreadyDone, Way, in_own_process, in_this_process
 from invdn.preview import NOISE_GAIN
-from invdn.restore import Denoises, Settings, tones_of
+from invdn.restore import Settings, tones_of
 from invdn.runtime import ModelError, shipped_models
 
 MOST_RECENT = 10
@@ -72,48 +72,6 @@ SECONDS_TO_STOP = 20.0
 """How long a window that is being closed waits for its batch, which may hang for ever where a
 network drive is gone."""
 MODES: tuple[Mode, ...] = ("side", "wipe", "single")
-
-
-class AlreadyDone:
-    """A denoiser for a photo whose result is there; for another, the one that it was made with."""
-
-    def __init__(self, before: images.Pixels, after: images.Pixels, denoiser: Denoises) -> None:
-        self._before, self._after, self._denoiser = before, after, denoiser
-
-    def restore_regions(
-        self,
-        height: int,
-        width: int,
-        read: Callable[[slice, slice], images.Pixels],
-        write: Callable[[slice, slice, images.Pixels], None],
-        *,
-        strength: float = 1.0,
-        progress: Callable[[float], object] | None = None,
-    ) -> None:
-        """As one region: a file can only be read from top to bottom, and once."""
-        whole = slice(0, height), slice(0, width)
-        image, restored = read(*whole), self._after
-        before = self._before
-        if image.dtype != before.dtype or not np.array_equal(image, before):
-            # The file has changed since it was opened.
-            restored = np.empty_like(image)
-            self._denoiser.restore_regions(
-                height,
-                width,
-                lambda rows, columns: image[rows, columns],
-                partial(_put_into, restored),
-                strength=strength,
-                progress=progress,
-            )
-        write(*whole, restored)
-
-    def context(self, part: slice, size: int) -> slice:
-        """As the denoiser."""
-        return self._denoiser.context(part, size)
-
-
-def _put_into(image: images.Pixels, rows: slice, columns: slice, part: images.Pixels) -> None:
-    image[rows, columns] = part
 
 
 def _find(paths: Sequence[Path], token: Token) -> Plan:
