@@ -44,7 +44,6 @@ from invdn.denoiser import Denoiser, load_denoiser
 from invdn.gui import language, noise_tab, session, theme
 from invdn.gui import window as window_module
 from invdn.gui.noise_tab import NoiseTab
-from invdn.gui.runner import Clock
 from invdn.gui.ways import in_own_process
 from invdn.gui.window import MainWindow
 from invdn.runtime import ModelError
@@ -750,7 +749,7 @@ def test_a_broken_and_a_vanished_photo_cost_only_themselves(
     run_all(qtbot, window)
     assert states(window) == ["failed", "failed", "done"]
     assert "finished: 1 done, 2 failed" in log(window)
-    assert window.progress_label.text() == "finished, 2 failed"
+    assert window.progress.label.text() == "finished, 2 failed"
     window.next_action.trigger()
     wait_restored(qtbot, window)
 
@@ -933,7 +932,7 @@ def test_pause_stops_the_work_and_going_on_finishes_it(
     until(qtbot, lambda: states(window)[0] == "working")
     click(qtbot, window.pause_button)
     assert window.pause_button.text() == "&Go on"
-    assert "paused" in window.progress_label.text()
+    assert "paused" in window.progress.label.text()
     model.gate.set()
     qtbot.wait(100)
     tiles = len(model.tiles)
@@ -943,7 +942,7 @@ def test_pause_stops_the_work_and_going_on_finishes_it(
     click(qtbot, window.pause_button)
     until(qtbot, lambda: not window.runner.busy)
     assert states(window) == ["done"] * 3
-    assert window.progress_bar.value() == 1000
+    assert window.progress.bar.value() == 1000
 
 
 @pytest.fixture
@@ -971,7 +970,7 @@ def test_a_full_disk_pauses_the_batch(
     until(qtbot, lambda: states(window)[0] == "failed")
     assert "make room on the disk" in log(window)
     assert window.pause_button.text() == "&Go on"
-    assert "paused" in window.progress_label.text()
+    assert "paused" in window.progress.label.text()
     qtbot.wait(200)
     assert states(window)[1:] == ["waiting", "waiting"]
     full.clear()
@@ -1085,14 +1084,14 @@ def test_cancel_really_stops(
     window.session.set_whole_allowed(False)
     tiles = len(model.tiles)
     click(qtbot, window.cancel_button)
-    assert window.progress_label.text() == "cancelling…"
+    assert window.progress.label.text() == "cancelling…"
     window.retranslate()
     for button in (window.cancel_button, window.pause_button):
         assert not button.isEnabled()
     for action in (window.cancel_action, window.pause_action):
         assert not action.isEnabled()
-    window._show_progress()  # as it is each second
-    assert window.progress_label.text() == "cancelling…"
+    window.progress.tell()  # as it is each second
+    assert window.progress.label.text() == "cancelling…"
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     assert len(model.tiles) <= tiles + 1
@@ -1100,7 +1099,7 @@ def test_cancel_really_stops(
     assert "cancelled: 0 done" in log(window)
     assert not list(tmp_path.glob("*-denoised*"))
     assert not list(tmp_path.glob(".invdn-*"))
-    assert window.progress_label.text() == "cancelled"
+    assert window.progress.label.text() == "cancelled"
     run_all(qtbot, window)
     assert states(window) == ["done"] * 3
 
@@ -1146,7 +1145,7 @@ def test_closing_while_working_asks(
     QTimer.singleShot(200, lambda: answer(QMessageBox.ButtonRole.DestructiveRole))
     click(qtbot, window.quit_button)
     assert window.isVisible()
-    assert window.progress_label.text() == "cancelling…"
+    assert window.progress.label.text() == "cancelling…"
     model.gate.set()
     until(qtbot, lambda: not window.isVisible())
     assert not list(tmp_path.glob("*-denoised*"))
@@ -1249,17 +1248,9 @@ def test_time_left_is_told(
     open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png", 300, 300) for i in range(3)))
     wait_restored(qtbot, window)
     seen: set[str] = set()
-    window.runner.progressed.connect(lambda *_: seen.add(window.progress_label.text()))
+    window.runner.progressed.connect(lambda *_: seen.add(window.progress.label.text()))
     run_all(qtbot, window)
     assert any(text.startswith("1 of 3 · ") and text.endswith("left") for text in seen), seen
-
-
-def test_a_clock_of_no_photos_is_at_its_end() -> None:
-    """The only one was left out just as it ended."""
-    clock = Clock([2.0])
-    clock.leave_out(0)
-    assert clock.at(0, 1.0) == 1.0
-    assert clock.seconds_left is None
 
 
 def test_photos_can_be_taken_out_of_a_running_batch(
@@ -1275,7 +1266,7 @@ def test_photos_can_be_taken_out_of_a_running_batch(
     window.list_view.setCurrentIndex(window.photos.index(2))
     window.remove_action.trigger()
     assert [entry.path for entry in window.photos.entries] == [paths[0], paths[1], paths[3]]
-    assert window.progress_label.text().startswith("0 of 3")
+    assert window.progress.label.text().startswith("0 of 3")
     window.list_view.setCurrentIndex(window.photos.index(0))
     window.remove_action.trigger()
     assert "0.png is being worked on: cancel that to remove it" in log(window)
@@ -1287,7 +1278,7 @@ def test_photos_can_be_taken_out_of_a_running_batch(
     until(qtbot, lambda: not window.runner.busy)
     assert states(window) == ["done"] * 3
     assert "finished: 3 done" in log(window)
-    assert window.progress_bar.value() == 1000
+    assert window.progress.bar.value() == 1000
     assert not (tmp_path / "2-denoised.png").exists()
     assert (tmp_path / "3-denoised.png").exists()
 
@@ -1325,7 +1316,7 @@ def test_a_photo_that_is_done_can_be_removed_added_and_removed_while_others_are_
         window._remove([row])
         assert len(window.photos) == 1
         open_photos(qtbot, window, paths[0])
-    assert window.progress_label.text().startswith("1 of 2")
+    assert window.progress.label.text().startswith("1 of 2")
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
 
@@ -1354,8 +1345,8 @@ def test_where_nothing_could_be_saved_it_says_so(
     window.list_view.setCurrentIndex(window.photos.index(0))
     window._remove([1])
     run_all(qtbot, window)
-    assert window.progress_label.text() == "nothing was saved"
-    assert window.progress_bar.value() == 0
+    assert window.progress.label.text() == "nothing was saved"
+    assert window.progress.bar.value() == 0
     assert "nothing was saved: 0 done, 1 failed" in log(window)
 
 
@@ -1377,7 +1368,7 @@ def test_a_name_for_camera_raw_is_refused(
     assert "*.dng" not in filters[0]
     assert ".dng files cannot be written: choose another format" in log(window)
     assert "unexpected" not in log(window)
-    assert window.progress_label.text() == "nothing was saved"
+    assert window.progress.label.text() == "nothing was saved"
 
 
 def test_a_result_is_known_again_when_its_settings_come_back(
@@ -1500,21 +1491,21 @@ def test_language_and_looks_can_be_switched_while_it_works(
     window.theme_actions["dark"].trigger()
     until(qtbot, lambda: window.photo_state.text() == "已完成")
     assert window.zoom_label.text() == "缩放 100%"
-    assert window.progress_label.text().startswith("0 / 2")
+    assert window.progress.label.text().startswith("0 / 2")
     click(qtbot, window.pause_button)
     assert window.pause_button.text() == "继续(&G)"
     window.list_view.setCurrentIndex(window.photos.index(1))
     until(qtbot, lambda: window.message.text() == "x.jpg：文件是空的")
     window.language_actions["en"].trigger()
     until(qtbot, lambda: window.message.text() == "x.jpg: the file is empty")
-    assert window.progress_label.text() == "0 of 2 · paused"
+    assert window.progress.label.text() == "0 of 2 · paused"
     assert window.pause_button.text() == "&Go on"
     window.pause_or_resume()
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     assert states(window) == ["done", "failed"]
     window.language_actions["zh_CN"].trigger()
-    until(qtbot, lambda: window.progress_label.text() == "处理结束，1 张失败")
+    until(qtbot, lambda: window.progress.label.text() == "处理结束，1 张失败")
 
 
 def test_cancel_and_start_at_once(
@@ -1783,10 +1774,10 @@ def test_a_batch_that_stops_early_says_what_is_saved(
     assert states(apart) == ["done", "failed", "waiting", "waiting"]
     assert "the process that works on the photos does not start" in log(apart)
     assert "stopped early: 1 done, 1 failed" in log(apart)
-    assert apart.progress_label.text() == "stopped early"
-    assert apart.progress_bar.value() == 500
+    assert apart.progress.label.text() == "stopped early"
+    assert apart.progress.bar.value() == 500
     language.apply("zh_CN")
-    until(qtbot, lambda: apart.progress_label.text() == "提前停止")
+    until(qtbot, lambda: apart.progress.label.text() == "提前停止")
 
 
 def test_saving_what_is_there_needs_no_process(
@@ -2142,14 +2133,14 @@ def test_making_noise_can_be_cancelled_and_seen(
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     run_all(qtbot, window)
-    assert window.progress_label.text() == "finished"
-    tab, bar = window.noise_tab, window.progress_bar
+    assert window.progress.label.text() == "finished"
+    tab, bar = window.noise_tab, window.progress.bar
     window.tabs.setCurrentWidget(tab)
     assert not window.cancel_button.isEnabled()
     for _ in range(2):
         click(qtbot, tab.make_button)
         assert bar.maximum() == 0  # it moves
-        assert window.progress_label.text() == ""
+        assert window.progress.label.text() == ""
         click(qtbot, window.cancel_button)
         assert not tab.busy
         assert bar.maximum() == 1000
@@ -2169,16 +2160,16 @@ def test_cancel_is_about_the_tab_that_is_seen(
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    assert window.progress_bar.maximum() == 1000
+    assert window.progress.bar.maximum() == 1000
     window.tabs.setCurrentWidget(window.noise_tab)
     click(qtbot, window.cancel_button)
     assert not window.noise_tab.busy
-    assert window.progress_label.text() == "0 of 1"
+    assert window.progress.label.text() == "0 of 1"
     window.noise_tab.make()
     window.tabs.setCurrentIndex(0)
     click(qtbot, window.cancel_button)
     assert window.noise_tab.busy
-    assert window.progress_label.text() == "cancelling…"
+    assert window.progress.label.text() == "cancelling…"
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     click(qtbot, window.cancel_button)
@@ -2713,7 +2704,7 @@ def test_everything_has_a_name_and_can_be_reached_by_keyboard(
         assert text or control.accessibleName() or control in labelled, control
         if control.isVisible():
             assert control.focusPolicy() & Qt.FocusPolicy.TabFocus, control
-    for widget in (window.compare, window.list_view, window.log, window.progress_bar):
+    for widget in (window.compare, window.list_view, window.log, window.progress.bar):
         assert widget.accessibleName()
     assert window.compare.accessibleDescription() == "Side by side, Zoom 100 %"
 

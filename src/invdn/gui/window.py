@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +28,6 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QMenu,
     QMessageBox,
-    QProgressBar,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -54,7 +52,8 @@ from invdn.gui.names import shortened
 from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
 from invdn.gui.photos import Entry, PhotoList, PhotoListView, PlacedResult
-from invdn.gui.runner import Clock, Runner
+from invdn.gui.progress import BatchProgress
+from invdn.gui.runner import Runner
 from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
@@ -127,20 +126,13 @@ class MainWindow(QMainWindow):
         self._closing = False  # without asking once more
         self._waits_to_close = False  # for the batch, which was told to stop
         self._question: QMessageBox | None = None
-        self._clock: Clock | None = None
-        self._rows: dict[Path, int] = {}  # place of a photo in the batch
-        self._left: set[Path] = set()  # photos of the batch of which nothing has become yet
-        self._counts = {"done": 0, "skipped": 0, "failed": 0}
-        self._refused = False  # the batch as a whole, or what was left of it
-        self._cancelling = False  # until the tile in work is done
         self._no_model = False  # it could not be loaded
         # As `_result_settings` were when it began; None where one photo is saved under a name of
         # its own, which is nothing that Start would have done.
         self._batch_settings: object = None
-        # What three labels say, so that it can be said anew in another language.
+        # What two labels say, so that it can be said anew in another language.
         self._state_said: Callable[[], str] = str
         self._message_said: Callable[[], str] = str
-        self._outcome_said: Callable[[], str] = str
         self.setAcceptDrops(True)
         self.photos = PhotoList(self)
         self.session = Session(self)
@@ -178,12 +170,7 @@ class MainWindow(QMainWindow):
         self.start_button = named(QPushButton(), "primary")
         self.pause_button, self.cancel_button = QPushButton(), QPushButton()
         self.save_button, self.quit_button = QPushButton(), QPushButton()
-        self.progress_bar = QProgressBar()
-        self.progress_bar.setRange(0, 1000)
-        self.progress_bar.setTextVisible(False)
-        self.progress_bar.setFixedHeight(8)
-        self.progress_bar.setMinimumWidth(40)
-        self.progress_label = QLabel()
+        self.progress = BatchProgress(lambda: self.runner.paused)
 
     def _lay_out(self) -> None:
         self.stack = QStackedWidget()
@@ -286,8 +273,7 @@ class MainWindow(QMainWindow):
         row.addWidget(self.pause_button)
         row.addWidget(self.cancel_button)
         row.addSpacing(8)
-        row.addWidget(self.progress_bar, 1)
-        row.addWidget(self.progress_label)
+        row.addWidget(self.progress, 1)
         row.addSpacing(8)
         row.addWidget(self.save_button)
         row.addWidget(self.quit_button)
@@ -433,9 +419,6 @@ class MainWindow(QMainWindow):
         self.quit_button.clicked.connect(self.close)
         self.hold_button.pressed.connect(lambda: self.compare.hold_original(True))
         self.hold_button.released.connect(lambda: self.compare.hold_original(False))
-        self._ticker = QTimer(self)
-        self._ticker.setInterval(1000)
-        self._ticker.timeout.connect(self._show_progress)
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.timeout.connect(self.close)
@@ -515,11 +498,7 @@ class MainWindow(QMainWindow):
             return True
         if not self.runner.leave_out(entry.path):
             return False
-        if entry.path in self._left:
-            self._left.remove(entry.path)
-            if self._clock is not None:
-                self._clock.leave_out(self._rows[entry.path])
-            self._show_progress()
+        self.progress.leave_out(entry.path)
         return True
 
     def reveal_result(self) -> None:
@@ -845,19 +824,13 @@ class MainWindow(QMainWindow):
     def pause_or_resume(self) -> None:
         if self.runner.paused:
             self.runner.resume()
-            if self._clock is not None:
-                self._clock.resume()
+            self.progress.resume()
             self.log.say(self.tr("going on"))
         elif self.runner.busy:
             self.runner.pause()
-            self._on_pause(self.tr("paused"))
+            self.progress.pause()
+            self.log.say(self.tr("paused"))
         self._enable()
-        self._show_progress()
-
-    def _on_pause(self, said: str) -> None:
-        if self._clock is not None:
-            self._clock.pause()
-        self.log.say(said)
 
     def cancel(self) -> None:
         """Stop the batch; what is saved stays, what is in work leaves nothing.
@@ -882,10 +855,9 @@ class MainWindow(QMainWindow):
         return self.noise_tab.busy and (on_its_tab or not self.runner.busy)
 
     def _cancel_batch(self) -> None:
-        self._cancelling = True
         self.runner.cancel()
+        self.progress.cancel()
         self._enable()
-        self._show_progress()
 
     def _run(
         self,
@@ -898,10 +870,8 @@ class MainWindow(QMainWindow):
         self.session.set_whole_allowed(False)
         if self.session.result is None:
             self._say_state(str)  # only what is visible is restored from now on
-        self._counts = {"done": 0, "skipped": 0, "failed": 0}
-        self._rows, self._left = {}, set()
         self._batch_settings = self._result_settings
-        self._refused = False
+        self.progress.begin()
         self.runner.start(
             jobs,
             way,
@@ -912,30 +882,22 @@ class MainWindow(QMainWindow):
                 overwrite=overwrite,
             ),
         )
-        self._ticker.start()
         self._enable()
 
     def _on_batch_started(self, jobs: Sequence[Job]) -> None:
         # Not those that were removed from the list since Start was pressed.
-        jobs = [job for job in jobs if self.photos.row_of(job.input) is not None]
-        self._rows = {job.input: number for number, job in enumerate(jobs)}
-        self._left = set(self._rows)
-        sizes = []
+        megapixels = {}
         for job in jobs:
             row = self.photos.row_of(job.input)
-            sizes.append(self.photos[row].megapixels if row is not None else 0.0)
-            self.photos.update(job.input, state="waiting", reason="", fraction=0.0)
-        self._clock = Clock(sizes) if sizes else None
-        self.log.say(self.tr("%n photo(s) to do", "", len(jobs)))
-        self.progress_bar.setValue(0)
-        self._show_progress()
+            if row is not None:
+                megapixels[job.input] = self.photos[row].megapixels
+                self.photos.update(job.input, state="waiting", reason="", fraction=0.0)
+        self.progress.started(megapixels)
+        self.log.say(self.tr("%n photo(s) to do", "", len(megapixels)))
 
     def _on_batch_progress(self, job: Job, fraction: float) -> None:
         self.photos.update(job.input, state="working", fraction=fraction)
-        if self._clock is not None:
-            done = self._clock.at(self._rows[job.input], fraction)
-            self.progress_bar.setValue(round(1000 * done))
-        self._show_progress()
+        self.progress.at(job.input, fraction)
 
     def _on_photo_done(self, result: Result) -> None:
         self.photos.update(result.input, state=result.status, reason=result.reason or "")
@@ -945,12 +907,7 @@ class MainWindow(QMainWindow):
                 version = manifest.version_of(result.input)
                 made = PlacedResult(result.output, self._batch_settings, version)
                 self.photos.update(result.input, made=made)
-        self._counts[result.status] += 1
-        self._left.discard(result.input)
-        if self._clock is not None:
-            self._clock.at(self._rows[result.input], 1.0)
-            if result.status != "done":
-                self._clock.skip(self._rows[result.input])
+        self.progress.done(result)
         name = result.input.name
         for notice in result.notices:
             self.log.say(f"{name}: {translated_reason(notice)}")
@@ -967,33 +924,17 @@ class MainWindow(QMainWindow):
             reason = translated_reason(result.reason or "")
             self.log.say(self.tr("{0}: failed: {1}").format(name, reason))
         if result.no_room:
-            if self.runner.paused and self._left:
-                self._on_pause(self.tr("paused: make room on the disk, then go on"))
+            if self.runner.paused and self.progress.left:
+                self.progress.pause()
+                self.log.say(self.tr("paused: make room on the disk, then go on"))
             self._enable()
-            self._show_progress()
+            self.progress.tell()
 
     def _on_batch_finished(self, cancelled: bool) -> None:
-        self._ticker.stop()
         for entry in self.photos.entries:
             if entry.state == "working":
                 self.photos.update(entry.path, state="waiting", fraction=0.0)
-        counts, ended = self._counts, sum(self._counts.values())
-        none_is_there = counts["done"] == counts["skipped"] == 0
-        nothing = none_is_there and (self._refused or counts["failed"] > 0)
-        early = self._refused and not nothing
-        self._outcome_said = partial(self._outcome, cancelled, nothing, early, counts["failed"])
-        said = self._outcome(cancelled, nothing, early)
-        parts = [self.tr("%n done", "", counts["done"])]
-        if counts["skipped"]:
-            parts.append(self.tr("%n skipped", "", counts["skipped"]))
-        if counts["failed"]:
-            parts.append(self.tr("%n failed", "", counts["failed"]))
-        self.log.say(self.tr("{0}: {1}").format(said, self.tr(", ").join(parts)))
-        share = ended / (ended + len(self._left)) if early else 1.0
-        self.progress_bar.setValue(0 if cancelled or nothing else round(1000 * share))
-        self.progress_label.setText(self._outcome_said())
-        self._clock = None
-        self._cancelling = False
+        self.log.say(self.progress.finished(cancelled))
         self._judge_results()
         self._enable()
         if self._closing:
@@ -1002,45 +943,12 @@ class MainWindow(QMainWindow):
             self.session.set_whole_allowed(True)
 
     def _on_noise_busy(self) -> None:
-        if not self.runner.busy:  # how the last batch ended is not said beside a bar that moves
-            self._outcome_said = str
-            self.progress_label.setText("")
+        self.progress.forget_outcome()  # it has no place beside a bar that moves
         self._enable()
 
-    def _outcome(self, cancelled: bool, nothing: bool, early: bool, failed: int = 0) -> str:
-        if cancelled:
-            return self.tr("cancelled")
-        if nothing:
-            return self.tr("nothing was saved")
-        if early:
-            return self.tr("stopped early")
-        return self.tr("finished, %n failed", "", failed) if failed else self.tr("finished")
-
     def _on_refused(self, reason: str) -> None:
-        self._refused = True
+        self.progress.refuse()
         self.log.say(translated_reason(reason))
-
-    def _show_progress(self) -> None:
-        """How many are done, and how long it still takes."""
-        if not self.runner.busy:
-            return
-        if self._cancelling:
-            self.progress_label.setText(self.tr("cancelling…"))
-            return
-        done = sum(self._counts.values())
-        parts = [self.tr("{0} of {1}").format(done, done + len(self._left))]
-        if self.runner.paused:
-            parts.append(self.tr("paused"))
-        elif self._clock is not None and self._clock.seconds_left is not None:
-            parts.append(self._duration(self._clock.seconds_left))
-        self.progress_label.setText(" · ".join(parts))
-
-    def _duration(self, seconds: float) -> str:
-        if seconds < 60:
-            return self.tr("%n second(s) left", "", max(1, math.ceil(seconds)))
-        if seconds < 5400:
-            return self.tr("%n minute(s) left", "", math.ceil(seconds / 60))
-        return self.tr("%n hour(s) left", "", round(seconds / 3600))
 
     def _enable(self) -> None:
         """What can be done now."""
@@ -1053,10 +961,10 @@ class MainWindow(QMainWindow):
         for start in (self.start_action, self.start_button):
             start.setEnabled(some and ready and removing and not busy)
         for pause in (self.pause_action, self.pause_button):
-            pause.setEnabled(busy and not self._cancelling)
+            pause.setEnabled(busy and not self.progress.cancelling)
             pause.setText(self.tr("&Go on") if paused else self.tr("&Pause"))
         for cancel in (self.cancel_action, self.cancel_button):
-            at_work = self._cancels_noise or (busy and not self._cancelling)
+            at_work = self._cancels_noise or (busy and not self.progress.cancelling)
             cancel.setEnabled(at_work or bool(self._searches))
         for save in (self.save_action, self.save_button):
             save.setEnabled(opened and self._denoiser is not None and removing and not busy)
@@ -1079,12 +987,9 @@ class MainWindow(QMainWindow):
         self.focus_action.setEnabled(removing)
         self.zoom_label.setVisible(opened)
         self.options.set_locked(busy)
-        # How much of the noise is made is not known: the bar just moves.
-        self.progress_bar.setMaximum(0 if self.noise_tab.busy and not busy else 1000)
-        if not some and not busy:
-            self._outcome_said = str
-            self.progress_label.setText("")
-            self.progress_bar.setValue(0)
+        self.progress.set_other_work(self.noise_tab.busy)
+        if not some:
+            self.progress.clear()
 
     def _on_unexpected(self, what: str) -> None:
         self.log.say(self.tr("unexpected error, please report it: {0}").format(what))
@@ -1225,7 +1130,6 @@ class MainWindow(QMainWindow):
         self.log.setAccessibleName(self.tr("Log"))
         self.list_view.setAccessibleName(self.tr("Photos"))
         self.compare.setAccessibleName(self.tr("Original and result"))
-        self.progress_bar.setAccessibleName(self.tr("Progress of all photos"))
         self.compare.set_titles(
             self.tr("Original"),
             self.tr("Denoised"),
@@ -1234,9 +1138,6 @@ class MainWindow(QMainWindow):
         )
         self.photo_state.setText(self._state_said())
         self.message.setText(self._message_said())
-        if not self.runner.busy:
-            self.progress_label.setText(self._outcome_said())
-        self._show_progress()
         self._on_zoom(self.compare.zoom)
         self._enable()
         # With room for its scroll bar, so that nothing is cut off where the window is low.

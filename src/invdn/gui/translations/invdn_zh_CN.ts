@@ -2,6 +2,91 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="zh_CN" sourcelanguage="en">
 <context>
+    <name>BatchProgress</name>
+    <message numerus="yes">
+        <source>%n done</source>
+        <translation>
+            <numerusform>完成 %n 张</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n skipped</source>
+        <translation>
+            <numerusform>跳过 %n 张</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n failed</source>
+        <translation>
+            <numerusform>失败 %n 张</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{0}: {1}</source>
+        <translation>{0}：{1}</translation>
+    </message>
+    <message>
+        <source>, </source>
+        <translation>，</translation>
+    </message>
+    <message>
+        <source>Progress of all photos</source>
+        <translation>全部照片的进度</translation>
+    </message>
+    <message>
+        <source>cancelling…</source>
+        <translation>正在取消…</translation>
+    </message>
+    <message>
+        <source>{0} of {1}</source>
+        <translation>{0} / {1}</translation>
+    </message>
+    <message>
+        <source>paused</source>
+        <translation>已暂停</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n second(s) left</source>
+        <translation>
+            <numerusform>剩余 %n 秒</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n minute(s) left</source>
+        <translation>
+            <numerusform>剩余 %n 分钟</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n hour(s) left</source>
+        <translation>
+            <numerusform>剩余 %n 小时</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>cancelled</source>
+        <translation>已取消</translation>
+    </message>
+    <message>
+        <source>nothing was saved</source>
+        <translation>没有保存任何文件</translation>
+    </message>
+    <message>
+        <source>stopped early</source>
+        <translation>提前停止</translation>
+    </message>
+    <message numerus="yes">
+        <source>finished, %n failed</source>
+        <translation>
+            <numerusform>处理结束，%n 张失败</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>finished</source>
+        <translation>处理结束</translation>
+    </message>
+</context>
+<context>
     <name>MainWindow</name>
     <message>
         <source>Choose photos</source>
@@ -122,14 +207,6 @@
         <translation>{0}：失败：{1}</translation>
     </message>
     <message>
-        <source>cancelled</source>
-        <translation>已取消</translation>
-    </message>
-    <message>
-        <source>finished</source>
-        <translation>处理结束</translation>
-    </message>
-    <message>
         <source>&lt;table cellspacing=6&gt;&lt;tr&gt;&lt;td&gt;Mouse wheel&lt;/td&gt;&lt;td&gt;zoom&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Drag, arrow keys&lt;/td&gt;&lt;td&gt;move over the photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Space or right button, held&lt;/td&gt;&lt;td&gt;see the original&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Double click&lt;/td&gt;&lt;td&gt;whole photo or 100 %&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;[ and ]&lt;/td&gt;&lt;td&gt;move the divider of the wipe view&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;F6&lt;/td&gt;&lt;td&gt;go to the photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Page Up, Ctrl+Page Down&lt;/td&gt;&lt;td&gt;other photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Up, Ctrl+Down&lt;/td&gt;&lt;td&gt;more or less strength&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Enter&lt;/td&gt;&lt;td&gt;start&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+S&lt;/td&gt;&lt;td&gt;save the result as…&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Delete&lt;/td&gt;&lt;td&gt;remove from the list; the file stays&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;</source>
         <translation>&lt;table cellspacing=6&gt;&lt;tr&gt;&lt;td&gt;鼠标滚轮&lt;/td&gt;&lt;td&gt;缩放&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;拖动、方向键&lt;/td&gt;&lt;td&gt;移动画面&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;按住空格键或鼠标右键&lt;/td&gt;&lt;td&gt;查看原图&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;双击&lt;/td&gt;&lt;td&gt;整张照片或 100%&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;[ 和 ]&lt;/td&gt;&lt;td&gt;移动滑动对比的分隔线&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;F6&lt;/td&gt;&lt;td&gt;转到照片&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Page Up、Ctrl+Page Down&lt;/td&gt;&lt;td&gt;切换照片&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+↑、Ctrl+↓&lt;/td&gt;&lt;td&gt;增大或减小强度&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Enter&lt;/td&gt;&lt;td&gt;开始去噪&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+S&lt;/td&gt;&lt;td&gt;结果另存为&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Delete&lt;/td&gt;&lt;td&gt;从列表中移除（文件保留）&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;</translation>
     </message>
@@ -149,12 +226,6 @@
         <source>Setti&amp;ngs</source>
         <translation>设置(&amp;N)</translation>
     </message>
-    <message numerus="yes">
-        <source>%n done</source>
-        <translation>
-            <numerusform>完成 %n 张</numerusform>
-        </translation>
-    </message>
     <message>
         <source>making noise was cancelled</source>
         <translation>已取消生成噪点</translation>
@@ -162,18 +233,6 @@
     <message>
         <source>the search for photos was cancelled</source>
         <translation>已取消查找照片</translation>
-    </message>
-    <message numerus="yes">
-        <source>%n skipped</source>
-        <translation>
-            <numerusform>跳过 %n 张</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
-        <source>%n failed</source>
-        <translation>
-            <numerusform>失败 %n 张</numerusform>
-        </translation>
     </message>
     <message>
         <source>, </source>
@@ -186,46 +245,6 @@
     <message>
         <source>nothing to do: the list is empty</source>
         <translation>无需处理：列表是空的</translation>
-    </message>
-    <message>
-        <source>nothing was saved</source>
-        <translation>没有保存任何文件</translation>
-    </message>
-    <message>
-        <source>stopped early</source>
-        <translation>提前停止</translation>
-    </message>
-    <message numerus="yes">
-        <source>finished, %n failed</source>
-        <translation>
-            <numerusform>处理结束，%n 张失败</numerusform>
-        </translation>
-    </message>
-    <message>
-        <source>cancelling…</source>
-        <translation>正在取消…</translation>
-    </message>
-    <message>
-        <source>{0} of {1}</source>
-        <translation>{0} / {1}</translation>
-    </message>
-    <message numerus="yes">
-        <source>%n second(s) left</source>
-        <translation>
-            <numerusform>剩余 %n 秒</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
-        <source>%n minute(s) left</source>
-        <translation>
-            <numerusform>剩余 %n 分钟</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
-        <source>%n hour(s) left</source>
-        <translation>
-            <numerusform>剩余 %n 小时</numerusform>
-        </translation>
     </message>
     <message>
         <source>&amp;Go on</source>
@@ -318,10 +337,6 @@
     <message>
         <source>Original and result</source>
         <translation>原图与结果</translation>
-    </message>
-    <message>
-        <source>Progress of all photos</source>
-        <translation>全部照片的进度</translation>
     </message>
     <message>
         <source>Original</source>
