@@ -136,11 +136,11 @@ def test_dialogs_choose_files_and_folders(
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "in"))
     click(qtbot, window.invitation_button)
     until(qtbot, lambda: len(window.photos) == 1)
-    window.choose_folder_action.trigger()
+    window.all_actions.choose_folder.trigger()
     until(qtbot, lambda: len(window.photos) == 2)
     assert [entry.path.name for entry in window.photos.entries] == ["a.png", "b.jpg"]
-    window._fill_recent()
-    recent = [action.text() for action in window.recent_menu.actions()]
+    window.menus.recent.fill()
+    recent = [action.text() for action in window.menus.recent.actions()]
     assert recent == [str(tmp_path / "in"), str(a)]
 
 
@@ -149,8 +149,8 @@ def test_a_recent_file_is_opened_again(
 ) -> None:
     open_photos(qtbot, make_window(), photo(tmp_path / "a.png"))
     second = make_window()
-    second._fill_recent()
-    second.recent_menu.actions()[0].trigger()
+    second.menus.recent.fill()
+    second.menus.recent.actions()[0].trigger()
     until(qtbot, lambda: len(second.photos) == 1)
 
 
@@ -194,7 +194,7 @@ def test_a_photo_is_in_the_list_once_by_whatever_path(
         drop(window, other)
         until(qtbot, lambda: "in the list already" in log(window))
     assert len(window.photos) == 1
-    window.clear_action.trigger()
+    window.all_actions.clear.trigger()
     open_photos(qtbot, window, path)
 
 
@@ -310,7 +310,7 @@ def test_removing_takes_photos_from_the_list_only(
     qtbot.keyClick(window.list_view, Qt.Key.Key_Delete)
     assert [entry.path.name for entry in window.photos.entries] == ["b.png", "c.png"]
     until(qtbot, lambda: window.session.path == paths[1])
-    window.clear_action.trigger()
+    window.all_actions.clear.trigger()
     assert len(window.photos) == 0
     until(qtbot, lambda: window.stack.currentIndex() == 0)
     assert all(path.exists() for path in paths)
@@ -327,7 +327,7 @@ def test_the_visible_part_is_there_before_the_whole(
     until(qtbot, lambda: window.session.view is not None)
     view = window.session.view
     assert view is not None
-    window.full_size_action.trigger()
+    window.all_actions.full_size.trigger()
     middle = view.after.levels[0][750, 750]
     until(qtbot, lambda: view.after.levels[0][750, 750, 0] == 50)
     assert window.session.result is None
@@ -380,7 +380,7 @@ def test_no_draft_stays_in_a_result(
     """However the photo is moved while the result for less strength is coming."""
     open_photos(qtbot, window, photo(tmp_path / "a.png", 1000, 1400))
     wait_restored(qtbot, window)
-    window.full_size_action.trigger()
+    window.all_actions.full_size.trigger()
     window.compare.pan(33, 17)
     model.seconds = 0.01
     window.options.strength_slider.setValue(50)
@@ -405,7 +405,7 @@ def test_a_draft_comes_from_what_was_visible_before(
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png", 1000, 1400))
     wait_restored(qtbot, window)
-    window.full_size_action.trigger()
+    window.all_actions.full_size.trigger()
     window.session.set_whole_allowed(False)
     window.options.strength_slider.setValue(120)
     until(qtbot, lambda: window.session._sample and window.session._sample.strength == 1.2)
@@ -476,7 +476,7 @@ def test_the_removed_noise_can_be_seen(
     view = window.session.view
     assert view is not None
     until(qtbot, lambda: view.noise is not None)
-    assert window.noise_action.isChecked()
+    assert window.all_actions.noise.isChecked()
     click(qtbot, window.noise_button)
     until(qtbot, lambda: view.noise is None)
 
@@ -537,11 +537,11 @@ def test_without_a_selection_there_is_nothing_to_remove(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
-    assert window.remove_action.isEnabled()
+    assert window.all_actions.remove.isEnabled()
     window.list_view.clearSelection()
-    assert not window.remove_action.isEnabled()
+    assert not window.all_actions.remove.isEnabled()
     window.list_view.selectAll()
-    assert window.remove_action.isEnabled()
+    assert window.all_actions.remove.isEnabled()
 
 
 def test_on_the_noise_tab_no_key_changes_what_is_hidden(
@@ -558,7 +558,7 @@ def test_on_the_noise_tab_no_key_changes_what_is_hidden(
     assert window.options.strength == 1.0
     assert window.compare.mode == "side"
     assert window.compare.fits
-    assert not window.noise_action.isChecked()
+    assert not window.all_actions.noise.isChecked()
     window.tabs.setCurrentIndex(0)
     qtbot.keyClick(window, Qt.Key.Key_T, control)
     assert window.compare.mode == "wipe"
@@ -590,7 +590,7 @@ def test_a_model_without_strength_has_no_slider(
     assert window.options.strength == 1.0
     assert window.session._strength == 1.0
     assert "knows no strength" in window.options._strength_hint.text()
-    window.stronger_action.trigger()
+    window.all_actions.stronger.trigger()
     assert window.options.strength_slider.value() == 50
     model.info = info
     window._load_model("photo")
@@ -610,7 +610,8 @@ def test_small_and_thin_photos_of_any_depth(
     images.write(images.Photo(pixels, "tiff"), path)
     open_photos(qtbot, window, path)
     wait_restored(qtbot, window)
-    for action in (*window.mode_actions.values(), window.noise_action, window.double_size_action):
+    acts = window.all_actions
+    for action in (*acts.modes.values(), acts.noise, acts.double_size):
         action.trigger()
         assert not window.grab().isNull()
     run_all(qtbot, window)
@@ -671,14 +672,14 @@ def test_the_original_is_not_called_denoised_while_a_batch_has_the_cores(
     assert second_title(window) == "Denoised"
     model.gate.clear()
     click(qtbot, window.start_button)
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     until(qtbot, lambda: window.session.view is not None)
     qtbot.wait(200)
     assert second_title(window) == "Not denoised yet"
-    window.noise_action.trigger()
+    window.all_actions.noise.trigger()
     until(qtbot, lambda: view_of(window).noise is not None)
     assert second_title(window) == "Not denoised yet"
-    window.noise_action.trigger()
+    window.all_actions.noise.trigger()
     until(qtbot, lambda: view_of(window).noise is None)
     window.compare.hold_original(True)
     assert second_title(window) == "Original"
@@ -705,7 +706,7 @@ def test_without_a_model_no_photo_is_called_denoised(
     monkeypatch.setattr(window, "_load", missing)
     window._load_model("nonsense")
     until(qtbot, lambda: window.photo_state.text() == "no model")
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     until(qtbot, lambda: window.session.view is not None)
     assert second_title(window) == "Not denoised yet"
     assert window.photo_state.text() == "no model"
@@ -721,11 +722,11 @@ def test_a_photo_that_is_no_longer_shown_is_given_back(
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png", 500, 500), photo(tmp_path / "b.png"))
     wait_restored(qtbot, window)
-    window.noise_action.trigger()
+    window.all_actions.noise.trigger()
     until(qtbot, lambda: view_of(window).noise is not None)
-    window.noise_action.trigger()
+    window.all_actions.noise.trigger()
     view = weakref.ref(view_of(window))
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     wait_restored(qtbot, window)
     until(qtbot, lambda: gc.collect() >= 0 and view() is None)
 
@@ -744,13 +745,13 @@ def test_a_broken_and_a_vanished_photo_cost_only_themselves(
     until(qtbot, lambda: "broken.jpg: the JPEG file is damaged or cut off" in log(window))
     assert window.stack.currentIndex() == 2
     assert "damaged" in window.message.text()
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     until(qtbot, lambda: "gone.jpg: the file is not there any more" in log(window))
     run_all(qtbot, window)
     assert states(window) == ["failed", "failed", "done"]
     assert "finished: 1 done, 2 failed" in log(window)
     assert window.progress.label.text() == "finished, 2 failed"
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     wait_restored(qtbot, window)
 
 
@@ -874,9 +875,9 @@ def test_a_failure_that_is_told_late_is_not_the_next_photo_s(
     bad.write_bytes(b"")
     open_photos(qtbot, window, photo(tmp_path / "good.png"), bad)
     wait_restored(qtbot, window)
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     window.session._open_lane.join(0.5)  # meanwhile nothing is heard of it
-    window.previous_action.trigger()
+    window.all_actions.previous.trigger()
     wait_restored(qtbot, window)
     assert "the file is empty" not in log(window)
 
@@ -1012,7 +1013,7 @@ def test_after_a_full_disk_a_cleared_list_ends_the_batch(
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    window.clear_action.trigger()
+    window.all_actions.clear.trigger()
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     assert window.pause_button.text() == "&Pause"
@@ -1026,7 +1027,7 @@ def test_a_paused_batch_ends_once_the_rest_is_removed(
     full.set()
     click(qtbot, window.start_button)
     until(qtbot, lambda: window.pause_button.text() == "&Go on")
-    window.clear_action.trigger()
+    window.all_actions.clear.trigger()
     until(qtbot, lambda: not window.runner.busy)
 
 
@@ -1088,7 +1089,7 @@ def test_cancel_really_stops(
     window.retranslate()
     for button in (window.cancel_button, window.pause_button):
         assert not button.isEnabled()
-    for action in (window.cancel_action, window.pause_action):
+    for action in (window.all_actions.cancel, window.all_actions.pause):
         assert not action.isEnabled()
     window.progress.tell()  # as it is each second
     assert window.progress.label.text() == "cancelling…"
@@ -1264,16 +1265,16 @@ def test_photos_can_be_taken_out_of_a_running_batch(
     until(qtbot, lambda: states(window)[0] == "working")
     window.list_view.selectAll()
     window.list_view.setCurrentIndex(window.photos.index(2))
-    window.remove_action.trigger()
+    window.all_actions.remove.trigger()
     assert [entry.path for entry in window.photos.entries] == [paths[0], paths[1], paths[3]]
     assert window.progress.label.text().startswith("0 of 3")
     window.list_view.setCurrentIndex(window.photos.index(0))
-    window.remove_action.trigger()
+    window.all_actions.remove.trigger()
     assert "0.png is being worked on: cancel that to remove it" in log(window)
     late = photo(tmp_path / "late.png")
     open_photos(qtbot, window, late)  # it came too late for this batch, and can go as well
     window.list_view.setCurrentIndex(window.photos.index(3))
-    window.remove_action.trigger()
+    window.all_actions.remove.trigger()
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     assert states(window) == ["done"] * 3
@@ -1290,7 +1291,7 @@ def test_photos_can_be_taken_out_of_a_batch_that_has_only_just_begun(
     wait_restored(qtbot, window)
     window.start()
     window.list_view.setCurrentIndex(window.photos.index(1))
-    window.remove_action.trigger()
+    window.all_actions.remove.trigger()
     until(qtbot, lambda: not window.runner.busy)
     assert [path.name for path in tmp_path.glob("*-denoised*")] == ["a-denoised.png"]
     assert "1 photo to do" in log(window)
@@ -1329,7 +1330,7 @@ def test_while_photos_are_done_nothing_is_said_of_removing_noise_from_another(
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     until(qtbot, lambda: window.session.view is not None)
     assert window.photo_state.text() == ""
     model.gate.set()
@@ -1440,7 +1441,7 @@ def test_clearing_the_list_while_it_is_worked_on_leaves_what_is_in_work(
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    window.clear_action.trigger()
+    window.all_actions.clear.trigger()
     assert [entry.path.name for entry in window.photos.entries] == ["0.png"]
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
@@ -1459,7 +1460,7 @@ def test_no_setting_of_a_batch_is_changed_while_it_runs(
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    window.stronger_action.trigger()
+    window.all_actions.stronger.trigger()
     assert options.strength == 1.0
     for setting in settings:
         assert not setting.isEnabled()
@@ -1487,8 +1488,8 @@ def test_language_and_looks_can_be_switched_while_it_works(
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    window.language_actions["zh_CN"].trigger()
-    window.theme_actions["dark"].trigger()
+    window.all_actions.languages["zh_CN"].trigger()
+    window.all_actions.themes["dark"].trigger()
     until(qtbot, lambda: window.photo_state.text() == "已完成")
     assert window.zoom_label.text() == "缩放 100%"
     assert window.progress.label.text().startswith("0 / 2")
@@ -1496,7 +1497,7 @@ def test_language_and_looks_can_be_switched_while_it_works(
     assert window.pause_button.text() == "继续(&G)"
     window.list_view.setCurrentIndex(window.photos.index(1))
     until(qtbot, lambda: window.message.text() == "x.jpg：文件是空的")
-    window.language_actions["en"].trigger()
+    window.all_actions.languages["en"].trigger()
     until(qtbot, lambda: window.message.text() == "x.jpg: the file is empty")
     assert window.progress.label.text() == "0 of 2 · paused"
     assert window.pause_button.text() == "&Go on"
@@ -1504,7 +1505,7 @@ def test_language_and_looks_can_be_switched_while_it_works(
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     assert states(window) == ["done", "failed"]
-    window.language_actions["zh_CN"].trigger()
+    window.all_actions.languages["zh_CN"].trigger()
     until(qtbot, lambda: window.progress.label.text() == "处理结束，1 张失败")
 
 
@@ -1881,8 +1882,8 @@ def test_only_what_is_seen_is_saved(
     until(qtbot, lambda: not window.runner.busy)
     assert "a.png has changed since it was opened: open it again" in log(window)
     assert not (tmp_path / "other.tif").exists()
-    window.next_action.trigger()
-    window.previous_action.trigger()
+    window.all_actions.next.trigger()
+    window.all_actions.previous.trigger()
     wait_restored(qtbot, window)
     window.save_as(tmp_path / "other.tif")
     until(qtbot, lambda: not window.runner.busy)
@@ -2183,7 +2184,7 @@ def test_on_the_noise_tab_nothing_of_the_other_one_can_be_pressed(
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     wait_restored(qtbot, window)
     controls = (
-        window.start_button, window.start_action, window.save_button, window.save_action
+        window.start_button, window.all_actions.start, window.save_button, window.all_actions.save
     )  # fmt: skip
     for tab in (0, 1, 0):
         window.tabs.setCurrentIndex(tab)
@@ -2199,7 +2200,7 @@ def test_a_noisy_picture_has_the_name_of_its_photo(
     window.tabs.setCurrentWidget(tab)
     click(qtbot, tab.make_button)
     until(qtbot, lambda: tab.save_button.isEnabled())
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     assert tab.compare._titles[:2] == ("Clean: a.png", "Noisy: a.png")
     language.apply("zh_CN")
     until(qtbot, lambda: tab.compare._titles[:2] == ("干净：a.png", "带噪：a.png"))
@@ -2238,7 +2239,7 @@ def test_a_result_stays_that_of_its_picture_when_another_one_fails(
     tab = window.noise_tab
     tab.make()
     until(qtbot, lambda: "a.png: a noisy version is made" in log(window))
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     tab.set_like(tmp_path / "bad.png")  # makes it fail
     tab.make()
     until(qtbot, lambda: "b.png: no noise was made" in log(window))
@@ -2396,7 +2397,7 @@ def test_the_language_can_be_switched(
 ) -> None:
     (tmp_path / "b.jpg").write_bytes(b"")
     open_photos(qtbot, window, tmp_path / "b.jpg")
-    window.language_actions["zh_CN"].trigger()
+    window.all_actions.languages["zh_CN"].trigger()
     assert settings.value("language") == "zh_CN"
     until(qtbot, lambda: window.choose_button.text() == "选择文件(&C)…")
     assert window.start_button.text() == "开始去噪(&S)"
@@ -2405,7 +2406,7 @@ def test_the_language_can_be_switched(
     assert window.noise_tab.make_button.text() == "生成(&M)"
     run_all(qtbot, window)
     assert "b.jpg：失败：文件是空的" in log(window)
-    window.language_actions["en"].trigger()
+    window.all_actions.languages["en"].trigger()
     until(qtbot, lambda: window.start_button.text() == "&Start")
 
 
@@ -2523,7 +2524,7 @@ def test_nothing_is_left_in_english(
     until(qtbot, lambda: window.start_button.text() == "开始去噪(&S)")
     run_all(qtbot, window)
     window._on_found(Plan(()), {})
-    window._fill_recent()
+    window.menus.recent.fill()
     texts = [action.text() for action in window.findChildren(QAction)]
     texts += [menu.title() for menu in window.findChildren(QMenu)]
     for widget in window.findChildren(QWidget):
@@ -2674,10 +2675,10 @@ def test_the_system_s_looks_come_back(qapp: QApplication, monkeypatch: pytest.Mo
 
 
 def test_the_looks_can_be_switched(window: MainWindow, settings: QSettings) -> None:
-    window.theme_actions["dark"].trigger()
+    window.all_actions.themes["dark"].trigger()
     assert settings.value("theme") == "dark"
     assert window.palette().window().color().lightness() < 60
-    window.theme_actions["light"].trigger()
+    window.all_actions.themes["light"].trigger()
     assert window.palette().window().color().lightness() > 200
 
 
@@ -2720,7 +2721,7 @@ def test_the_interface_thread_is_never_held_up(
     timer.start(5)
     open_photos(qtbot, window, path)
     wait_restored(qtbot, window)
-    window.full_size_action.trigger()
+    window.all_actions.full_size.trigger()
     window.options.strength_slider.setValue(50)
     wait_restored(qtbot, window)
     timer.stop()

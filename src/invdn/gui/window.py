@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QEvent, QSettings, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
-    QAction,
-    QActionGroup,
     QCloseEvent,
     QDesktopServices,
     QDragEnterEvent,
     QDropEvent,
     QKeyEvent,
-    QKeySequence,
 )
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -26,7 +21,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMainWindow,
-    QMenu,
     QMessageBox,
     QPushButton,
     QScrollArea,
@@ -40,12 +34,13 @@ from PySide6.QtWidgets import (
 )
 
 from invdn import batch, images, manifest
-from invdn._version import __version__
 from invdn.batch import Job, Plan, Result
 from invdn.denoiser import Denoiser, load_denoiser
 from invdn.gui import language, theme
+from invdn.gui.actions import Actions, Menus
 from invdn.gui.compare import CompareView, Mode
 from invdn.gui.flow import FlowLayout
+from invdn.gui.help import show_about, show_keys
 from invdn.gui.language import translated_reason
 from invdn.gui.log import LogPane
 from invdn.gui.names import shortened
@@ -62,7 +57,6 @@ from invdn.preview import NOISE_GAIN
 from invdn.restore import Settings, tones_of
 from invdn.runtime import ModelError, shipped_models
 
-MOST_RECENT = 10
 MOST_NAMED = 3
 """Of things of one kind, in a line of the log."""
 OPTIONS_PX = 250
@@ -70,7 +64,6 @@ _MESSAGE_NAME_PX = 400
 SECONDS_TO_STOP = 20.0
 """How long a window that is being closed waits for its batch, which may hang for ever where a
 network drive is gone."""
-MODES: tuple[Mode, ...] = ("side", "wipe", "single")
 
 
 def _find(paths: Sequence[Path], token: Token) -> Plan:
@@ -139,11 +132,12 @@ class MainWindow(QMainWindow):
         self.runner = Runner(self)
         self._finder = Lane("find", self)
         self._model_lane = Lane("model", self)
+        self.all_actions = Actions(settings, self)
+        self.menus = Menus(self.menuBar(), self.all_actions, settings)
         self._make_widgets()
         self._lay_out()
-        self._make_actions()
-        self._make_menus()
         self._connect()
+        self._connect_actions()
         self.retranslate()
         self._restore_layout()
         self._enable()
@@ -156,15 +150,28 @@ class MainWindow(QMainWindow):
             models = sorted(shipped_models(), key=lambda name: (name != "photo", name))
         except ModelError:
             models = []  # loading one says what is wrong
+        acts = self.all_actions
         self.list_view = PhotoListView(self.photos)
+        self.list_view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        self.list_view.addActions([acts.save, acts.reveal, acts.remove])
         self.compare = CompareView()
         self.options = OptionsPanel(self._settings, models or ["photo"])
         self.noise_tab = NoiseTab(self._settings, self.photos)
         self.log = LogPane()
-        self.mode_buttons = {mode: QToolButton() for mode in MODES}
+        self.mode_buttons = {mode: QToolButton() for mode in acts.modes}
         self.zoom_buttons = {name: QToolButton() for name in ("fit", "100", "200")}
         self.zoom_label = named(QLabel(), "hint")
         self.noise_button, self.hold_button = QToolButton(), QToolButton()
+        for mode, button in self.mode_buttons.items():
+            button.setDefaultAction(acts.modes[mode])
+        self.zoom_buttons["fit"].setDefaultAction(acts.fit)
+        self.zoom_buttons["100"].setDefaultAction(acts.full_size)
+        self.zoom_buttons["200"].setDefaultAction(acts.double_size)
+        self.noise_button.setDefaultAction(acts.noise)
+        buttons = [*self.mode_buttons.values(), *self.zoom_buttons.values()]
+        for button in (*buttons, self.noise_button, self.hold_button):
+            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
         self.photo_state = named(QLabel(), "hint")
         self.choose_button = QPushButton()
         self.start_button = named(QPushButton(), "primary")
@@ -279,107 +286,6 @@ class MainWindow(QMainWindow):
         row.addWidget(self.quit_button)
         return row
 
-    def _make_actions(self) -> None:
-        def action(slot: Callable[[], object], *keys: Any, checkable: bool = False) -> QAction:
-            made = QAction(self)
-            made.setShortcuts([QKeySequence(key) for key in keys])
-            made.setCheckable(checkable)
-            made.triggered.connect(lambda _=False: slot())
-            return made
-
-        keys = QKeySequence.StandardKey
-        self.choose_action = action(self.choose_files, keys.Open)
-        self.choose_folder_action = action(self.choose_folder, "Ctrl+Shift+O")
-        self.save_action = action(self.save_result, keys.Save)
-        self.remove_action = action(self.remove_selected)
-        self.clear_action = action(self.clear_list)
-        self.reveal_action = action(self.reveal_result, "Ctrl+Shift+R")
-        self.quit_action = action(self.close, "Ctrl+Q")
-        self.start_action = action(self.start, "Ctrl+Return", "Ctrl+Enter")
-        self.pause_action = action(self.pause_or_resume, "Ctrl+P")
-        self.cancel_action = action(self.cancel, "Ctrl+Backspace")
-        self.next_action = action(lambda: self._step_photo(1), "Ctrl+PgDown")
-        self.previous_action = action(lambda: self._step_photo(-1), "Ctrl+PgUp")
-        self.stronger_action = action(lambda: self.options.add_strength(5), "Ctrl+Up")
-        self.weaker_action = action(lambda: self.options.add_strength(-5), "Ctrl+Down")
-        self.fit_action = action(self.compare.fit, "Ctrl+0")
-        self.full_size_action = action(lambda: self.compare.set_zoom(1.0), "Ctrl+1")
-        self.double_size_action = action(lambda: self.compare.set_zoom(2.0), "Ctrl+2")
-        self.zoom_in_action = action(self.compare.zoom_in, keys.ZoomIn, "Ctrl+=")
-        self.zoom_out_action = action(self.compare.zoom_out, keys.ZoomOut)
-        self.noise_action = action(self._on_noise, "Ctrl+R", checkable=True)
-        self.focus_action = action(self.compare.setFocus, "F6")
-        self.help_action = action(self.show_help, keys.HelpContents)
-        self.about_action = action(self.show_about)
-        self.mode_actions: dict[Mode, QAction] = {}
-        group = QActionGroup(self)
-        for mode, key in zip(MODES, ("Ctrl+D", "Ctrl+T", "Ctrl+E"), strict=True):
-            self.mode_actions[mode] = action(partial(self._set_mode, mode), key, checkable=True)
-            group.addAction(self.mode_actions[mode])
-            self.mode_buttons[mode].setDefaultAction(self.mode_actions[mode])
-        for name, zoom_action in (
-            ("fit", self.fit_action),
-            ("100", self.full_size_action),
-            ("200", self.double_size_action),
-        ):
-            self.zoom_buttons[name].setDefaultAction(zoom_action)
-        self.noise_button.setDefaultAction(self.noise_action)
-        buttons = [*self.mode_buttons.values(), *self.zoom_buttons.values()]
-        for button in (*buttons, self.noise_button, self.hold_button):
-            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
-
-    def _make_menus(self) -> None:
-        bar = self.menuBar()
-        self.file_menu, self.view_menu = bar.addMenu(""), bar.addMenu("")
-        self.work_menu, self.settings_menu = bar.addMenu(""), bar.addMenu("")
-        self.help_menu = bar.addMenu("")
-        self.file_menu.addActions([self.choose_action, self.choose_folder_action])
-        self.recent_menu = self.file_menu.addMenu("")
-        self.file_menu.addSeparator()
-        self.file_menu.addActions([self.save_action, self.reveal_action])
-        self.file_menu.addSeparator()
-        self.file_menu.addActions([self.remove_action, self.clear_action])
-        self.file_menu.addSeparator()
-        self.file_menu.addAction(self.quit_action)
-        self.view_menu.addActions(list(self.mode_actions.values()))
-        self.view_menu.addActions([self.noise_action])
-        self.view_menu.addSeparator()
-        self.view_menu.addActions([self.fit_action, self.full_size_action, self.double_size_action])
-        self.view_menu.addActions([self.zoom_in_action, self.zoom_out_action])
-        self.view_menu.addSeparator()
-        self.view_menu.addActions([self.previous_action, self.next_action, self.focus_action])
-        self.work_menu.addActions([self.start_action, self.pause_action, self.cancel_action])
-        self.work_menu.addSeparator()
-        self.work_menu.addActions([self.stronger_action, self.weaker_action])
-        self.language_menu = self.settings_menu.addMenu("")
-        self.language_actions = self._choices(
-            self.language_menu, ("system", *language.LANGUAGES), "language", self.set_language
-        )
-        for name, shown in language.LANGUAGES.items():
-            self.language_actions[name].setText(shown)
-        self.theme_menu = self.settings_menu.addMenu("")
-        self.theme_actions = self._choices(self.theme_menu, theme.THEMES, "theme", self.set_theme)
-        self.help_menu.addActions([self.help_action, self.about_action])
-        self.recent_menu.aboutToShow.connect(self._fill_recent)
-        self._fill_recent()  # an empty menu cannot be opened everywhere
-        self.list_view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
-        self.list_view.addActions([self.save_action, self.reveal_action, self.remove_action])
-
-    def _choices(
-        self, menu: QMenu, names: Sequence[str], key: str, slot: Callable[[str], None]
-    ) -> dict[str, QAction]:
-        group = QActionGroup(self)
-        chosen = str(self._settings.value(key, "system"))
-        actions = {}
-        for name in names:
-            actions[name] = menu.addAction("")
-            actions[name].setCheckable(True)
-            actions[name].setChecked(name == chosen)
-            actions[name].triggered.connect(lambda _=False, name=name: slot(name))
-            group.addAction(actions[name])
-        return actions
-
     def _connect(self) -> None:
         self.list_view.selectionModel().currentChanged.connect(self._on_current)
         self.list_view.selectionModel().selectionChanged.connect(self._enable)
@@ -424,6 +330,46 @@ class MainWindow(QMainWindow):
         self._patience.timeout.connect(self.close)
         self.session.set_strength(self.options.strength)
 
+    def _connect_actions(self) -> None:
+        acts = self.all_actions
+        acts.choose.triggered.connect(self.choose_files)
+        acts.choose_folder.triggered.connect(self.choose_folder)
+        self.menus.recent.chosen.connect(lambda path: self.add_photos([path]))
+        acts.save.triggered.connect(self.save_result)
+        acts.reveal.triggered.connect(self.reveal_result)
+        acts.remove.triggered.connect(self.remove_selected)
+        acts.clear.triggered.connect(self.clear_list)
+        acts.quit.triggered.connect(self.close)
+        for mode, action in acts.modes.items():
+            action.triggered.connect(lambda _=False, mode=mode: self._set_mode(mode))
+        acts.noise.triggered.connect(self._on_noise)
+        acts.fit.triggered.connect(self.compare.fit)
+        acts.full_size.triggered.connect(lambda: self.compare.set_zoom(1.0))
+        acts.double_size.triggered.connect(lambda: self.compare.set_zoom(2.0))
+        acts.zoom_in.triggered.connect(self.compare.zoom_in)
+        acts.zoom_out.triggered.connect(self.compare.zoom_out)
+        acts.previous.triggered.connect(lambda: self._step_photo(-1))
+        acts.next.triggered.connect(lambda: self._step_photo(1))
+        acts.focus.triggered.connect(lambda: self.compare.setFocus())
+        acts.start.triggered.connect(self.start)
+        acts.pause.triggered.connect(self.pause_or_resume)
+        acts.cancel.triggered.connect(self.cancel)
+        acts.stronger.triggered.connect(lambda: self.options.add_strength(5))
+        acts.weaker.triggered.connect(lambda: self.options.add_strength(-5))
+        for name, action in acts.languages.items():
+            action.triggered.connect(lambda _=False, name=name: self.set_language(name))
+        for name, action in acts.themes.items():
+            action.triggered.connect(lambda _=False, name=name: self.set_theme(name))
+        acts.help.triggered.connect(lambda: show_keys(self))
+        acts.about.triggered.connect(lambda: show_about(self))
+        for action, button in (
+            (acts.start, self.start_button),
+            (acts.pause, self.pause_button),
+            (acts.cancel, self.cancel_button),
+            (acts.save, self.save_button),
+        ):
+            action.enabledChanged.connect(button.setEnabled)
+
     def _restore_layout(self) -> None:
         for name, restore in (
             ("window/geometry", self.restoreGeometry),
@@ -434,14 +380,14 @@ class MainWindow(QMainWindow):
             if isinstance(stored, QByteArray):  # anybody may have edited the file
                 restore(stored)
         mode = str(self._settings.value("view/mode", "side"))
-        self._set_mode(mode if mode in MODES else "side")
+        self._set_mode(mode if mode in self.all_actions.modes else "side")
 
     # --- photos in and out of the list -----------------------------------------------------------
 
     def add_photos(self, paths: Sequence[Path]) -> None:
         """Put files, and the photos in folders, into the list. They are looked for in a thread."""
         inputs = tuple(paths)
-        self._remember_recent(inputs)
+        self.menus.recent.remember(inputs)
 
         def work(token: Token) -> None:
             try:
@@ -544,22 +490,6 @@ class MainWindow(QMainWindow):
         self._searches.discard(token)
         self._enable()
 
-    def _remember_recent(self, paths: Sequence[Path]) -> None:
-        recent = [str(path.absolute()) for path in paths[:MOST_RECENT]] + self._recent()
-        self._settings.setValue("recent", list(dict.fromkeys(recent))[:MOST_RECENT])
-
-    def _recent(self) -> list[str]:
-        stored = self._settings.value("recent")
-        return [stored] if isinstance(stored, str) else list(stored or [])
-
-    def _fill_recent(self) -> None:
-        self.recent_menu.clear()
-        for name in self._recent():
-            action = self.recent_menu.addAction(name.replace("&", "&&"))
-            action.triggered.connect(lambda _=False, name=name: self.add_photos([Path(name)]))
-        if self.recent_menu.isEmpty():
-            self.recent_menu.addAction(self.tr("nothing yet")).setEnabled(False)
-
     def _current_entry(self) -> Any:
         index = self.list_view.currentIndex()
         return self.photos[index.row()] if index.isValid() else None
@@ -635,19 +565,19 @@ class MainWindow(QMainWindow):
         self._enable()
 
     def _set_mode(self, mode: Mode) -> None:
-        self.mode_actions[mode].setChecked(True)
+        self.all_actions.modes[mode].setChecked(True)
         self.compare.set_mode(mode)
         self._settings.setValue("view/mode", mode)
         self._describe_compare()
 
     def _on_noise(self) -> None:
-        shown = self.noise_action.isChecked()
+        shown = self.all_actions.noise.isChecked()
         self.session.set_noise_wanted(shown)
         self.compare.set_noise_shown(shown)
 
     def _describe_compare(self) -> None:
         """For screen readers."""
-        mode = self.mode_actions[self.compare.mode].iconText()
+        mode = self.all_actions.modes[self.compare.mode].iconText()
         self.compare.setAccessibleDescription(f"{mode}, {self.zoom_label.text()}")
 
     # --- model and settings ----------------------------------------------------------------------
@@ -952,39 +882,28 @@ class MainWindow(QMainWindow):
 
     def _enable(self) -> None:
         """What can be done now."""
-        busy, paused = self.runner.busy, self.runner.paused
+        busy = self.runner.busy
         some = len(self.photos) > 0
-        current = self._current_entry() is not None
         opened = self.session.view is not None
         removing = self.tabs.currentIndex() == 0  # the noise tab is about something else
         ready = self._denoiser is not None or self._model_lane.busy
-        for start in (self.start_action, self.start_button):
-            start.setEnabled(some and ready and removing and not busy)
-        for pause in (self.pause_action, self.pause_button):
-            pause.setEnabled(busy and not self.progress.cancelling)
-            pause.setText(self.tr("&Go on") if paused else self.tr("&Pause"))
-        for cancel in (self.cancel_action, self.cancel_button):
-            at_work = self._cancels_noise or (busy and not self.progress.cancelling)
-            cancel.setEnabled(at_work or bool(self._searches))
-        for save in (self.save_action, self.save_button):
-            save.setEnabled(opened and self._denoiser is not None and removing and not busy)
-        self.reveal_action.setEnabled(current)
-        self.remove_action.setEnabled(self.list_view.selectionModel().hasSelection())
-        self.clear_action.setEnabled(some)
+        acts = self.all_actions
+        acts.start.setEnabled(some and ready and removing and not busy)
+        acts.pause.setEnabled(busy and not self.progress.cancelling)
+        acts.set_paused(self.runner.paused)
+        self.pause_button.setText(acts.pause.text())
+        at_work = self._cancels_noise or (busy and not self.progress.cancelling)
+        acts.cancel.setEnabled(at_work or bool(self._searches))
+        acts.save.setEnabled(opened and self._denoiser is not None and removing and not busy)
+        acts.reveal.setEnabled(self._current_entry() is not None)
+        acts.remove.setEnabled(self.list_view.selectionModel().hasSelection())
+        acts.clear.setEnabled(some)
+        for action in acts.of_view:
+            action.setEnabled(opened and removing)
+        for action in (acts.stronger, acts.weaker):
+            action.setEnabled(removing and not busy)
+        acts.focus.setEnabled(removing)
         self.hold_button.setEnabled(opened)
-        for view in (
-            *self.mode_actions.values(),
-            self.fit_action,
-            self.full_size_action,
-            self.double_size_action,
-            self.zoom_in_action,
-            self.zoom_out_action,
-            self.noise_action,
-        ):
-            view.setEnabled(opened and removing)
-        for setting in (self.stronger_action, self.weaker_action):
-            setting.setEnabled(removing and not busy)
-        self.focus_action.setEnabled(removing)
         self.zoom_label.setVisible(opened)
         self.options.set_locked(busy)
         self.progress.set_other_work(self.noise_tab.busy)
@@ -1076,43 +995,11 @@ class MainWindow(QMainWindow):
         else:
             super().keyReleaseEvent(event)
 
-    def show_about(self) -> None:
-        QMessageBox.about(
-            self,
-            self.tr("About invdn"),
-            self.tr(
-                "<b>invdn {0}</b><p>Takes the noise out of photographs, on this computer: no photo"
-                " ever leaves it.</p><p>Apache License 2.0. The window uses Qt (LGPL) through"
-                " PySide6.</p>"
-            ).format(__version__),
-        )
-
-    def show_help(self) -> None:
-        QMessageBox.information(
-            self,
-            self.tr("Keyboard and mouse"),
-            self.tr(
-                "<table cellspacing=6>"
-                "<tr><td>Mouse wheel</td><td>zoom</td></tr>"
-                "<tr><td>Drag, arrow keys</td><td>move over the photo</td></tr>"
-                "<tr><td>Space or right button, held</td><td>see the original</td></tr>"
-                "<tr><td>Double click</td><td>whole photo or 100 %</td></tr>"
-                "<tr><td>[ and ]</td><td>move the divider of the wipe view</td></tr>"
-                "<tr><td>F6</td><td>go to the photo</td></tr>"
-                "<tr><td>Ctrl+Page Up, Ctrl+Page Down</td><td>other photo</td></tr>"
-                "<tr><td>Ctrl+Up, Ctrl+Down</td><td>more or less strength</td></tr>"
-                "<tr><td>Ctrl+Enter</td><td>start</td></tr>"
-                "<tr><td>Ctrl+S</td><td>save the result as…</td></tr>"
-                "<tr><td>Delete</td><td>remove from the list; the file stays</td></tr>"
-                "</table>"
-            ),
-        )
-
     def retranslate(self) -> None:
         """Say everything in the language of now."""
         self.setWindowTitle("invdn")
-        self._retranslate_actions()
-        self._retranslate_menus()
+        self.all_actions.retranslate()
+        self.menus.retranslate()
         self.tabs.setTabText(0, self.tr("Remove noise"))
         self.tabs.setTabText(1, self.tr("Add noise"))
         self._invitation_title.setText(self.tr("Drop photos or folders here"))
@@ -1144,53 +1031,3 @@ class MainWindow(QMainWindow):
         bar = self.options_column.verticalScrollBar().sizeHint().width()
         needed = self.options.minimumSizeHint().width() + bar
         self.options_column.setFixedWidth(max(OPTIONS_PX, needed))
-
-    def _retranslate_actions(self) -> None:
-        self.choose_action.setText(self.tr("&Choose photos…"))
-        self.choose_folder_action.setText(self.tr("Choose a &folder…"))
-        self.save_action.setText(self.tr("&Save result as…"))
-        self.reveal_action.setText(self.tr("Open the result's f&older"))
-        self.remove_action.setText(self.tr("Re&move from the list"))
-        self.clear_action.setText(self.tr("C&lear the list"))
-        self.quit_action.setText(self.tr("&Quit"))
-        self.start_action.setText(self.tr("&Start"))
-        self.cancel_action.setText(self.tr("&Cancel"))
-        self.stronger_action.setText(self.tr("&More strength"))
-        self.weaker_action.setText(self.tr("&Less strength"))
-        self.mode_actions["side"].setText(self.tr("Side by si&de"))
-        self.mode_actions["wipe"].setText(self.tr("&Wipe"))
-        self.mode_actions["single"].setText(self.tr("R&esult"))
-        self.noise_action.setText(self.tr("Removed &noise"))
-        self.noise_action.setToolTip(
-            self.tr("Shows what is removed, {0} times as strong").format(NOISE_GAIN)
-        )
-        self.fit_action.setText(self.tr("&Fit"))
-        self.full_size_action.setText("&100 %")
-        self.double_size_action.setText("&200 %")
-        for button_action in (*self.mode_actions.values(), self.fit_action, self.noise_action):
-            # Chinese appends the key to the text: right in a menu, odd on a button.
-            button_action.setIconText(re.sub(r"\(&.\)|&", "", button_action.text()))
-        self.zoom_in_action.setText(self.tr("Zoom &in"))
-        self.zoom_out_action.setText(self.tr("Zoom &out"))
-        self.next_action.setText(self.tr("Ne&xt photo"))
-        self.previous_action.setText(self.tr("&Previous photo"))
-        self.focus_action.setText(self.tr("&Go to the photo"))
-        self.help_action.setText(self.tr("&Keyboard and mouse"))
-        self.about_action.setText(self.tr("&About invdn"))
-
-    def _retranslate_menus(self) -> None:
-        self.file_menu.setTitle(self.tr("&File"))
-        self.view_menu.setTitle(self.tr("&View"))
-        self.work_menu.setTitle(self.tr("&Work"))
-        self.settings_menu.setTitle(self.tr("Setti&ngs"))
-        self.help_menu.setTitle(self.tr("&Help"))
-        self.recent_menu.setTitle(self.tr("&Recent"))
-        self.language_menu.setTitle(self.tr("&Language"))
-        self.theme_menu.setTitle(self.tr("&Appearance"))
-        self.language_actions["system"].setText(self.tr("As the system"))
-        for name, text in (
-            ("system", self.tr("As the system")),
-            ("light", self.tr("Light")),
-            ("dark", self.tr("Dark")),
-        ):
-            self.theme_actions[name].setText(text)
