@@ -137,7 +137,7 @@ def main() -> None:
 
 
 def _use(window: MainWindow, heart: Heart, photos: list[Path]) -> None:
-    session, compare = window.session, window.compare
+    session, compare = window.session, window.photo_tab.compare
 
     def restored_here() -> bool:
         box = compare.visible_box()

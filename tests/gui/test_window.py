@@ -103,9 +103,9 @@ def run_all(qtbot: Any, window: MainWindow) -> None:
 
 
 def test_an_empty_window_invites(window: MainWindow) -> None:
-    assert window.stack.currentIndex() == 0
-    assert window._invitation_title.text() == "Drop photos or folders here"
-    assert window.invitation_button.isVisible()
+    assert window.photo_tab.stack.currentIndex() == 0
+    assert window.photo_tab._invitation_title.text() == "Drop photos or folders here"
+    assert window.photo_tab.invitation_button.isVisible()
     assert window.choose_button.isEnabled()
     assert not window.start_button.isEnabled()
     assert not window.save_button.isEnabled()
@@ -119,7 +119,7 @@ def test_a_photo_of_any_name_is_opened_restored_and_saved(
     original = path.read_bytes()
     open_photos(qtbot, window, path)
     wait_restored(qtbot, window)
-    assert window.stack.currentWidget() is window.compare
+    assert window.photo_tab.stack.currentWidget() is window.photo_tab.compare
     run_all(qtbot, window)
     assert states(window) == ["done"]
     result = images.read(path.with_name(f"{path.stem}-denoised{path.suffix}"))
@@ -134,7 +134,7 @@ def test_dialogs_choose_files_and_folders(
     a, _ = photo(tmp_path / "a.png"), photo(tmp_path / "in" / "sub" / "b.jpg")
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: ([str(a)], ""))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "in"))
-    click(qtbot, window.invitation_button)
+    click(qtbot, window.photo_tab.invitation_button)
     until(qtbot, lambda: len(window.photos) == 1)
     window.all_actions.choose_folder.trigger()
     until(qtbot, lambda: len(window.photos) == 2)
@@ -285,13 +285,13 @@ def test_names_are_shown_as_they_are_and_do_not_widen_the_window(
         (tmp_path / name).write_bytes(b"")
         open_photos(qtbot, window, tmp_path / name)
         window.list_view.setCurrentIndex(window.photos.index(len(window.photos) - 1))
-        until(qtbot, lambda: "the file is empty" in window.message.text())
+        until(qtbot, lambda: "the file is empty" in window.photo_tab.message.text())
         window.noise_tab.set_like(tmp_path / name)
         window.options.set_folder(tmp_path / name)
         qtbot.wait(50)
         assert window.minimumSizeHint().width() == width
-    assert window.message.text().startswith("<b>R&D<br>.jpg: ")
-    assert window.message.textFormat() == Qt.TextFormat.PlainText
+    assert window.photo_tab.message.text().startswith("<b>R&D<br>.jpg: ")
+    assert window.photo_tab.message.textFormat() == Qt.TextFormat.PlainText
     assert window.noise_tab.hint.textFormat() == Qt.TextFormat.PlainText
     assert window.noise_tab.like_button.text() == "<b>R&&D<br>.jpg"
     tips = [window.noise_tab.like_button.toolTip(), window.options.folder_button.toolTip()]
@@ -312,7 +312,7 @@ def test_removing_takes_photos_from_the_list_only(
     until(qtbot, lambda: window.session.path == paths[1])
     window.all_actions.clear.trigger()
     assert len(window.photos) == 0
-    until(qtbot, lambda: window.stack.currentIndex() == 0)
+    until(qtbot, lambda: window.photo_tab.stack.currentIndex() == 0)
     assert all(path.exists() for path in paths)
 
 
@@ -334,7 +334,7 @@ def test_the_visible_part_is_there_before_the_whole(
     assert middle.dtype == np.uint8
     wait_restored(qtbot, window)
     assert view.after.levels[0][1499, 1499, 0] == 50
-    assert window.photo_state.text() == "Done"
+    assert window.photo_tab.photo_state.text() == "Done"
 
 
 def test_strength_changes_what_is_seen_and_then_the_rest(
@@ -381,7 +381,7 @@ def test_no_draft_stays_in_a_result(
     open_photos(qtbot, window, photo(tmp_path / "a.png", 1000, 1400))
     wait_restored(qtbot, window)
     window.all_actions.full_size.trigger()
-    window.compare.pan(33, 17)
+    window.photo_tab.compare.pan(33, 17)
     model.seconds = 0.01
     window.options.strength_slider.setValue(50)
     until(qtbot, lambda: view_of(window).after.levels[0][500, 700, 0] != 50)
@@ -389,7 +389,7 @@ def test_no_draft_stays_in_a_result(
     while window.session.result is None:
         qtbot.wait(100)
         steps += 1
-        window.compare.pan(37 if steps % 2 else -30, 0)
+        window.photo_tab.compare.pan(37 if steps % 2 else -30, 0)
     qtbot.wait(300)
     assert steps > 3
     np.testing.assert_array_equal(view_of(window).after.levels[0], window.session.result)
@@ -472,12 +472,12 @@ def test_the_removed_noise_can_be_seen(
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     wait_restored(qtbot, window)
-    click(qtbot, window.noise_button)
+    click(qtbot, window.photo_tab.noise_button)
     view = window.session.view
     assert view is not None
     until(qtbot, lambda: view.noise is not None)
     assert window.all_actions.noise.isChecked()
-    click(qtbot, window.noise_button)
+    click(qtbot, window.photo_tab.noise_button)
     until(qtbot, lambda: view.noise is None)
 
 
@@ -486,10 +486,10 @@ def test_the_original_button_works_while_it_is_held(
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     wait_restored(qtbot, window)
-    qtbot.mousePress(window.hold_button, Qt.MouseButton.LeftButton)
-    assert window.compare.original_held
-    qtbot.mouseRelease(window.hold_button, Qt.MouseButton.LeftButton)
-    assert not window.compare.original_held
+    qtbot.mousePress(window.photo_tab.hold_button, Qt.MouseButton.LeftButton)
+    assert window.photo_tab.compare.original_held
+    qtbot.mouseRelease(window.photo_tab.hold_button, Qt.MouseButton.LeftButton)
+    assert not window.photo_tab.compare.original_held
 
 
 def test_views_and_zooms_are_reached_by_keys(
@@ -502,20 +502,20 @@ def test_views_and_zooms_are_reached_by_keys(
     control = Qt.KeyboardModifier.ControlModifier
     for key, mode in ((Qt.Key.Key_T, "wipe"), (Qt.Key.Key_E, "single"), (Qt.Key.Key_D, "side")):
         qtbot.keyClick(window, key, control)
-        assert window.compare.mode == mode
+        assert window.photo_tab.compare.mode == mode
     qtbot.keyClick(window, Qt.Key.Key_1, control)
-    assert window.compare.zoom == 1.0
+    assert window.photo_tab.compare.zoom == 1.0
     qtbot.keyClick(window, Qt.Key.Key_2, control)
-    assert window.zoom_label.text() == "Zoom 200 %"
+    assert window.photo_tab.zoom_label.text() == "Zoom 200 %"
     qtbot.keyClick(window, Qt.Key.Key_0, control)
-    assert window.compare.fits
+    assert window.photo_tab.compare.fits
     qtbot.keyClick(window, Qt.Key.Key_Up, control)
     assert window.options.strength == 1.05
     qtbot.keyClick(window, Qt.Key.Key_PageDown, control)
     assert window.list_view.currentIndex().row() == 1
     wait_restored(qtbot, window)
     qtbot.keyClick(window, Qt.Key.Key_F6)
-    assert window.compare.hasFocus()
+    assert window.photo_tab.compare.hasFocus()
 
 
 def test_going_to_another_photo_selects_it_alone(
@@ -556,12 +556,12 @@ def test_on_the_noise_tab_no_key_changes_what_is_hidden(
     for key in (Qt.Key.Key_Up, Qt.Key.Key_T, Qt.Key.Key_1, Qt.Key.Key_R):
         qtbot.keyClick(window, key, control)
     assert window.options.strength == 1.0
-    assert window.compare.mode == "side"
-    assert window.compare.fits
+    assert window.photo_tab.compare.mode == "side"
+    assert window.photo_tab.compare.fits
     assert not window.all_actions.noise.isChecked()
     window.tabs.setCurrentIndex(0)
     qtbot.keyClick(window, Qt.Key.Key_T, control)
-    assert window.compare.mode == "wipe"
+    assert window.photo_tab.compare.mode == "wipe"
 
 
 def test_space_shows_the_original_wherever_the_focus_is(
@@ -569,14 +569,19 @@ def test_space_shows_the_original_wherever_the_focus_is(
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     wait_restored(qtbot, window)
-    for widget in (window.list_view, window.options.strength_slider, window.compare, window):
+    for widget in (
+        window.list_view,
+        window.options.strength_slider,
+        window.photo_tab.compare,
+        window,
+    ):
         qtbot.keyPress(widget, Qt.Key.Key_Space)
-        assert window.compare.original_held, widget
+        assert window.photo_tab.compare.original_held, widget
         qtbot.keyRelease(widget, Qt.Key.Key_Space)
-        assert not window.compare.original_held, widget
+        assert not window.photo_tab.compare.original_held, widget
     qtbot.keyPress(window, Qt.Key.Key_Space)
     QApplication.sendEvent(window, QEvent(QEvent.Type.ActivationChange))  # another window came
-    assert not window.compare.original_held
+    assert not window.photo_tab.compare.original_held
 
 
 def test_a_model_without_strength_has_no_slider(
@@ -649,13 +654,13 @@ def test_a_photo_too_large_to_be_shown_can_still_be_done(
 ) -> None:
     monkeypatch.setattr(preview, "MOST_BYTES", 18 * 1_000_000)
     open_photos(qtbot, window, photo(tmp_path / "large.png", 1000, 1500))
-    until(qtbot, lambda: "2 megapixels are too many to be shown" in window.message.text())
+    until(qtbot, lambda: "2 megapixels are too many to be shown" in window.photo_tab.message.text())
     run_all(qtbot, window)
     assert states(window) == ["done"]
 
 
 def second_title(window: MainWindow) -> str:
-    return window.compare._after(view_of(window))[1]
+    return window.photo_tab.compare._after(view_of(window))[1]
 
 
 def test_the_original_is_not_called_denoised_while_a_batch_has_the_cores(
@@ -681,9 +686,9 @@ def test_the_original_is_not_called_denoised_while_a_batch_has_the_cores(
     assert second_title(window) == "Not denoised yet"
     window.all_actions.noise.trigger()
     until(qtbot, lambda: view_of(window).noise is None)
-    window.compare.hold_original(True)
+    window.photo_tab.compare.hold_original(True)
     assert second_title(window) == "Original"
-    window.compare.hold_original(False)
+    window.photo_tab.compare.hold_original(False)
     click(qtbot, window.cancel_button)
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
@@ -705,14 +710,14 @@ def test_without_a_model_no_photo_is_called_denoised(
     load = window._load
     monkeypatch.setattr(window, "_load", missing)
     window._load_model("nonsense")
-    until(qtbot, lambda: window.photo_state.text() == "no model")
+    until(qtbot, lambda: window.photo_tab.photo_state.text() == "no model")
     window.all_actions.next.trigger()
     until(qtbot, lambda: window.session.view is not None)
     assert second_title(window) == "Not denoised yet"
-    assert window.photo_state.text() == "no model"
+    assert window.photo_tab.photo_state.text() == "no model"
     monkeypatch.setattr(window, "_load", load)
     window._load_model("photo")
-    assert window.photo_state.text() == ""
+    assert window.photo_tab.photo_state.text() == ""
     wait_restored(qtbot, window)
     assert second_title(window) == "Denoised"
 
@@ -743,8 +748,8 @@ def test_a_broken_and_a_vanished_photo_cost_only_themselves(
     open_photos(qtbot, window, broken, gone, good)
     gone.unlink()
     until(qtbot, lambda: "broken.jpg: the JPEG file is damaged or cut off" in log(window))
-    assert window.stack.currentIndex() == 2
-    assert "damaged" in window.message.text()
+    assert window.photo_tab.stack.currentIndex() == 2
+    assert "damaged" in window.photo_tab.message.text()
     window.all_actions.next.trigger()
     until(qtbot, lambda: "gone.jpg: the file is not there any more" in log(window))
     run_all(qtbot, window)
@@ -816,7 +821,7 @@ def test_a_model_that_cannot_be_loaded_is_not_begun_with_the_next_time(
         box.setCurrentIndex(box.count() - 1)
         box.activated.emit(box.currentIndex())
         until(qtbot, lambda: not window._model_lane.busy)
-        until(qtbot, lambda: window._denoiser is not None or window._no_model)
+        until(qtbot, lambda: window._denoiser is not None or window.photo_tab._no_model)
     assert window.options.model == bad  # and the log says why it does not work
     assert settings.value("model") == good
     assert make_window().options.model == good
@@ -861,7 +866,7 @@ def test_an_unexpected_error_of_a_model_forgets_the_start(
     window.start()  # as soon as it is there
     going.set()
     until(qtbot, lambda: "unexpected error, please report it: RuntimeError: what" in log(window))
-    until(qtbot, lambda: window.photo_state.text() == "no model")
+    until(qtbot, lambda: window.photo_tab.photo_state.text() == "no model")
     monkeypatch.setattr(window, "_load", load)
     window._load_model("photo")
     wait_restored(qtbot, window)
@@ -1332,10 +1337,10 @@ def test_while_photos_are_done_nothing_is_said_of_removing_noise_from_another(
     until(qtbot, lambda: states(window)[0] == "working")
     window.all_actions.next.trigger()
     until(qtbot, lambda: window.session.view is not None)
-    assert window.photo_state.text() == ""
+    assert window.photo_tab.photo_state.text() == ""
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
-    until(qtbot, lambda: window.photo_state.text() == "Done")
+    until(qtbot, lambda: window.photo_tab.photo_state.text() == "Done")
 
 
 def test_where_nothing_could_be_saved_it_says_so(
@@ -1490,15 +1495,15 @@ def test_language_and_looks_can_be_switched_while_it_works(
     until(qtbot, lambda: states(window)[0] == "working")
     window.all_actions.languages["zh_CN"].trigger()
     window.all_actions.themes["dark"].trigger()
-    until(qtbot, lambda: window.photo_state.text() == "已完成")
-    assert window.zoom_label.text() == "缩放 100%"
+    until(qtbot, lambda: window.photo_tab.photo_state.text() == "已完成")
+    assert window.photo_tab.zoom_label.text() == "缩放 100%"
     assert window.progress.label.text().startswith("0 / 2")
     click(qtbot, window.pause_button)
     assert window.pause_button.text() == "继续(&G)"
     window.list_view.setCurrentIndex(window.photos.index(1))
-    until(qtbot, lambda: window.message.text() == "x.jpg：文件是空的")
+    until(qtbot, lambda: window.photo_tab.message.text() == "x.jpg：文件是空的")
     window.all_actions.languages["en"].trigger()
-    until(qtbot, lambda: window.message.text() == "x.jpg: the file is empty")
+    until(qtbot, lambda: window.photo_tab.message.text() == "x.jpg: the file is empty")
     assert window.progress.label.text() == "0 of 2 · paused"
     assert window.pause_button.text() == "&Go on"
     window.pause_or_resume()
@@ -2493,11 +2498,11 @@ def test_tab_reaches_everything_and_comes_back(
         reached.append(QApplication.focusWidget())
     assert QApplication.focusWidget() is window.list_view
     for widget in (
-        *window.mode_buttons.values(),
-        *window.zoom_buttons.values(),
-        window.noise_button,
-        window.hold_button,
-        window.compare,
+        *window.photo_tab.mode_buttons.values(),
+        *window.photo_tab.zoom_buttons,
+        window.photo_tab.noise_button,
+        window.photo_tab.hold_button,
+        window.photo_tab.compare,
         window.log,
         window.options.strength_slider,
         window.options.model_box,
@@ -2509,7 +2514,7 @@ def test_tab_reaches_everything_and_comes_back(
         window.quit_button,
     ):
         assert widget in reached or widget.focusProxy() in reached, widget
-    places = [reached.index(w) for w in (window.compare, window.log, window.start_button)]
+    places = [reached.index(w) for w in (window.photo_tab.compare, window.log, window.start_button)]
     assert places == sorted(places)
 
 
@@ -2705,9 +2710,9 @@ def test_everything_has_a_name_and_can_be_reached_by_keyboard(
         assert text or control.accessibleName() or control in labelled, control
         if control.isVisible():
             assert control.focusPolicy() & Qt.FocusPolicy.TabFocus, control
-    for widget in (window.compare, window.list_view, window.log, window.progress.bar):
+    for widget in (window.photo_tab.compare, window.list_view, window.log, window.progress.bar):
         assert widget.accessibleName()
-    assert window.compare.accessibleDescription() == "Side by side, Zoom 100 %"
+    assert window.photo_tab.compare.accessibleDescription() == "Side by side, Zoom 100 %"
 
 
 def test_the_interface_thread_is_never_held_up(

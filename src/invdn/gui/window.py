@@ -19,16 +19,12 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QMessageBox,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QSplitter,
-    QStackedWidget,
     QTabWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -38,14 +34,12 @@ from invdn.batch import Job, Plan, Result
 from invdn.denoiser import Denoiser, load_denoiser
 from invdn.gui import language, theme
 from invdn.gui.actions import Actions, Menus
-from invdn.gui.compare import CompareView, Mode
-from invdn.gui.flow import FlowLayout
 from invdn.gui.help import show_about, show_keys
 from invdn.gui.language import translated_reason
 from invdn.gui.log import LogPane
-from invdn.gui.names import shortened
 from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
+from invdn.gui.photo_tab import PhotoTab
 from invdn.gui.photos import Entry, PhotoList, PhotoListView, PlacedResult
 from invdn.gui.progress import BatchProgress
 from invdn.gui.runner import Runner
@@ -53,14 +47,12 @@ from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
 from invdn.gui.ways import AlreadyDone, Way, in_own_process, in_this_process
-from invdn.preview import NOISE_GAIN
 from invdn.restore import Settings, tones_of
 from invdn.runtime import ModelError, shipped_models
 
 MOST_NAMED = 3
 """Of things of one kind, in a line of the log."""
 OPTIONS_PX = 250
-_MESSAGE_NAME_PX = 400
 SECONDS_TO_STOP = 20.0
 """How long a window that is being closed waits for its batch, which may hang for ever where a
 network drive is gone."""
@@ -119,13 +111,9 @@ class MainWindow(QMainWindow):
         self._closing = False  # without asking once more
         self._waits_to_close = False  # for the batch, which was told to stop
         self._question: QMessageBox | None = None
-        self._no_model = False  # it could not be loaded
         # As `_result_settings` were when it began; None where one photo is saved under a name of
         # its own, which is nothing that Start would have done.
         self._batch_settings: object = None
-        # What two labels say, so that it can be said anew in another language.
-        self._state_said: Callable[[], str] = str
-        self._message_said: Callable[[], str] = str
         self.setAcceptDrops(True)
         self.photos = PhotoList(self)
         self.session = Session(self)
@@ -154,25 +142,10 @@ class MainWindow(QMainWindow):
         self.list_view = PhotoListView(self.photos)
         self.list_view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self.list_view.addActions([acts.save, acts.reveal, acts.remove])
-        self.compare = CompareView()
+        self.photo_tab = PhotoTab(self._settings, self.session, acts)
         self.options = OptionsPanel(self._settings, models or ["photo"])
         self.noise_tab = NoiseTab(self._settings, self.photos)
         self.log = LogPane()
-        self.mode_buttons = {mode: QToolButton() for mode in acts.modes}
-        self.zoom_buttons = {name: QToolButton() for name in ("fit", "100", "200")}
-        self.zoom_label = named(QLabel(), "hint")
-        self.noise_button, self.hold_button = QToolButton(), QToolButton()
-        for mode, button in self.mode_buttons.items():
-            button.setDefaultAction(acts.modes[mode])
-        self.zoom_buttons["fit"].setDefaultAction(acts.fit)
-        self.zoom_buttons["100"].setDefaultAction(acts.full_size)
-        self.zoom_buttons["200"].setDefaultAction(acts.double_size)
-        self.noise_button.setDefaultAction(acts.noise)
-        buttons = [*self.mode_buttons.values(), *self.zoom_buttons.values()]
-        for button in (*buttons, self.noise_button, self.hold_button):
-            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
-        self.photo_state = named(QLabel(), "hint")
         self.choose_button = QPushButton()
         self.start_button = named(QPushButton(), "primary")
         self.pause_button, self.cancel_button = QPushButton(), QPushButton()
@@ -180,21 +153,11 @@ class MainWindow(QMainWindow):
         self.progress = BatchProgress(lambda: self.runner.paused)
 
     def _lay_out(self) -> None:
-        self.stack = QStackedWidget()
-        self.stack.addWidget(self._invitation())
-        self.stack.addWidget(self.compare)
-        self.stack.addWidget(self._message_page())
-        denoise_page = QWidget()
-        page = QVBoxLayout(denoise_page)
-        page.setContentsMargins(0, 6, 0, 0)
-        page.addLayout(self._view_bar())
-        page.addWidget(self.stack, 1)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.addTab(denoise_page, "")
+        self.tabs.addTab(self.photo_tab, "")
         self.tabs.addTab(self.noise_tab, "")
-        self.photo_corner = self._corner()
-        self.tabs.setCornerWidget(self.photo_corner)
+        self.tabs.setCornerWidget(self.photo_tab.corner)
         self.middle = QSplitter(Qt.Orientation.Vertical)
         self.middle.addWidget(self.tabs)
         self.middle.addWidget(self.log)
@@ -225,54 +188,6 @@ class MainWindow(QMainWindow):
         frame = QSize(16, 48)
         self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize() - frame))
 
-    def _invitation(self) -> QWidget:
-        """What the empty window shows."""
-        page = QWidget()
-        self._invitation_title = named(QLabel(), "headline")
-        self._invitation_text = named(QLabel(), "hint")
-        self._invitation_text.setWordWrap(True)
-        self._invitation_text.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.invitation_button = named(QPushButton(), "primary")
-        layout = QVBoxLayout(page)
-        layout.addStretch()
-        layout.addWidget(self._invitation_title, 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addSpacing(6)
-        layout.addWidget(self._invitation_text)
-        layout.addSpacing(6)
-        layout.addWidget(self.invitation_button, 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addStretch()
-        return page
-
-    def _message_page(self) -> QWidget:
-        """Shown instead of a photo that is being opened or cannot be."""
-        page = QWidget()
-        self.message = QLabel()
-        self.message.setWordWrap(True)
-        self.message.setTextFormat(Qt.TextFormat.PlainText)
-        # A path in a reason may be one long word.
-        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        layout = QVBoxLayout(page)
-        layout.addWidget(self.message)
-        return page
-
-    def _view_bar(self) -> FlowLayout:
-        row = FlowLayout()
-        row.add_group(*self.mode_buttons.values(), spacing=2)
-        row.add_group(*self.zoom_buttons.values(), spacing=2)
-        row.add_group(self.noise_button, self.hold_button, spacing=2)
-        return row
-
-    def _corner(self) -> QWidget:
-        """What is known of the photo, beside the tabs."""
-        corner = QWidget()
-        row = QHBoxLayout(corner)
-        row.setContentsMargins(0, 0, 4, 0)
-        row.setSpacing(14)
-        row.addWidget(self.photo_state)
-        row.addWidget(self.zoom_label)
-        return corner
-
     def _button_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.addWidget(self.choose_button)
@@ -294,13 +209,9 @@ class MainWindow(QMainWindow):
         self.photos.rowsRemoved.connect(self._enable)
         self._found.connect(self._on_found)
         self._search_ended.connect(self._on_search_ended)
-        self.compare.visible_changed.connect(self.session.set_visible)
-        self.compare.zoom_changed.connect(self._on_zoom)
-        self.session.opened.connect(self._on_opened)
-        self.session.changed.connect(self.compare.update)
-        self.session.failed.connect(self._on_session_failed)
-        self.session.progressed.connect(self._on_session_progress)
-        self.session.completed.connect(self._on_session_completed)
+        self.session.opened.connect(self._enable)
+        self.session.completed.connect(self._enable)
+        self.photo_tab.said.connect(self.log.say)
         self.options.strength_changed.connect(self._on_strength)
         self.options.model_changed.connect(self._on_model)
         self.options.saving_changed.connect(self._judge_results)
@@ -317,14 +228,12 @@ class MainWindow(QMainWindow):
         for lane in (self._finder, self._model_lane, self.photos.lane, self.noise_tab.lane):
             lane.failed.connect(self._on_unexpected)
         self.choose_button.clicked.connect(self.choose_files)
-        self.invitation_button.clicked.connect(self.choose_files)
+        self.photo_tab.invitation_button.clicked.connect(self.choose_files)
         self.start_button.clicked.connect(self.start)
         self.pause_button.clicked.connect(self.pause_or_resume)
         self.cancel_button.clicked.connect(self.cancel)
         self.save_button.clicked.connect(self.save_result)
         self.quit_button.clicked.connect(self.close)
-        self.hold_button.pressed.connect(lambda: self.compare.hold_original(True))
-        self.hold_button.released.connect(lambda: self.compare.hold_original(False))
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.timeout.connect(self.close)
@@ -340,17 +249,8 @@ class MainWindow(QMainWindow):
         acts.remove.triggered.connect(self.remove_selected)
         acts.clear.triggered.connect(self.clear_list)
         acts.quit.triggered.connect(self.close)
-        for mode, action in acts.modes.items():
-            action.triggered.connect(lambda _=False, mode=mode: self._set_mode(mode))
-        acts.noise.triggered.connect(self._on_noise)
-        acts.fit.triggered.connect(self.compare.fit)
-        acts.full_size.triggered.connect(lambda: self.compare.set_zoom(1.0))
-        acts.double_size.triggered.connect(lambda: self.compare.set_zoom(2.0))
-        acts.zoom_in.triggered.connect(self.compare.zoom_in)
-        acts.zoom_out.triggered.connect(self.compare.zoom_out)
         acts.previous.triggered.connect(lambda: self._step_photo(-1))
         acts.next.triggered.connect(lambda: self._step_photo(1))
-        acts.focus.triggered.connect(lambda: self.compare.setFocus())
         acts.start.triggered.connect(self.start)
         acts.pause.triggered.connect(self.pause_or_resume)
         acts.cancel.triggered.connect(self.cancel)
@@ -379,8 +279,6 @@ class MainWindow(QMainWindow):
             stored = self._settings.value(name)
             if isinstance(stored, QByteArray):  # anybody may have edited the file
                 restore(stored)
-        mode = str(self._settings.value("view/mode", "side"))
-        self._set_mode(mode if mode in self.all_actions.modes else "side")
 
     # --- photos in and out of the list -----------------------------------------------------------
 
@@ -503,82 +401,16 @@ class MainWindow(QMainWindow):
 
     def _on_current(self) -> None:
         entry = self._current_entry()
-        self.compare.set_view(None)
-        self.session.open(entry.path if entry else None)
-        self.noise_tab.set_photo(entry.path if entry else None)
-        self._say_state(str)
-        if entry is None:
-            self.stack.setCurrentIndex(0)
-        else:
-            name = shortened(entry.path.name, self.message, _MESSAGE_NAME_PX)
-            self._say_message(lambda: self.tr("Opening {0}…").format(name))
+        path = entry.path if entry else None
+        self.photo_tab.open(path)
+        self.noise_tab.set_photo(path)
         self._enable()
-
-    def _on_opened(self) -> None:
-        self.stack.setCurrentIndex(1)
-        self.compare.set_view(self.session.view)
-        self._enable()
-
-    def _on_session_failed(self, path: Path | None, reason: str) -> None:
-        if path is None or path != self.session.path:  # it was said too late
-            return
-        name = path.name
-        short_name = shortened(name, self.message, _MESSAGE_NAME_PX)
-
-        def sentence(name: str = short_name) -> str:
-            return self.tr("{0}: {1}").format(name, translated_reason(reason))
-
-        self.log.say(sentence(name))
-        self._say_state(str)
-        if self.session.view is None:
-            self._say_message(sentence)
-
-    def _on_session_progress(self, fraction: float) -> None:
-        if self.session.view is not None and self._denoiser is not None:
-            percent = round(100 * fraction)
-            self._say_state(lambda: self.tr("Removing noise: {0} %").format(percent))
-
-    def _on_session_completed(self) -> None:
-        self._say_state(lambda: self.tr("Done"))
-        self._enable()
-
-    def _say_state(self, said: Callable[[], str]) -> None:
-        """Say above the photo what is being done with it; or that nothing can be."""
-        self._state_said = (lambda: self.tr("no model")) if self._no_model else said
-        self.photo_state.setText(self._state_said())
-
-    def _say_message(self, said: Callable[[], str]) -> None:
-        """Say something in place of a photo."""
-        self._message_said = said
-        self.message.setText(said())
-        self.stack.setCurrentIndex(2)
-
-    def _on_zoom(self, zoom: float) -> None:
-        percent = f"{100 * zoom:.0f}" if zoom >= 0.1 else f"{100 * zoom:.1f}"
-        self.zoom_label.setText(self.tr("Zoom {0} %").format(percent))
-        self._describe_compare()
 
     def _on_tab(self, number: int) -> None:
         # What is set and said there is about removing noise.
         self.options_column.setVisible(number == 0)
-        self.photo_corner.setVisible(number == 0)
+        self.photo_tab.corner.setVisible(number == 0)
         self._enable()
-
-    def _set_mode(self, mode: Mode) -> None:
-        self.all_actions.modes[mode].setChecked(True)
-        self.compare.set_mode(mode)
-        self._settings.setValue("view/mode", mode)
-        self._describe_compare()
-
-    def _on_noise(self) -> None:
-        shown = self.all_actions.noise.isChecked()
-        self.session.set_noise_wanted(shown)
-        self.compare.set_noise_shown(shown)
-
-    def _describe_compare(self) -> None:
-        """For screen readers."""
-        mode = self.all_actions.modes[self.compare.mode].iconText()
-        self.compare.setAccessibleDescription(f"{mode}, {self.zoom_label.text()}")
 
     # --- model and settings ----------------------------------------------------------------------
 
@@ -594,9 +426,8 @@ class MainWindow(QMainWindow):
             self._loaded.emit(token, denoiser)
 
         self._denoiser = None
-        self._no_model = False
         self.session.set_denoiser(None)
-        self._say_state(str)
+        self.photo_tab.set_no_model(False)
         self._loading = self._model_lane.replace(work)
 
     def _on_denoiser(self, token: Token, denoiser: Denoiser) -> None:
@@ -622,8 +453,7 @@ class MainWindow(QMainWindow):
             return
         self._wants_start = False
         self.log.say(translated_reason(reason))
-        self._no_model = True
-        self._say_state(str)
+        self.photo_tab.set_no_model(True)
         self._enable()
 
     def _on_model(self, name: str) -> None:
@@ -799,7 +629,7 @@ class MainWindow(QMainWindow):
         saving = self.options.saving
         self.session.set_whole_allowed(False)
         if self.session.result is None:
-            self._say_state(str)  # only what is visible is restored from now on
+            self.photo_tab.clear_state()  # only what is visible is restored from now on
         self._batch_settings = self._result_settings
         self.progress.begin()
         self.runner.start(
@@ -815,11 +645,10 @@ class MainWindow(QMainWindow):
         self._enable()
 
     def _on_batch_started(self, jobs: Sequence[Job]) -> None:
-        # Not those that were removed from the list since Start was pressed.
         megapixels = {}
         for job in jobs:
             row = self.photos.row_of(job.input)
-            if row is not None:
+            if row is not None:  # as for those that were removed since Start was pressed
                 megapixels[job.input] = self.photos[row].megapixels
                 self.photos.update(job.input, state="waiting", reason="", fraction=0.0)
         self.progress.started(megapixels)
@@ -903,8 +732,6 @@ class MainWindow(QMainWindow):
         for action in (acts.stronger, acts.weaker):
             action.setEnabled(removing and not busy)
         acts.focus.setEnabled(removing)
-        self.hold_button.setEnabled(opened)
-        self.zoom_label.setVisible(opened)
         self.options.set_locked(busy)
         self.progress.set_other_work(self.noise_tab.busy)
         if not some:
@@ -979,19 +806,19 @@ class MainWindow(QMainWindow):
         if event.type() == QEvent.Type.LanguageChange:
             self.retranslate()
         elif event.type() == QEvent.Type.ActivationChange:
-            self.compare.hold_original(False)  # the key's release goes to another window
+            self.photo_tab.compare.hold_original(False)  # the key's release goes to another window
         super().changeEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Space, wherever it means nothing else."""
-        if event.key() == Qt.Key.Key_Space and self.compare.isVisible():
-            self.compare.keyPressEvent(event)
+        if event.key() == Qt.Key.Key_Space and self.photo_tab.compare.isVisible():
+            self.photo_tab.compare.keyPressEvent(event)
         else:
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Space:
-            self.compare.keyReleaseEvent(event)
+            self.photo_tab.compare.keyReleaseEvent(event)
         else:
             super().keyReleaseEvent(event)
 
@@ -1002,30 +829,13 @@ class MainWindow(QMainWindow):
         self.menus.retranslate()
         self.tabs.setTabText(0, self.tr("Remove noise"))
         self.tabs.setTabText(1, self.tr("Add noise"))
-        self._invitation_title.setText(self.tr("Drop photos or folders here"))
-        self._invitation_text.setText(
-            self.tr("JPEG, PNG, TIFF, WebP and others. Originals are never changed.")
-        )
-        self.invitation_button.setText(self.tr("Choose photos…"))
         self.choose_button.setText(self.tr("&Choose photos…"))
         self.start_button.setText(self.tr("&Start"))
         self.cancel_button.setText(self.tr("C&ancel"))
         self.save_button.setText(self.tr("Sav&e as…"))
         self.quit_button.setText(self.tr("Qu&it"))
-        self.hold_button.setText(self.tr("Hold: original"))
-        self.hold_button.setToolTip(self.tr("Shows the original while it is held (Space)"))
         self.log.setAccessibleName(self.tr("Log"))
         self.list_view.setAccessibleName(self.tr("Photos"))
-        self.compare.setAccessibleName(self.tr("Original and result"))
-        self.compare.set_titles(
-            self.tr("Original"),
-            self.tr("Denoised"),
-            self.tr("Removed noise ×{0}").format(NOISE_GAIN),
-            self.tr("Not denoised yet"),
-        )
-        self.photo_state.setText(self._state_said())
-        self.message.setText(self._message_said())
-        self._on_zoom(self.compare.zoom)
         self._enable()
         # With room for its scroll bar, so that nothing is cut off where the window is low.
         bar = self.options_column.verticalScrollBar().sizeHint().width()

@@ -264,35 +264,11 @@
         <source>no photos found</source>
         <translation>没有找到照片</translation>
     </message>
-    <message>
-        <source>Opening {0}…</source>
-        <translation>正在打开 {0}…</translation>
-    </message>
-    <message>
-        <source>{0}: {1}</source>
-        <translation>{0}：{1}</translation>
-    </message>
-    <message>
-        <source>Removing noise: {0} %</source>
-        <translation>正在去噪：{0}%</translation>
-    </message>
-    <message>
-        <source>Done</source>
-        <translation>已完成</translation>
-    </message>
-    <message>
-        <source>Zoom {0} %</source>
-        <translation>缩放 {0}%</translation>
-    </message>
     <message numerus="yes">
         <source>model {0} {1} on {2}, %n thread(s)</source>
         <translation>
             <numerusform>模型 {0} {1}，运行于 {2}，%n 个线程</numerusform>
         </translation>
-    </message>
-    <message>
-        <source>no model</source>
-        <translation>没有模型</translation>
     </message>
     <message>
         <source>nothing to do: all photos are done</source>
@@ -339,10 +315,6 @@
     <message>
         <source>{0}: failed: {1}</source>
         <translation>{0}：失败：{1}</translation>
-    </message>
-    <message>
-        <source>JPEG, PNG, TIFF, WebP and others. Originals are never changed.</source>
-        <translation>支持 JPEG、PNG、TIFF、WebP 等格式。原图不会被改动。</translation>
     </message>
     <message>
         <source>Sav&amp;e as…</source>
@@ -397,14 +369,6 @@
         <translation>添加噪点</translation>
     </message>
     <message>
-        <source>Drop photos or folders here</source>
-        <translation>将照片或文件夹拖放到这里</translation>
-    </message>
-    <message>
-        <source>Choose photos…</source>
-        <translation>选择文件…</translation>
-    </message>
-    <message>
         <source>&amp;Choose photos…</source>
         <translation>选择文件(&amp;C)…</translation>
     </message>
@@ -421,40 +385,12 @@
         <translation>退出(&amp;I)</translation>
     </message>
     <message>
-        <source>Hold: original</source>
-        <translation>按住看原图</translation>
-    </message>
-    <message>
-        <source>Shows the original while it is held (Space)</source>
-        <translation>按住时显示原图（空格键）</translation>
-    </message>
-    <message>
         <source>Log</source>
         <translation>日志</translation>
     </message>
     <message>
         <source>Photos</source>
         <translation>照片</translation>
-    </message>
-    <message>
-        <source>Original and result</source>
-        <translation>原图与结果</translation>
-    </message>
-    <message>
-        <source>Original</source>
-        <translation>原图</translation>
-    </message>
-    <message>
-        <source>Denoised</source>
-        <translation>去噪后</translation>
-    </message>
-    <message>
-        <source>Removed noise ×{0}</source>
-        <translation>去除的噪点 ×{0}</translation>
-    </message>
-    <message>
-        <source>Not denoised yet</source>
-        <translation>尚未去噪</translation>
     </message>
 </context>
 <context>
@@ -743,6 +679,73 @@
     <message>
         <source>{0} MP</source>
         <translation>{0} 百万像素</translation>
+    </message>
+</context>
+<context>
+    <name>PhotoTab</name>
+    <message>
+        <source>Opening {0}…</source>
+        <translation>正在打开 {0}…</translation>
+    </message>
+    <message>
+        <source>Done</source>
+        <translation>已完成</translation>
+    </message>
+    <message>
+        <source>{0}: {1}</source>
+        <translation>{0}：{1}</translation>
+    </message>
+    <message>
+        <source>Removing noise: {0} %</source>
+        <translation>正在去噪：{0}%</translation>
+    </message>
+    <message>
+        <source>Zoom {0} %</source>
+        <translation>缩放 {0}%</translation>
+    </message>
+    <message>
+        <source>no model</source>
+        <translation>没有模型</translation>
+    </message>
+    <message>
+        <source>Drop photos or folders here</source>
+        <translation>将照片或文件夹拖放到这里</translation>
+    </message>
+    <message>
+        <source>JPEG, PNG, TIFF, WebP and others. Originals are never changed.</source>
+        <translation>支持 JPEG、PNG、TIFF、WebP 等格式。原图不会被改动。</translation>
+    </message>
+    <message>
+        <source>Choose photos…</source>
+        <translation>选择文件…</translation>
+    </message>
+    <message>
+        <source>Hold: original</source>
+        <translation>按住看原图</translation>
+    </message>
+    <message>
+        <source>Shows the original while it is held (Space)</source>
+        <translation>按住时显示原图（空格键）</translation>
+    </message>
+    <message>
+        <source>Original and result</source>
+        <translation>原图与结果</translation>
+    </message>
+    <message>
+        <source>Original</source>
+        <translation>原图</translation>
+    </message>
+    <message>
+        <source>Denoised</source>
+        <translation>去噪后</translation>
+    </message>
+    <message>
+        <source>Removed noise ×{0}</source>
+        <translation>去除的噪点 ×{0}</translation>
+    </message>
+    <message>
+        <source>Not denoised yet</source>
+        <translation>尚未去噪</translation>
     </message>
 </context>
 <context>
