@@ -137,7 +137,7 @@ def main() -> None:
 
 
 def _use(window: MainWindow, heart: Heart, photos: list[Path]) -> None:
-    session, compare = window.session, window.compare
+    session, compare = window.session, window.photo_tab.compare
 
     def restored_here() -> bool:
         box = compare.visible_box()
@@ -148,7 +148,7 @@ def _use(window: MainWindow, heart: Heart, photos: list[Path]) -> None:
         window.add_photos(photos)
         wait(lambda: session.view is not None)
     with heart.watching("100 %, until the middle is restored"):
-        window.full_size_action.trigger()
+        window.all_actions.full_size.trigger()
         view = session.view
         assert view is not None
         box = view.stored(compare.visible_box()).centre(256)  # type: ignore[arg-type]
@@ -168,7 +168,7 @@ def _use(window: MainWindow, heart: Heart, photos: list[Path]) -> None:
             window.options.strength_slider.setValue(percent)
             spend(0.05)
     with heart.watching("zoom out and in, in each mode"):
-        for action in window.mode_actions.values():
+        for action in window.all_actions.modes.values():
             action.trigger()
             for step in (compare.zoom_out, compare.zoom_in):
                 for _ in range(15):
@@ -176,10 +176,10 @@ def _use(window: MainWindow, heart: Heart, photos: list[Path]) -> None:
                     spend(0.02)
     with heart.watching("show the removed noise, whole photo"):
         compare.fit()
-        window.noise_action.trigger()
+        window.all_actions.noise.trigger()
         wait(lambda: view.noise is not None)
         spend(2)
-        window.noise_action.trigger()
+        window.all_actions.noise.trigger()
     with heart.watching("the whole photo at work, 15 s"):
         spend(15)
     with heart.watching(f"open {len(photos)} photos, one after the other"):

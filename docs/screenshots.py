@@ -108,12 +108,12 @@ def _arrange(app: QApplication, window: MainWindow, view: str, photos: list[Path
         return
     window.add_photos(photos)
     wait(app, lambda: window.session.result is not None)
-    window.mode_actions["wipe" if view in ("wipe", "tab") else "side"].trigger()
-    window.full_size_action.trigger()
+    window.all_actions.modes["wipe" if view in ("wipe", "tab") else "side"].trigger()
+    window.all_actions.full_size.trigger()
     if view == "noise":
-        window.noise_action.trigger()
+        window.all_actions.noise.trigger()
     if view == "batch":
-        window.fit_action.trigger()
+        window.all_actions.fit.trigger()
         window.start()
         wait(
             app,

@@ -22,7 +22,7 @@ from invdn import images
 from invdn.denoiser import Denoiser
 from invdn.gui import language, theme
 from invdn.gui.app import application
-from invdn.gui.runner import in_this_process
+from invdn.gui.ways import in_this_process
 from invdn.gui.window import MainWindow
 from invdn.runtime import ModelInfo
 

@@ -26,8 +26,10 @@ import sys
 from PySide6.QtCore import QTimer
 from invdn.gui import window
 class Watched(window.MainWindow):
-    def _on_opened(self):
-        super()._on_opened()
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.session.opened.connect(self.say)
+    def say(self):
         print("opened", self.session.path.name, flush=True)
 import invdn.gui.app as app
 app.MainWindow = Watched

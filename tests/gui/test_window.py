@@ -44,7 +44,7 @@ from invdn.denoiser import Denoiser, load_denoiser
 from invdn.gui import language, noise_tab, session, theme
 from invdn.gui import window as window_module
 from invdn.gui.noise_tab import NoiseTab
-from invdn.gui.runner import Clock, in_own_process
+from invdn.gui.ways import in_own_process
 from invdn.gui.window import MainWindow
 from invdn.runtime import ModelError
 
@@ -103,9 +103,9 @@ def run_all(qtbot: Any, window: MainWindow) -> None:
 
 
 def test_an_empty_window_invites(window: MainWindow) -> None:
-    assert window.stack.currentIndex() == 0
-    assert window._invitation_title.text() == "Drop photos or folders here"
-    assert window.invitation_button.isVisible()
+    assert window.photo_tab.stack.currentIndex() == 0
+    assert window.photo_tab._invitation_title.text() == "Drop photos or folders here"
+    assert window.photo_tab.invitation_button.isVisible()
     assert window.choose_button.isEnabled()
     assert not window.start_button.isEnabled()
     assert not window.save_button.isEnabled()
@@ -119,7 +119,7 @@ def test_a_photo_of_any_name_is_opened_restored_and_saved(
     original = path.read_bytes()
     open_photos(qtbot, window, path)
     wait_restored(qtbot, window)
-    assert window.stack.currentWidget() is window.compare
+    assert window.photo_tab.stack.currentWidget() is window.photo_tab.compare
     run_all(qtbot, window)
     assert states(window) == ["done"]
     result = images.read(path.with_name(f"{path.stem}-denoised{path.suffix}"))
@@ -134,13 +134,13 @@ def test_dialogs_choose_files_and_folders(
     a, _ = photo(tmp_path / "a.png"), photo(tmp_path / "in" / "sub" / "b.jpg")
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: ([str(a)], ""))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "in"))
-    click(qtbot, window.invitation_button)
+    click(qtbot, window.photo_tab.invitation_button)
     until(qtbot, lambda: len(window.photos) == 1)
-    window.choose_folder_action.trigger()
+    window.all_actions.choose_folder.trigger()
     until(qtbot, lambda: len(window.photos) == 2)
     assert [entry.path.name for entry in window.photos.entries] == ["a.png", "b.jpg"]
-    window._fill_recent()
-    recent = [action.text() for action in window.recent_menu.actions()]
+    window.menus.recent.fill()
+    recent = [action.text() for action in window.menus.recent.actions()]
     assert recent == [str(tmp_path / "in"), str(a)]
 
 
@@ -149,8 +149,8 @@ def test_a_recent_file_is_opened_again(
 ) -> None:
     open_photos(qtbot, make_window(), photo(tmp_path / "a.png"))
     second = make_window()
-    second._fill_recent()
-    second.recent_menu.actions()[0].trigger()
+    second.menus.recent.fill()
+    second.menus.recent.actions()[0].trigger()
     until(qtbot, lambda: len(second.photos) == 1)
 
 
@@ -194,7 +194,7 @@ def test_a_photo_is_in_the_list_once_by_whatever_path(
         drop(window, other)
         until(qtbot, lambda: "in the list already" in log(window))
     assert len(window.photos) == 1
-    window.clear_action.trigger()
+    window.all_actions.clear.trigger()
     open_photos(qtbot, window, path)
 
 
@@ -285,13 +285,13 @@ def test_names_are_shown_as_they_are_and_do_not_widen_the_window(
         (tmp_path / name).write_bytes(b"")
         open_photos(qtbot, window, tmp_path / name)
         window.list_view.setCurrentIndex(window.photos.index(len(window.photos) - 1))
-        until(qtbot, lambda: "the file is empty" in window.message.text())
+        until(qtbot, lambda: "the file is empty" in window.photo_tab.message.text())
         window.noise_tab.set_like(tmp_path / name)
         window.options.set_folder(tmp_path / name)
         qtbot.wait(50)
         assert window.minimumSizeHint().width() == width
-    assert window.message.text().startswith("<b>R&D<br>.jpg: ")
-    assert window.message.textFormat() == Qt.TextFormat.PlainText
+    assert window.photo_tab.message.text().startswith("<b>R&D<br>.jpg: ")
+    assert window.photo_tab.message.textFormat() == Qt.TextFormat.PlainText
     assert window.noise_tab.hint.textFormat() == Qt.TextFormat.PlainText
     assert window.noise_tab.like_button.text() == "<b>R&&D<br>.jpg"
     tips = [window.noise_tab.like_button.toolTip(), window.options.folder_button.toolTip()]
@@ -310,9 +310,9 @@ def test_removing_takes_photos_from_the_list_only(
     qtbot.keyClick(window.list_view, Qt.Key.Key_Delete)
     assert [entry.path.name for entry in window.photos.entries] == ["b.png", "c.png"]
     until(qtbot, lambda: window.session.path == paths[1])
-    window.clear_action.trigger()
+    window.all_actions.clear.trigger()
     assert len(window.photos) == 0
-    until(qtbot, lambda: window.stack.currentIndex() == 0)
+    until(qtbot, lambda: window.photo_tab.stack.currentIndex() == 0)
     assert all(path.exists() for path in paths)
 
 
@@ -327,14 +327,14 @@ def test_the_visible_part_is_there_before_the_whole(
     until(qtbot, lambda: window.session.view is not None)
     view = window.session.view
     assert view is not None
-    window.full_size_action.trigger()
+    window.all_actions.full_size.trigger()
     middle = view.after.levels[0][750, 750]
     until(qtbot, lambda: view.after.levels[0][750, 750, 0] == 50)
     assert window.session.result is None
     assert middle.dtype == np.uint8
     wait_restored(qtbot, window)
     assert view.after.levels[0][1499, 1499, 0] == 50
-    assert window.photo_state.text() == "Done"
+    assert window.photo_tab.photo_state.text() == "Done"
 
 
 def test_strength_changes_what_is_seen_and_then_the_rest(
@@ -380,8 +380,8 @@ def test_no_draft_stays_in_a_result(
     """However the photo is moved while the result for less strength is coming."""
     open_photos(qtbot, window, photo(tmp_path / "a.png", 1000, 1400))
     wait_restored(qtbot, window)
-    window.full_size_action.trigger()
-    window.compare.pan(33, 17)
+    window.all_actions.full_size.trigger()
+    window.photo_tab.compare.pan(33, 17)
     model.seconds = 0.01
     window.options.strength_slider.setValue(50)
     until(qtbot, lambda: view_of(window).after.levels[0][500, 700, 0] != 50)
@@ -389,7 +389,7 @@ def test_no_draft_stays_in_a_result(
     while window.session.result is None:
         qtbot.wait(100)
         steps += 1
-        window.compare.pan(37 if steps % 2 else -30, 0)
+        window.photo_tab.compare.pan(37 if steps % 2 else -30, 0)
     qtbot.wait(300)
     assert steps > 3
     np.testing.assert_array_equal(view_of(window).after.levels[0], window.session.result)
@@ -405,7 +405,7 @@ def test_a_draft_comes_from_what_was_visible_before(
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png", 1000, 1400))
     wait_restored(qtbot, window)
-    window.full_size_action.trigger()
+    window.all_actions.full_size.trigger()
     window.session.set_whole_allowed(False)
     window.options.strength_slider.setValue(120)
     until(qtbot, lambda: window.session._sample and window.session._sample.strength == 1.2)
@@ -472,12 +472,12 @@ def test_the_removed_noise_can_be_seen(
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     wait_restored(qtbot, window)
-    click(qtbot, window.noise_button)
+    click(qtbot, window.photo_tab.noise_button)
     view = window.session.view
     assert view is not None
     until(qtbot, lambda: view.noise is not None)
-    assert window.noise_action.isChecked()
-    click(qtbot, window.noise_button)
+    assert window.all_actions.noise.isChecked()
+    click(qtbot, window.photo_tab.noise_button)
     until(qtbot, lambda: view.noise is None)
 
 
@@ -486,10 +486,10 @@ def test_the_original_button_works_while_it_is_held(
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     wait_restored(qtbot, window)
-    qtbot.mousePress(window.hold_button, Qt.MouseButton.LeftButton)
-    assert window.compare.original_held
-    qtbot.mouseRelease(window.hold_button, Qt.MouseButton.LeftButton)
-    assert not window.compare.original_held
+    qtbot.mousePress(window.photo_tab.hold_button, Qt.MouseButton.LeftButton)
+    assert window.photo_tab.compare.original_held
+    qtbot.mouseRelease(window.photo_tab.hold_button, Qt.MouseButton.LeftButton)
+    assert not window.photo_tab.compare.original_held
 
 
 def test_views_and_zooms_are_reached_by_keys(
@@ -502,20 +502,20 @@ def test_views_and_zooms_are_reached_by_keys(
     control = Qt.KeyboardModifier.ControlModifier
     for key, mode in ((Qt.Key.Key_T, "wipe"), (Qt.Key.Key_E, "single"), (Qt.Key.Key_D, "side")):
         qtbot.keyClick(window, key, control)
-        assert window.compare.mode == mode
+        assert window.photo_tab.compare.mode == mode
     qtbot.keyClick(window, Qt.Key.Key_1, control)
-    assert window.compare.zoom == 1.0
+    assert window.photo_tab.compare.zoom == 1.0
     qtbot.keyClick(window, Qt.Key.Key_2, control)
-    assert window.zoom_label.text() == "Zoom 200 %"
+    assert window.photo_tab.zoom_label.text() == "Zoom 200 %"
     qtbot.keyClick(window, Qt.Key.Key_0, control)
-    assert window.compare.fits
+    assert window.photo_tab.compare.fits
     qtbot.keyClick(window, Qt.Key.Key_Up, control)
     assert window.options.strength == 1.05
     qtbot.keyClick(window, Qt.Key.Key_PageDown, control)
     assert window.list_view.currentIndex().row() == 1
     wait_restored(qtbot, window)
     qtbot.keyClick(window, Qt.Key.Key_F6)
-    assert window.compare.hasFocus()
+    assert window.photo_tab.compare.hasFocus()
 
 
 def test_going_to_another_photo_selects_it_alone(
@@ -537,11 +537,11 @@ def test_without_a_selection_there_is_nothing_to_remove(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
-    assert window.remove_action.isEnabled()
+    assert window.all_actions.remove.isEnabled()
     window.list_view.clearSelection()
-    assert not window.remove_action.isEnabled()
+    assert not window.all_actions.remove.isEnabled()
     window.list_view.selectAll()
-    assert window.remove_action.isEnabled()
+    assert window.all_actions.remove.isEnabled()
 
 
 def test_on_the_noise_tab_no_key_changes_what_is_hidden(
@@ -556,12 +556,12 @@ def test_on_the_noise_tab_no_key_changes_what_is_hidden(
     for key in (Qt.Key.Key_Up, Qt.Key.Key_T, Qt.Key.Key_1, Qt.Key.Key_R):
         qtbot.keyClick(window, key, control)
     assert window.options.strength == 1.0
-    assert window.compare.mode == "side"
-    assert window.compare.fits
-    assert not window.noise_action.isChecked()
+    assert window.photo_tab.compare.mode == "side"
+    assert window.photo_tab.compare.fits
+    assert not window.all_actions.noise.isChecked()
     window.tabs.setCurrentIndex(0)
     qtbot.keyClick(window, Qt.Key.Key_T, control)
-    assert window.compare.mode == "wipe"
+    assert window.photo_tab.compare.mode == "wipe"
 
 
 def test_space_shows_the_original_wherever_the_focus_is(
@@ -569,14 +569,19 @@ def test_space_shows_the_original_wherever_the_focus_is(
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     wait_restored(qtbot, window)
-    for widget in (window.list_view, window.options.strength_slider, window.compare, window):
+    for widget in (
+        window.list_view,
+        window.options.strength_slider,
+        window.photo_tab.compare,
+        window,
+    ):
         qtbot.keyPress(widget, Qt.Key.Key_Space)
-        assert window.compare.original_held, widget
+        assert window.photo_tab.compare.original_held, widget
         qtbot.keyRelease(widget, Qt.Key.Key_Space)
-        assert not window.compare.original_held, widget
+        assert not window.photo_tab.compare.original_held, widget
     qtbot.keyPress(window, Qt.Key.Key_Space)
     QApplication.sendEvent(window, QEvent(QEvent.Type.ActivationChange))  # another window came
-    assert not window.compare.original_held
+    assert not window.photo_tab.compare.original_held
 
 
 def test_a_model_without_strength_has_no_slider(
@@ -590,7 +595,7 @@ def test_a_model_without_strength_has_no_slider(
     assert window.options.strength == 1.0
     assert window.session._strength == 1.0
     assert "knows no strength" in window.options._strength_hint.text()
-    window.stronger_action.trigger()
+    window.all_actions.stronger.trigger()
     assert window.options.strength_slider.value() == 50
     model.info = info
     window._load_model("photo")
@@ -610,7 +615,8 @@ def test_small_and_thin_photos_of_any_depth(
     images.write(images.Photo(pixels, "tiff"), path)
     open_photos(qtbot, window, path)
     wait_restored(qtbot, window)
-    for action in (*window.mode_actions.values(), window.noise_action, window.double_size_action):
+    acts = window.all_actions
+    for action in (*acts.modes.values(), acts.noise, acts.double_size):
         action.trigger()
         assert not window.grab().isNull()
     run_all(qtbot, window)
@@ -648,13 +654,13 @@ def test_a_photo_too_large_to_be_shown_can_still_be_done(
 ) -> None:
     monkeypatch.setattr(preview, "MOST_BYTES", 18 * 1_000_000)
     open_photos(qtbot, window, photo(tmp_path / "large.png", 1000, 1500))
-    until(qtbot, lambda: "2 megapixels are too many to be shown" in window.message.text())
+    until(qtbot, lambda: "2 megapixels are too many to be shown" in window.photo_tab.message.text())
     run_all(qtbot, window)
     assert states(window) == ["done"]
 
 
 def second_title(window: MainWindow) -> str:
-    return window.compare._after(view_of(window))[1]
+    return window.photo_tab.compare._after(view_of(window))[1]
 
 
 def test_the_original_is_not_called_denoised_while_a_batch_has_the_cores(
@@ -671,18 +677,18 @@ def test_the_original_is_not_called_denoised_while_a_batch_has_the_cores(
     assert second_title(window) == "Denoised"
     model.gate.clear()
     click(qtbot, window.start_button)
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     until(qtbot, lambda: window.session.view is not None)
     qtbot.wait(200)
     assert second_title(window) == "Not denoised yet"
-    window.noise_action.trigger()
+    window.all_actions.noise.trigger()
     until(qtbot, lambda: view_of(window).noise is not None)
     assert second_title(window) == "Not denoised yet"
-    window.noise_action.trigger()
+    window.all_actions.noise.trigger()
     until(qtbot, lambda: view_of(window).noise is None)
-    window.compare.hold_original(True)
+    window.photo_tab.compare.hold_original(True)
     assert second_title(window) == "Original"
-    window.compare.hold_original(False)
+    window.photo_tab.compare.hold_original(False)
     click(qtbot, window.cancel_button)
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
@@ -704,14 +710,14 @@ def test_without_a_model_no_photo_is_called_denoised(
     load = window._load
     monkeypatch.setattr(window, "_load", missing)
     window._load_model("nonsense")
-    until(qtbot, lambda: window.photo_state.text() == "no model")
-    window.next_action.trigger()
+    until(qtbot, lambda: window.photo_tab.photo_state.text() == "no model")
+    window.all_actions.next.trigger()
     until(qtbot, lambda: window.session.view is not None)
     assert second_title(window) == "Not denoised yet"
-    assert window.photo_state.text() == "no model"
+    assert window.photo_tab.photo_state.text() == "no model"
     monkeypatch.setattr(window, "_load", load)
     window._load_model("photo")
-    assert window.photo_state.text() == ""
+    assert window.photo_tab.photo_state.text() == ""
     wait_restored(qtbot, window)
     assert second_title(window) == "Denoised"
 
@@ -721,11 +727,11 @@ def test_a_photo_that_is_no_longer_shown_is_given_back(
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png", 500, 500), photo(tmp_path / "b.png"))
     wait_restored(qtbot, window)
-    window.noise_action.trigger()
+    window.all_actions.noise.trigger()
     until(qtbot, lambda: view_of(window).noise is not None)
-    window.noise_action.trigger()
+    window.all_actions.noise.trigger()
     view = weakref.ref(view_of(window))
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     wait_restored(qtbot, window)
     until(qtbot, lambda: gc.collect() >= 0 and view() is None)
 
@@ -742,15 +748,15 @@ def test_a_broken_and_a_vanished_photo_cost_only_themselves(
     open_photos(qtbot, window, broken, gone, good)
     gone.unlink()
     until(qtbot, lambda: "broken.jpg: the JPEG file is damaged or cut off" in log(window))
-    assert window.stack.currentIndex() == 2
-    assert "damaged" in window.message.text()
-    window.next_action.trigger()
+    assert window.photo_tab.stack.currentIndex() == 2
+    assert "damaged" in window.photo_tab.message.text()
+    window.all_actions.next.trigger()
     until(qtbot, lambda: "gone.jpg: the file is not there any more" in log(window))
     run_all(qtbot, window)
     assert states(window) == ["failed", "failed", "done"]
     assert "finished: 1 done, 2 failed" in log(window)
-    assert window.progress_label.text() == "finished, 2 failed"
-    window.next_action.trigger()
+    assert window.progress.label.text() == "finished, 2 failed"
+    window.all_actions.next.trigger()
     wait_restored(qtbot, window)
 
 
@@ -815,7 +821,7 @@ def test_a_model_that_cannot_be_loaded_is_not_begun_with_the_next_time(
         box.setCurrentIndex(box.count() - 1)
         box.activated.emit(box.currentIndex())
         until(qtbot, lambda: not window._model_lane.busy)
-        until(qtbot, lambda: window._denoiser is not None or window._no_model)
+        until(qtbot, lambda: window._denoiser is not None or window.photo_tab._no_model)
     assert window.options.model == bad  # and the log says why it does not work
     assert settings.value("model") == good
     assert make_window().options.model == good
@@ -860,7 +866,7 @@ def test_an_unexpected_error_of_a_model_forgets_the_start(
     window.start()  # as soon as it is there
     going.set()
     until(qtbot, lambda: "unexpected error, please report it: RuntimeError: what" in log(window))
-    until(qtbot, lambda: window.photo_state.text() == "no model")
+    until(qtbot, lambda: window.photo_tab.photo_state.text() == "no model")
     monkeypatch.setattr(window, "_load", load)
     window._load_model("photo")
     wait_restored(qtbot, window)
@@ -874,9 +880,9 @@ def test_a_failure_that_is_told_late_is_not_the_next_photo_s(
     bad.write_bytes(b"")
     open_photos(qtbot, window, photo(tmp_path / "good.png"), bad)
     wait_restored(qtbot, window)
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     window.session._open_lane.join(0.5)  # meanwhile nothing is heard of it
-    window.previous_action.trigger()
+    window.all_actions.previous.trigger()
     wait_restored(qtbot, window)
     assert "the file is empty" not in log(window)
 
@@ -932,7 +938,7 @@ def test_pause_stops_the_work_and_going_on_finishes_it(
     until(qtbot, lambda: states(window)[0] == "working")
     click(qtbot, window.pause_button)
     assert window.pause_button.text() == "&Go on"
-    assert "paused" in window.progress_label.text()
+    assert "paused" in window.progress.label.text()
     model.gate.set()
     qtbot.wait(100)
     tiles = len(model.tiles)
@@ -942,7 +948,7 @@ def test_pause_stops_the_work_and_going_on_finishes_it(
     click(qtbot, window.pause_button)
     until(qtbot, lambda: not window.runner.busy)
     assert states(window) == ["done"] * 3
-    assert window.progress_bar.value() == 1000
+    assert window.progress.bar.value() == 1000
 
 
 @pytest.fixture
@@ -970,7 +976,7 @@ def test_a_full_disk_pauses_the_batch(
     until(qtbot, lambda: states(window)[0] == "failed")
     assert "make room on the disk" in log(window)
     assert window.pause_button.text() == "&Go on"
-    assert "paused" in window.progress_label.text()
+    assert "paused" in window.progress.label.text()
     qtbot.wait(200)
     assert states(window)[1:] == ["waiting", "waiting"]
     full.clear()
@@ -1012,7 +1018,7 @@ def test_after_a_full_disk_a_cleared_list_ends_the_batch(
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    window.clear_action.trigger()
+    window.all_actions.clear.trigger()
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     assert window.pause_button.text() == "&Pause"
@@ -1026,7 +1032,7 @@ def test_a_paused_batch_ends_once_the_rest_is_removed(
     full.set()
     click(qtbot, window.start_button)
     until(qtbot, lambda: window.pause_button.text() == "&Go on")
-    window.clear_action.trigger()
+    window.all_actions.clear.trigger()
     until(qtbot, lambda: not window.runner.busy)
 
 
@@ -1044,6 +1050,17 @@ def denoised(path: Path) -> Path:
     return path.with_name(f"{path.stem}-denoised{path.suffix}")
 
 
+def cancel_while_encoding(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each batch cancelled while it encodes a result."""
+    encode = images.writing.encode
+
+    def and_cancel(*arguments: Any) -> None:
+        window.runner.cancel()
+        encode(*arguments)
+
+    monkeypatch.setattr(images.writing, "encode", and_cancel)
+
+
 def test_a_cancelled_batch_ends_even_where_the_disk_is_full(
     qtbot: Any,
     window: MainWindow,
@@ -1052,13 +1069,7 @@ def test_a_cancelled_batch_ends_even_where_the_disk_is_full(
     full: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    encode = images.writing.encode
-
-    def cancelled_meanwhile(*arguments: Any) -> None:
-        window.runner.cancel()
-        encode(*arguments)
-
-    monkeypatch.setattr(images.writing, "encode", cancelled_meanwhile)
+    cancel_while_encoding(window, monkeypatch)
     open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png") for i in range(3)))
     wait_restored(qtbot, window)
     full.set()
@@ -1079,14 +1090,14 @@ def test_cancel_really_stops(
     window.session.set_whole_allowed(False)
     tiles = len(model.tiles)
     click(qtbot, window.cancel_button)
-    assert window.progress_label.text() == "cancelling…"
+    assert window.progress.label.text() == "cancelling…"
     window.retranslate()
     for button in (window.cancel_button, window.pause_button):
         assert not button.isEnabled()
-    for action in (window.cancel_action, window.pause_action):
+    for action in (window.all_actions.cancel, window.all_actions.pause):
         assert not action.isEnabled()
-    window._show_progress()  # as it is each second
-    assert window.progress_label.text() == "cancelling…"
+    window.progress.tell()  # as it is each second
+    assert window.progress.label.text() == "cancelling…"
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     assert len(model.tiles) <= tiles + 1
@@ -1094,7 +1105,7 @@ def test_cancel_really_stops(
     assert "cancelled: 0 done" in log(window)
     assert not list(tmp_path.glob("*-denoised*"))
     assert not list(tmp_path.glob(".invdn-*"))
-    assert window.progress_label.text() == "cancelled"
+    assert window.progress.label.text() == "cancelled"
     run_all(qtbot, window)
     assert states(window) == ["done"] * 3
 
@@ -1106,16 +1117,10 @@ def test_cancel_while_a_result_is_encoded_leaves_what_has_its_name(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    encode = images.writing.encode
-
-    def cancelled_meanwhile(*arguments: Any) -> None:
-        window.runner.cancel()
-        encode(*arguments)
-
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     wait_restored(qtbot, window)
     former = photo(tmp_path / "mine.png", value=7).read_bytes()
-    monkeypatch.setattr(images.writing, "encode", cancelled_meanwhile)
+    cancel_while_encoding(window, monkeypatch)
     window.save_as(tmp_path / "mine.png")
     until(qtbot, lambda: not window.runner.busy)
     assert (tmp_path / "mine.png").read_bytes() == former
@@ -1146,7 +1151,7 @@ def test_closing_while_working_asks(
     QTimer.singleShot(200, lambda: answer(QMessageBox.ButtonRole.DestructiveRole))
     click(qtbot, window.quit_button)
     assert window.isVisible()
-    assert window.progress_label.text() == "cancelling…"
+    assert window.progress.label.text() == "cancelling…"
     model.gate.set()
     until(qtbot, lambda: not window.isVisible())
     assert not list(tmp_path.glob("*-denoised*"))
@@ -1249,17 +1254,9 @@ def test_time_left_is_told(
     open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png", 300, 300) for i in range(3)))
     wait_restored(qtbot, window)
     seen: set[str] = set()
-    window.runner.progressed.connect(lambda *_: seen.add(window.progress_label.text()))
+    window.runner.progressed.connect(lambda *_: seen.add(window.progress.label.text()))
     run_all(qtbot, window)
     assert any(text.startswith("1 of 3 · ") and text.endswith("left") for text in seen), seen
-
-
-def test_a_clock_of_no_photos_is_at_its_end() -> None:
-    """The only one was left out just as it ended."""
-    clock = Clock([2.0])
-    clock.leave_out(0)
-    assert clock.at(0, 1.0) == 1.0
-    assert clock.seconds_left is None
 
 
 def test_photos_can_be_taken_out_of_a_running_batch(
@@ -1273,21 +1270,21 @@ def test_photos_can_be_taken_out_of_a_running_batch(
     until(qtbot, lambda: states(window)[0] == "working")
     window.list_view.selectAll()
     window.list_view.setCurrentIndex(window.photos.index(2))
-    window.remove_action.trigger()
+    window.all_actions.remove.trigger()
     assert [entry.path for entry in window.photos.entries] == [paths[0], paths[1], paths[3]]
-    assert window.progress_label.text().startswith("0 of 3")
+    assert window.progress.label.text().startswith("0 of 3")
     window.list_view.setCurrentIndex(window.photos.index(0))
-    window.remove_action.trigger()
+    window.all_actions.remove.trigger()
     assert "0.png is being worked on: cancel that to remove it" in log(window)
     late = photo(tmp_path / "late.png")
     open_photos(qtbot, window, late)  # it came too late for this batch, and can go as well
     window.list_view.setCurrentIndex(window.photos.index(3))
-    window.remove_action.trigger()
+    window.all_actions.remove.trigger()
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     assert states(window) == ["done"] * 3
     assert "finished: 3 done" in log(window)
-    assert window.progress_bar.value() == 1000
+    assert window.progress.bar.value() == 1000
     assert not (tmp_path / "2-denoised.png").exists()
     assert (tmp_path / "3-denoised.png").exists()
 
@@ -1299,7 +1296,7 @@ def test_photos_can_be_taken_out_of_a_batch_that_has_only_just_begun(
     wait_restored(qtbot, window)
     window.start()
     window.list_view.setCurrentIndex(window.photos.index(1))
-    window.remove_action.trigger()
+    window.all_actions.remove.trigger()
     until(qtbot, lambda: not window.runner.busy)
     assert [path.name for path in tmp_path.glob("*-denoised*")] == ["a-denoised.png"]
     assert "1 photo to do" in log(window)
@@ -1325,7 +1322,7 @@ def test_a_photo_that_is_done_can_be_removed_added_and_removed_while_others_are_
         window._remove([row])
         assert len(window.photos) == 1
         open_photos(qtbot, window, paths[0])
-    assert window.progress_label.text().startswith("1 of 2")
+    assert window.progress.label.text().startswith("1 of 2")
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
 
@@ -1338,12 +1335,12 @@ def test_while_photos_are_done_nothing_is_said_of_removing_noise_from_another(
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     until(qtbot, lambda: window.session.view is not None)
-    assert window.photo_state.text() == ""
+    assert window.photo_tab.photo_state.text() == ""
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
-    until(qtbot, lambda: window.photo_state.text() == "Done")
+    until(qtbot, lambda: window.photo_tab.photo_state.text() == "Done")
 
 
 def test_where_nothing_could_be_saved_it_says_so(
@@ -1354,8 +1351,8 @@ def test_where_nothing_could_be_saved_it_says_so(
     window.list_view.setCurrentIndex(window.photos.index(0))
     window._remove([1])
     run_all(qtbot, window)
-    assert window.progress_label.text() == "nothing was saved"
-    assert window.progress_bar.value() == 0
+    assert window.progress.label.text() == "nothing was saved"
+    assert window.progress.bar.value() == 0
     assert "nothing was saved: 0 done, 1 failed" in log(window)
 
 
@@ -1377,7 +1374,7 @@ def test_a_name_for_camera_raw_is_refused(
     assert "*.dng" not in filters[0]
     assert ".dng files cannot be written: choose another format" in log(window)
     assert "unexpected" not in log(window)
-    assert window.progress_label.text() == "nothing was saved"
+    assert window.progress.label.text() == "nothing was saved"
 
 
 def test_a_result_is_known_again_when_its_settings_come_back(
@@ -1449,7 +1446,7 @@ def test_clearing_the_list_while_it_is_worked_on_leaves_what_is_in_work(
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    window.clear_action.trigger()
+    window.all_actions.clear.trigger()
     assert [entry.path.name for entry in window.photos.entries] == ["0.png"]
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
@@ -1468,7 +1465,7 @@ def test_no_setting_of_a_batch_is_changed_while_it_runs(
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    window.stronger_action.trigger()
+    window.all_actions.stronger.trigger()
     assert options.strength == 1.0
     for setting in settings:
         assert not setting.isEnabled()
@@ -1496,25 +1493,25 @@ def test_language_and_looks_can_be_switched_while_it_works(
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    window.language_actions["zh_CN"].trigger()
-    window.theme_actions["dark"].trigger()
-    until(qtbot, lambda: window.photo_state.text() == "已完成")
-    assert window.zoom_label.text() == "缩放 100%"
-    assert window.progress_label.text().startswith("0 / 2")
+    window.all_actions.languages["zh_CN"].trigger()
+    window.all_actions.themes["dark"].trigger()
+    until(qtbot, lambda: window.photo_tab.photo_state.text() == "已完成")
+    assert window.photo_tab.zoom_label.text() == "缩放 100%"
+    assert window.progress.label.text().startswith("0 / 2")
     click(qtbot, window.pause_button)
     assert window.pause_button.text() == "继续(&G)"
     window.list_view.setCurrentIndex(window.photos.index(1))
-    until(qtbot, lambda: window.message.text() == "x.jpg：文件是空的")
-    window.language_actions["en"].trigger()
-    until(qtbot, lambda: window.message.text() == "x.jpg: the file is empty")
-    assert window.progress_label.text() == "0 of 2 · paused"
+    until(qtbot, lambda: window.photo_tab.message.text() == "x.jpg：文件是空的")
+    window.all_actions.languages["en"].trigger()
+    until(qtbot, lambda: window.photo_tab.message.text() == "x.jpg: the file is empty")
+    assert window.progress.label.text() == "0 of 2 · paused"
     assert window.pause_button.text() == "&Go on"
     window.pause_or_resume()
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     assert states(window) == ["done", "failed"]
-    window.language_actions["zh_CN"].trigger()
-    until(qtbot, lambda: window.progress_label.text() == "处理结束，1 张失败")
+    window.all_actions.languages["zh_CN"].trigger()
+    until(qtbot, lambda: window.progress.label.text() == "处理结束，1 张失败")
 
 
 def test_cancel_and_start_at_once(
@@ -1783,10 +1780,10 @@ def test_a_batch_that_stops_early_says_what_is_saved(
     assert states(apart) == ["done", "failed", "waiting", "waiting"]
     assert "the process that works on the photos does not start" in log(apart)
     assert "stopped early: 1 done, 1 failed" in log(apart)
-    assert apart.progress_label.text() == "stopped early"
-    assert apart.progress_bar.value() == 500
+    assert apart.progress.label.text() == "stopped early"
+    assert apart.progress.bar.value() == 500
     language.apply("zh_CN")
-    until(qtbot, lambda: apart.progress_label.text() == "提前停止")
+    until(qtbot, lambda: apart.progress.label.text() == "提前停止")
 
 
 def test_saving_what_is_there_needs_no_process(
@@ -1890,8 +1887,8 @@ def test_only_what_is_seen_is_saved(
     until(qtbot, lambda: not window.runner.busy)
     assert "a.png has changed since it was opened: open it again" in log(window)
     assert not (tmp_path / "other.tif").exists()
-    window.next_action.trigger()
-    window.previous_action.trigger()
+    window.all_actions.next.trigger()
+    window.all_actions.previous.trigger()
     wait_restored(qtbot, window)
     window.save_as(tmp_path / "other.tif")
     until(qtbot, lambda: not window.runner.busy)
@@ -2142,14 +2139,14 @@ def test_making_noise_can_be_cancelled_and_seen(
 ) -> None:
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     run_all(qtbot, window)
-    assert window.progress_label.text() == "finished"
-    tab, bar = window.noise_tab, window.progress_bar
+    assert window.progress.label.text() == "finished"
+    tab, bar = window.noise_tab, window.progress.bar
     window.tabs.setCurrentWidget(tab)
     assert not window.cancel_button.isEnabled()
     for _ in range(2):
         click(qtbot, tab.make_button)
         assert bar.maximum() == 0  # it moves
-        assert window.progress_label.text() == ""
+        assert window.progress.label.text() == ""
         click(qtbot, window.cancel_button)
         assert not tab.busy
         assert bar.maximum() == 1000
@@ -2169,16 +2166,16 @@ def test_cancel_is_about_the_tab_that_is_seen(
     model.gate.clear()
     click(qtbot, window.start_button)
     until(qtbot, lambda: states(window)[0] == "working")
-    assert window.progress_bar.maximum() == 1000
+    assert window.progress.bar.maximum() == 1000
     window.tabs.setCurrentWidget(window.noise_tab)
     click(qtbot, window.cancel_button)
     assert not window.noise_tab.busy
-    assert window.progress_label.text() == "0 of 1"
+    assert window.progress.label.text() == "0 of 1"
     window.noise_tab.make()
     window.tabs.setCurrentIndex(0)
     click(qtbot, window.cancel_button)
     assert window.noise_tab.busy
-    assert window.progress_label.text() == "cancelling…"
+    assert window.progress.label.text() == "cancelling…"
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
     click(qtbot, window.cancel_button)
@@ -2192,7 +2189,7 @@ def test_on_the_noise_tab_nothing_of_the_other_one_can_be_pressed(
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
     wait_restored(qtbot, window)
     controls = (
-        window.start_button, window.start_action, window.save_button, window.save_action
+        window.start_button, window.all_actions.start, window.save_button, window.all_actions.save
     )  # fmt: skip
     for tab in (0, 1, 0):
         window.tabs.setCurrentIndex(tab)
@@ -2208,7 +2205,7 @@ def test_a_noisy_picture_has_the_name_of_its_photo(
     window.tabs.setCurrentWidget(tab)
     click(qtbot, tab.make_button)
     until(qtbot, lambda: tab.save_button.isEnabled())
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     assert tab.compare._titles[:2] == ("Clean: a.png", "Noisy: a.png")
     language.apply("zh_CN")
     until(qtbot, lambda: tab.compare._titles[:2] == ("干净：a.png", "带噪：a.png"))
@@ -2247,7 +2244,7 @@ def test_a_result_stays_that_of_its_picture_when_another_one_fails(
     tab = window.noise_tab
     tab.make()
     until(qtbot, lambda: "a.png: a noisy version is made" in log(window))
-    window.next_action.trigger()
+    window.all_actions.next.trigger()
     tab.set_like(tmp_path / "bad.png")  # makes it fail
     tab.make()
     until(qtbot, lambda: "b.png: no noise was made" in log(window))
@@ -2405,7 +2402,7 @@ def test_the_language_can_be_switched(
 ) -> None:
     (tmp_path / "b.jpg").write_bytes(b"")
     open_photos(qtbot, window, tmp_path / "b.jpg")
-    window.language_actions["zh_CN"].trigger()
+    window.all_actions.languages["zh_CN"].trigger()
     assert settings.value("language") == "zh_CN"
     until(qtbot, lambda: window.choose_button.text() == "选择文件(&C)…")
     assert window.start_button.text() == "开始去噪(&S)"
@@ -2414,7 +2411,7 @@ def test_the_language_can_be_switched(
     assert window.noise_tab.make_button.text() == "生成(&M)"
     run_all(qtbot, window)
     assert "b.jpg：失败：文件是空的" in log(window)
-    window.language_actions["en"].trigger()
+    window.all_actions.languages["en"].trigger()
     until(qtbot, lambda: window.start_button.text() == "&Start")
 
 
@@ -2501,11 +2498,11 @@ def test_tab_reaches_everything_and_comes_back(
         reached.append(QApplication.focusWidget())
     assert QApplication.focusWidget() is window.list_view
     for widget in (
-        *window.mode_buttons.values(),
-        *window.zoom_buttons.values(),
-        window.noise_button,
-        window.hold_button,
-        window.compare,
+        *window.photo_tab.mode_buttons.values(),
+        *window.photo_tab.zoom_buttons,
+        window.photo_tab.noise_button,
+        window.photo_tab.hold_button,
+        window.photo_tab.compare,
         window.log,
         window.options.strength_slider,
         window.options.model_box,
@@ -2517,7 +2514,7 @@ def test_tab_reaches_everything_and_comes_back(
         window.quit_button,
     ):
         assert widget in reached or widget.focusProxy() in reached, widget
-    places = [reached.index(w) for w in (window.compare, window.log, window.start_button)]
+    places = [reached.index(w) for w in (window.photo_tab.compare, window.log, window.start_button)]
     assert places == sorted(places)
 
 
@@ -2532,7 +2529,7 @@ def test_nothing_is_left_in_english(
     until(qtbot, lambda: window.start_button.text() == "开始去噪(&S)")
     run_all(qtbot, window)
     window._on_found(Plan(()), {})
-    window._fill_recent()
+    window.menus.recent.fill()
     texts = [action.text() for action in window.findChildren(QAction)]
     texts += [menu.title() for menu in window.findChildren(QMenu)]
     for widget in window.findChildren(QWidget):
@@ -2683,10 +2680,10 @@ def test_the_system_s_looks_come_back(qapp: QApplication, monkeypatch: pytest.Mo
 
 
 def test_the_looks_can_be_switched(window: MainWindow, settings: QSettings) -> None:
-    window.theme_actions["dark"].trigger()
+    window.all_actions.themes["dark"].trigger()
     assert settings.value("theme") == "dark"
     assert window.palette().window().color().lightness() < 60
-    window.theme_actions["light"].trigger()
+    window.all_actions.themes["light"].trigger()
     assert window.palette().window().color().lightness() > 200
 
 
@@ -2713,9 +2710,9 @@ def test_everything_has_a_name_and_can_be_reached_by_keyboard(
         assert text or control.accessibleName() or control in labelled, control
         if control.isVisible():
             assert control.focusPolicy() & Qt.FocusPolicy.TabFocus, control
-    for widget in (window.compare, window.list_view, window.log, window.progress_bar):
+    for widget in (window.photo_tab.compare, window.list_view, window.log, window.progress.bar):
         assert widget.accessibleName()
-    assert window.compare.accessibleDescription() == "Side by side, Zoom 100 %"
+    assert window.photo_tab.compare.accessibleDescription() == "Side by side, Zoom 100 %"
 
 
 def test_the_interface_thread_is_never_held_up(
@@ -2729,7 +2726,7 @@ def test_the_interface_thread_is_never_held_up(
     timer.start(5)
     open_photos(qtbot, window, path)
     wait_restored(qtbot, window)
-    window.full_size_action.trigger()
+    window.all_actions.full_size.trigger()
     window.options.strength_slider.setValue(50)
     wait_restored(qtbot, window)
     timer.stop()

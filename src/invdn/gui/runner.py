@@ -1,110 +1,19 @@
-"""A batch, led by a thread of its own: pause, go on, cancel, and how long it still takes."""
+"""A batch, led by a thread of its own: pause, go on, cancel."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from invdn import batch, images, workers
-from invdn.batch import Job, Result
+from invdn import batch
+from invdn.batch import Job
 from invdn.control import Control
-from invdn.denoiser import Denoiser
-from invdn.restore import Denoises, Settings
-
-Progress = Callable[[Job, float], None]
-Way = Callable[[Sequence[Job], Settings, Control, Progress], Generator[Result, None, None]]
-"""How the photos of a batch are done: yields what became of each, and obeys the control."""
-
-
-def in_own_process(model: str, denoiser: Denoiser) -> Way:
-    """In a process of the batch's own, which ends with it: whatever a file does, the window stays.
-
-    model: what the denoiser was loaded from. The process loads it anew, for the same device and
-    as many threads.
-    """
-    threads, device = denoiser.info.threads, denoiser.info.device
-    return lambda jobs, settings, control, progress: workers.run(
-        jobs,
-        workers.Setup(model, threads, settings=settings, device=device),
-        progress=progress,
-        control=control,
-    )
-
-
-def in_this_process(denoiser: Denoises) -> Way:
-    """In the window's own process, for a result that is in its memory already."""
-
-    def way(
-        jobs: Sequence[Job], settings: Settings, control: Control, progress: Progress
-    ) -> Generator[Result, None, None]:
-        images.remove_strays({job.output.parent for job in jobs})
-        for result in batch.run(
-            (job for job in jobs if control.begin(job.input)),
-            denoiser,
-            settings=settings,
-            progress=progress,
-            cancelled=control.stopped,
-        ):
-            control.end(result)
-            yield result
-
-    return way
-
-
-class Clock:
-    """How long a batch still takes, from what it has done; pauses do not count.
-
-    sizes: of each photo in megapixels, where known; 0 where not, which counts as the mean.
-    """
-
-    def __init__(self, sizes: Sequence[float], now: Callable[[], float] = time.monotonic) -> None:
-        known = [size for size in sizes if size > 0]
-        mean = sum(known) / len(known) if known else 1.0
-        self._sizes = [size if size > 0 else mean for size in sizes]
-        self._done = 0.0
-        self._skipped = 0.0
-        self._now = now
-        self._start = now()
-        self._paused_at: float | None = None
-
-    @property
-    def total(self) -> float:
-        return sum(self._sizes)
-
-    def at(self, number: int, fraction: float) -> float:
-        """Note that so much of a photo is done; returns how much of all is, 0–1."""
-        self._done = sum(self._sizes[:number]) + fraction * self._sizes[number]
-        return self._done / self.total if self.total else 1.0  # the only one was left out
-
-    def leave_out(self, number: int) -> None:
-        """A photo will not be done at all."""
-        self._sizes[number] = 0.0
-
-    def skip(self, number: int) -> None:
-        """A photo was not worked on: it must not make the others look quick."""
-        self._skipped += self._sizes[number]
-
-    def pause(self) -> None:
-        self._paused_at = self._now()
-
-    def resume(self) -> None:
-        if self._paused_at is not None:
-            self._start += self._now() - self._paused_at
-            self._paused_at = None
-
-    @property
-    def seconds_left(self) -> float | None:
-        """None until something is done."""
-        worked = self._done - self._skipped
-        if worked <= 0:
-            return None
-        now = self._paused_at if self._paused_at is not None else self._now()
-        return (now - self._start) * (self.total - self._done) / worked
+from invdn.gui.ways import Way
+from invdn.restore import Settings
 
 
 class Runner(QObject):

@@ -88,6 +88,11 @@ class Session(QObject):
         self._sampled.connect(self._on_sampled)
         self._finished.connect(self._on_finished)
 
+    @property
+    def can_restore(self) -> bool:
+        """Whether there is a photo, and a model to restore it with."""
+        return self.view is not None and self._denoiser is not None
+
     # --- what the window asks for ----------------------------------------------------------------
 
     def open(self, path: Path | None) -> None:

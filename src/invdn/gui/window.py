@@ -2,118 +2,60 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QByteArray, QEvent, QSettings, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
-    QAction,
-    QActionGroup,
     QCloseEvent,
     QDesktopServices,
     QDragEnterEvent,
     QDropEvent,
     QKeyEvent,
-    QKeySequence,
 )
 from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
-    QMenu,
     QMessageBox,
-    QProgressBar,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QSplitter,
-    QStackedWidget,
     QTabWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from invdn import batch, images, manifest
-from invdn._version import __version__
 from invdn.batch import Job, Plan, Result
 from invdn.denoiser import Denoiser, load_denoiser
 from invdn.gui import language, theme
-from invdn.gui.compare import CompareView, Mode
-from invdn.gui.flow import FlowLayout
+from invdn.gui.actions import Actions, Menus
+from invdn.gui.help import show_about, show_keys
 from invdn.gui.language import translated_reason
 from invdn.gui.log import LogPane
-from invdn.gui.names import shortened
 from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
 from invdn.gui.options import OptionsPanel
+from invdn.gui.photo_tab import PhotoTab
 from invdn.gui.photos import Entry, PhotoList, PhotoListView, PlacedResult
-from invdn.gui.runner import Clock, Runner, Way, in_own_process, in_this_process
+from invdn.gui.progress import BatchProgress
+from invdn.gui.runner import Runner
 from invdn.gui.session import Session
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
-from invdn.preview import NOISE_GAIN
-from invdn.restore import Denoises, Settings, tones_of
+from invdn.gui.ways import AlreadyDone, Way, in_own_process, in_this_process
+from invdn.restore import Settings, tones_of
 from invdn.runtime import ModelError, shipped_models
 
-MOST_RECENT = 10
 MOST_NAMED = 3
 """Of things of one kind, in a line of the log."""
 OPTIONS_PX = 250
-_MESSAGE_NAME_PX = 400
 SECONDS_TO_STOP = 20.0
 """How long a window that is being closed waits for its batch, which may hang for ever where a
 network drive is gone."""
-MODES: tuple[Mode, ...] = ("side", "wipe", "single")
-
-
-class AlreadyDone:
-    """A denoiser for a photo whose result is there; for another, the one that it was made with."""
-
-    def __init__(self, before: images.Pixels, after: images.Pixels, denoiser: Denoises) -> None:
-        self._before, self._after, self._denoiser = before, after, denoiser
-
-    def restore_regions(
-        self,
-        height: int,
-        width: int,
-        read: Callable[[slice, slice], images.Pixels],
-        write: Callable[[slice, slice, images.Pixels], None],
-        *,
-        strength: float = 1.0,
-        progress: Callable[[float], object] | None = None,
-    ) -> None:
-        """As one region: a file can only be read from top to bottom, and once."""
-        whole = slice(0, height), slice(0, width)
-        image, restored = read(*whole), self._after
-        before = self._before
-        if image.dtype != before.dtype or not np.array_equal(image, before):
-            # The file has changed since it was opened.
-            restored = np.empty_like(image)
-            self._denoiser.restore_regions(
-                height,
-                width,
-                lambda rows, columns: image[rows, columns],
-                partial(_put_into, restored),
-                strength=strength,
-                progress=progress,
-            )
-        write(*whole, restored)
-
-    def context(self, part: slice, size: int) -> slice:
-        """As the denoiser."""
-        return self._denoiser.context(part, size)
-
-
-def _put_into(image: images.Pixels, rows: slice, columns: slice, part: images.Pixels) -> None:
-    image[rows, columns] = part
 
 
 def _find(paths: Sequence[Path], token: Token) -> Plan:
@@ -169,31 +111,21 @@ class MainWindow(QMainWindow):
         self._closing = False  # without asking once more
         self._waits_to_close = False  # for the batch, which was told to stop
         self._question: QMessageBox | None = None
-        self._clock: Clock | None = None
-        self._rows: dict[Path, int] = {}  # place of a photo in the batch
-        self._left: set[Path] = set()  # photos of the batch of which nothing has become yet
-        self._counts = {"done": 0, "skipped": 0, "failed": 0}
-        self._refused = False  # the batch as a whole, or what was left of it
-        self._cancelling = False  # until the tile in work is done
-        self._no_model = False  # it could not be loaded
         # As `_result_settings` were when it began; None where one photo is saved under a name of
         # its own, which is nothing that Start would have done.
         self._batch_settings: object = None
-        # What three labels say, so that it can be said anew in another language.
-        self._state_said: Callable[[], str] = str
-        self._message_said: Callable[[], str] = str
-        self._outcome_said: Callable[[], str] = str
         self.setAcceptDrops(True)
         self.photos = PhotoList(self)
         self.session = Session(self)
         self.runner = Runner(self)
         self._finder = Lane("find", self)
         self._model_lane = Lane("model", self)
+        self.all_actions = Actions(settings, self)
+        self.menus = Menus(self.menuBar(), self.all_actions, settings)
         self._make_widgets()
         self._lay_out()
-        self._make_actions()
-        self._make_menus()
         self._connect()
+        self._connect_actions()
         self.retranslate()
         self._restore_layout()
         self._enable()
@@ -206,43 +138,26 @@ class MainWindow(QMainWindow):
             models = sorted(shipped_models(), key=lambda name: (name != "photo", name))
         except ModelError:
             models = []  # loading one says what is wrong
+        acts = self.all_actions
         self.list_view = PhotoListView(self.photos)
-        self.compare = CompareView()
+        self.list_view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        self.list_view.addActions([acts.save, acts.reveal, acts.remove])
+        self.photo_tab = PhotoTab(self._settings, self.session, acts)
         self.options = OptionsPanel(self._settings, models or ["photo"])
         self.noise_tab = NoiseTab(self._settings, self.photos)
         self.log = LogPane()
-        self.mode_buttons = {mode: QToolButton() for mode in MODES}
-        self.zoom_buttons = {name: QToolButton() for name in ("fit", "100", "200")}
-        self.zoom_label = named(QLabel(), "hint")
-        self.noise_button, self.hold_button = QToolButton(), QToolButton()
-        self.photo_state = named(QLabel(), "hint")
         self.choose_button = QPushButton()
         self.start_button = named(QPushButton(), "primary")
         self.pause_button, self.cancel_button = QPushButton(), QPushButton()
         self.save_button, self.quit_button = QPushButton(), QPushButton()
-        self.progress_bar = QProgressBar()
-        self.progress_bar.setRange(0, 1000)
-        self.progress_bar.setTextVisible(False)
-        self.progress_bar.setFixedHeight(8)
-        self.progress_bar.setMinimumWidth(40)
-        self.progress_label = QLabel()
+        self.progress = BatchProgress(lambda: self.runner.paused)
 
     def _lay_out(self) -> None:
-        self.stack = QStackedWidget()
-        self.stack.addWidget(self._invitation())
-        self.stack.addWidget(self.compare)
-        self.stack.addWidget(self._message_page())
-        denoise_page = QWidget()
-        page = QVBoxLayout(denoise_page)
-        page.setContentsMargins(0, 6, 0, 0)
-        page.addLayout(self._view_bar())
-        page.addWidget(self.stack, 1)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.addTab(denoise_page, "")
+        self.tabs.addTab(self.photo_tab, "")
         self.tabs.addTab(self.noise_tab, "")
-        self.photo_corner = self._corner()
-        self.tabs.setCornerWidget(self.photo_corner)
+        self.tabs.setCornerWidget(self.photo_tab.corner)
         self.middle = QSplitter(Qt.Orientation.Vertical)
         self.middle.addWidget(self.tabs)
         self.middle.addWidget(self.log)
@@ -273,54 +188,6 @@ class MainWindow(QMainWindow):
         frame = QSize(16, 48)
         self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize() - frame))
 
-    def _invitation(self) -> QWidget:
-        """What the empty window shows."""
-        page = QWidget()
-        self._invitation_title = named(QLabel(), "headline")
-        self._invitation_text = named(QLabel(), "hint")
-        self._invitation_text.setWordWrap(True)
-        self._invitation_text.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.invitation_button = named(QPushButton(), "primary")
-        layout = QVBoxLayout(page)
-        layout.addStretch()
-        layout.addWidget(self._invitation_title, 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addSpacing(6)
-        layout.addWidget(self._invitation_text)
-        layout.addSpacing(6)
-        layout.addWidget(self.invitation_button, 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addStretch()
-        return page
-
-    def _message_page(self) -> QWidget:
-        """Shown instead of a photo that is being opened or cannot be."""
-        page = QWidget()
-        self.message = QLabel()
-        self.message.setWordWrap(True)
-        self.message.setTextFormat(Qt.TextFormat.PlainText)
-        # A path in a reason may be one long word.
-        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        layout = QVBoxLayout(page)
-        layout.addWidget(self.message)
-        return page
-
-    def _view_bar(self) -> FlowLayout:
-        row = FlowLayout()
-        row.add_group(*self.mode_buttons.values(), spacing=2)
-        row.add_group(*self.zoom_buttons.values(), spacing=2)
-        row.add_group(self.noise_button, self.hold_button, spacing=2)
-        return row
-
-    def _corner(self) -> QWidget:
-        """What is known of the photo, beside the tabs."""
-        corner = QWidget()
-        row = QHBoxLayout(corner)
-        row.setContentsMargins(0, 0, 4, 0)
-        row.setSpacing(14)
-        row.addWidget(self.photo_state)
-        row.addWidget(self.zoom_label)
-        return corner
-
     def _button_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.addWidget(self.choose_button)
@@ -328,113 +195,11 @@ class MainWindow(QMainWindow):
         row.addWidget(self.pause_button)
         row.addWidget(self.cancel_button)
         row.addSpacing(8)
-        row.addWidget(self.progress_bar, 1)
-        row.addWidget(self.progress_label)
+        row.addWidget(self.progress, 1)
         row.addSpacing(8)
         row.addWidget(self.save_button)
         row.addWidget(self.quit_button)
         return row
-
-    def _make_actions(self) -> None:
-        def action(slot: Callable[[], object], *keys: Any, checkable: bool = False) -> QAction:
-            made = QAction(self)
-            made.setShortcuts([QKeySequence(key) for key in keys])
-            made.setCheckable(checkable)
-            made.triggered.connect(lambda _=False: slot())
-            return made
-
-        keys = QKeySequence.StandardKey
-        self.choose_action = action(self.choose_files, keys.Open)
-        self.choose_folder_action = action(self.choose_folder, "Ctrl+Shift+O")
-        self.save_action = action(self.save_result, keys.Save)
-        self.remove_action = action(self.remove_selected)
-        self.clear_action = action(self.clear_list)
-        self.reveal_action = action(self.reveal_result, "Ctrl+Shift+R")
-        self.quit_action = action(self.close, "Ctrl+Q")
-        self.start_action = action(self.start, "Ctrl+Return", "Ctrl+Enter")
-        self.pause_action = action(self.pause_or_resume, "Ctrl+P")
-        self.cancel_action = action(self.cancel, "Ctrl+Backspace")
-        self.next_action = action(lambda: self._step_photo(1), "Ctrl+PgDown")
-        self.previous_action = action(lambda: self._step_photo(-1), "Ctrl+PgUp")
-        self.stronger_action = action(lambda: self.options.add_strength(5), "Ctrl+Up")
-        self.weaker_action = action(lambda: self.options.add_strength(-5), "Ctrl+Down")
-        self.fit_action = action(self.compare.fit, "Ctrl+0")
-        self.full_size_action = action(lambda: self.compare.set_zoom(1.0), "Ctrl+1")
-        self.double_size_action = action(lambda: self.compare.set_zoom(2.0), "Ctrl+2")
-        self.zoom_in_action = action(self.compare.zoom_in, keys.ZoomIn, "Ctrl+=")
-        self.zoom_out_action = action(self.compare.zoom_out, keys.ZoomOut)
-        self.noise_action = action(self._on_noise, "Ctrl+R", checkable=True)
-        self.focus_action = action(self.compare.setFocus, "F6")
-        self.help_action = action(self.show_help, keys.HelpContents)
-        self.about_action = action(self.show_about)
-        self.mode_actions: dict[Mode, QAction] = {}
-        group = QActionGroup(self)
-        for mode, key in zip(MODES, ("Ctrl+D", "Ctrl+T", "Ctrl+E"), strict=True):
-            self.mode_actions[mode] = action(partial(self._set_mode, mode), key, checkable=True)
-            group.addAction(self.mode_actions[mode])
-            self.mode_buttons[mode].setDefaultAction(self.mode_actions[mode])
-        for name, zoom_action in (
-            ("fit", self.fit_action),
-            ("100", self.full_size_action),
-            ("200", self.double_size_action),
-        ):
-            self.zoom_buttons[name].setDefaultAction(zoom_action)
-        self.noise_button.setDefaultAction(self.noise_action)
-        buttons = [*self.mode_buttons.values(), *self.zoom_buttons.values()]
-        for button in (*buttons, self.noise_button, self.hold_button):
-            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
-
-    def _make_menus(self) -> None:
-        bar = self.menuBar()
-        self.file_menu, self.view_menu = bar.addMenu(""), bar.addMenu("")
-        self.work_menu, self.settings_menu = bar.addMenu(""), bar.addMenu("")
-        self.help_menu = bar.addMenu("")
-        self.file_menu.addActions([self.choose_action, self.choose_folder_action])
-        self.recent_menu = self.file_menu.addMenu("")
-        self.file_menu.addSeparator()
-        self.file_menu.addActions([self.save_action, self.reveal_action])
-        self.file_menu.addSeparator()
-        self.file_menu.addActions([self.remove_action, self.clear_action])
-        self.file_menu.addSeparator()
-        self.file_menu.addAction(self.quit_action)
-        self.view_menu.addActions(list(self.mode_actions.values()))
-        self.view_menu.addActions([self.noise_action])
-        self.view_menu.addSeparator()
-        self.view_menu.addActions([self.fit_action, self.full_size_action, self.double_size_action])
-        self.view_menu.addActions([self.zoom_in_action, self.zoom_out_action])
-        self.view_menu.addSeparator()
-        self.view_menu.addActions([self.previous_action, self.next_action, self.focus_action])
-        self.work_menu.addActions([self.start_action, self.pause_action, self.cancel_action])
-        self.work_menu.addSeparator()
-        self.work_menu.addActions([self.stronger_action, self.weaker_action])
-        self.language_menu = self.settings_menu.addMenu("")
-        self.language_actions = self._choices(
-            self.language_menu, ("system", *language.LANGUAGES), "language", self.set_language
-        )
-        for name, shown in language.LANGUAGES.items():
-            self.language_actions[name].setText(shown)
-        self.theme_menu = self.settings_menu.addMenu("")
-        self.theme_actions = self._choices(self.theme_menu, theme.THEMES, "theme", self.set_theme)
-        self.help_menu.addActions([self.help_action, self.about_action])
-        self.recent_menu.aboutToShow.connect(self._fill_recent)
-        self._fill_recent()  # an empty menu cannot be opened everywhere
-        self.list_view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
-        self.list_view.addActions([self.save_action, self.reveal_action, self.remove_action])
-
-    def _choices(
-        self, menu: QMenu, names: Sequence[str], key: str, slot: Callable[[str], None]
-    ) -> dict[str, QAction]:
-        group = QActionGroup(self)
-        chosen = str(self._settings.value(key, "system"))
-        actions = {}
-        for name in names:
-            actions[name] = menu.addAction("")
-            actions[name].setCheckable(True)
-            actions[name].setChecked(name == chosen)
-            actions[name].triggered.connect(lambda _=False, name=name: slot(name))
-            group.addAction(actions[name])
-        return actions
 
     def _connect(self) -> None:
         self.list_view.selectionModel().currentChanged.connect(self._on_current)
@@ -444,13 +209,9 @@ class MainWindow(QMainWindow):
         self.photos.rowsRemoved.connect(self._enable)
         self._found.connect(self._on_found)
         self._search_ended.connect(self._on_search_ended)
-        self.compare.visible_changed.connect(self.session.set_visible)
-        self.compare.zoom_changed.connect(self._on_zoom)
-        self.session.opened.connect(self._on_opened)
-        self.session.changed.connect(self.compare.update)
-        self.session.failed.connect(self._on_session_failed)
-        self.session.progressed.connect(self._on_session_progress)
-        self.session.completed.connect(self._on_session_completed)
+        self.session.opened.connect(self._enable)
+        self.session.completed.connect(self._enable)
+        self.photo_tab.said.connect(self.log.say)
         self.options.strength_changed.connect(self._on_strength)
         self.options.model_changed.connect(self._on_model)
         self.options.saving_changed.connect(self._judge_results)
@@ -467,21 +228,47 @@ class MainWindow(QMainWindow):
         for lane in (self._finder, self._model_lane, self.photos.lane, self.noise_tab.lane):
             lane.failed.connect(self._on_unexpected)
         self.choose_button.clicked.connect(self.choose_files)
-        self.invitation_button.clicked.connect(self.choose_files)
+        self.photo_tab.invitation_button.clicked.connect(self.choose_files)
         self.start_button.clicked.connect(self.start)
         self.pause_button.clicked.connect(self.pause_or_resume)
         self.cancel_button.clicked.connect(self.cancel)
         self.save_button.clicked.connect(self.save_result)
         self.quit_button.clicked.connect(self.close)
-        self.hold_button.pressed.connect(lambda: self.compare.hold_original(True))
-        self.hold_button.released.connect(lambda: self.compare.hold_original(False))
-        self._ticker = QTimer(self)
-        self._ticker.setInterval(1000)
-        self._ticker.timeout.connect(self._show_progress)
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.timeout.connect(self.close)
         self.session.set_strength(self.options.strength)
+
+    def _connect_actions(self) -> None:
+        acts = self.all_actions
+        acts.choose.triggered.connect(self.choose_files)
+        acts.choose_folder.triggered.connect(self.choose_folder)
+        self.menus.recent.chosen.connect(lambda path: self.add_photos([path]))
+        acts.save.triggered.connect(self.save_result)
+        acts.reveal.triggered.connect(self.reveal_result)
+        acts.remove.triggered.connect(self.remove_selected)
+        acts.clear.triggered.connect(self.clear_list)
+        acts.quit.triggered.connect(self.close)
+        acts.previous.triggered.connect(lambda: self._step_photo(-1))
+        acts.next.triggered.connect(lambda: self._step_photo(1))
+        acts.start.triggered.connect(self.start)
+        acts.pause.triggered.connect(self.pause_or_resume)
+        acts.cancel.triggered.connect(self.cancel)
+        acts.stronger.triggered.connect(lambda: self.options.add_strength(5))
+        acts.weaker.triggered.connect(lambda: self.options.add_strength(-5))
+        for name, action in acts.languages.items():
+            action.triggered.connect(lambda _=False, name=name: self.set_language(name))
+        for name, action in acts.themes.items():
+            action.triggered.connect(lambda _=False, name=name: self.set_theme(name))
+        acts.help.triggered.connect(lambda: show_keys(self))
+        acts.about.triggered.connect(lambda: show_about(self))
+        for action, button in (
+            (acts.start, self.start_button),
+            (acts.pause, self.pause_button),
+            (acts.cancel, self.cancel_button),
+            (acts.save, self.save_button),
+        ):
+            action.enabledChanged.connect(button.setEnabled)
 
     def _restore_layout(self) -> None:
         for name, restore in (
@@ -492,15 +279,13 @@ class MainWindow(QMainWindow):
             stored = self._settings.value(name)
             if isinstance(stored, QByteArray):  # anybody may have edited the file
                 restore(stored)
-        mode = str(self._settings.value("view/mode", "side"))
-        self._set_mode(mode if mode in MODES else "side")
 
     # --- photos in and out of the list -----------------------------------------------------------
 
     def add_photos(self, paths: Sequence[Path]) -> None:
         """Put files, and the photos in folders, into the list. They are looked for in a thread."""
         inputs = tuple(paths)
-        self._remember_recent(inputs)
+        self.menus.recent.remember(inputs)
 
         def work(token: Token) -> None:
             try:
@@ -557,11 +342,7 @@ class MainWindow(QMainWindow):
             return True
         if not self.runner.leave_out(entry.path):
             return False
-        if entry.path in self._left:
-            self._left.remove(entry.path)
-            if self._clock is not None:
-                self._clock.leave_out(self._rows[entry.path])
-            self._show_progress()
+        self.progress.leave_out(entry.path)
         return True
 
     def reveal_result(self) -> None:
@@ -607,22 +388,6 @@ class MainWindow(QMainWindow):
         self._searches.discard(token)
         self._enable()
 
-    def _remember_recent(self, paths: Sequence[Path]) -> None:
-        recent = [str(path.absolute()) for path in paths[:MOST_RECENT]] + self._recent()
-        self._settings.setValue("recent", list(dict.fromkeys(recent))[:MOST_RECENT])
-
-    def _recent(self) -> list[str]:
-        stored = self._settings.value("recent")
-        return [stored] if isinstance(stored, str) else list(stored or [])
-
-    def _fill_recent(self) -> None:
-        self.recent_menu.clear()
-        for name in self._recent():
-            action = self.recent_menu.addAction(name.replace("&", "&&"))
-            action.triggered.connect(lambda _=False, name=name: self.add_photos([Path(name)]))
-        if self.recent_menu.isEmpty():
-            self.recent_menu.addAction(self.tr("nothing yet")).setEnabled(False)
-
     def _current_entry(self) -> Any:
         index = self.list_view.currentIndex()
         return self.photos[index.row()] if index.isValid() else None
@@ -636,82 +401,16 @@ class MainWindow(QMainWindow):
 
     def _on_current(self) -> None:
         entry = self._current_entry()
-        self.compare.set_view(None)
-        self.session.open(entry.path if entry else None)
-        self.noise_tab.set_photo(entry.path if entry else None)
-        self._say_state(str)
-        if entry is None:
-            self.stack.setCurrentIndex(0)
-        else:
-            name = shortened(entry.path.name, self.message, _MESSAGE_NAME_PX)
-            self._say_message(lambda: self.tr("Opening {0}…").format(name))
+        path = entry.path if entry else None
+        self.photo_tab.open(path)
+        self.noise_tab.set_photo(path)
         self._enable()
-
-    def _on_opened(self) -> None:
-        self.stack.setCurrentIndex(1)
-        self.compare.set_view(self.session.view)
-        self._enable()
-
-    def _on_session_failed(self, path: Path | None, reason: str) -> None:
-        if path is None or path != self.session.path:  # it was said too late
-            return
-        name = path.name
-        short_name = shortened(name, self.message, _MESSAGE_NAME_PX)
-
-        def sentence(name: str = short_name) -> str:
-            return self.tr("{0}: {1}").format(name, translated_reason(reason))
-
-        self.log.say(sentence(name))
-        self._say_state(str)
-        if self.session.view is None:
-            self._say_message(sentence)
-
-    def _on_session_progress(self, fraction: float) -> None:
-        if self.session.view is not None and self._denoiser is not None:
-            percent = round(100 * fraction)
-            self._say_state(lambda: self.tr("Removing noise: {0} %").format(percent))
-
-    def _on_session_completed(self) -> None:
-        self._say_state(lambda: self.tr("Done"))
-        self._enable()
-
-    def _say_state(self, said: Callable[[], str]) -> None:
-        """Say above the photo what is being done with it; or that nothing can be."""
-        self._state_said = (lambda: self.tr("no model")) if self._no_model else said
-        self.photo_state.setText(self._state_said())
-
-    def _say_message(self, said: Callable[[], str]) -> None:
-        """Say something in place of a photo."""
-        self._message_said = said
-        self.message.setText(said())
-        self.stack.setCurrentIndex(2)
-
-    def _on_zoom(self, zoom: float) -> None:
-        percent = f"{100 * zoom:.0f}" if zoom >= 0.1 else f"{100 * zoom:.1f}"
-        self.zoom_label.setText(self.tr("Zoom {0} %").format(percent))
-        self._describe_compare()
 
     def _on_tab(self, number: int) -> None:
         # What is set and said there is about removing noise.
         self.options_column.setVisible(number == 0)
-        self.photo_corner.setVisible(number == 0)
+        self.photo_tab.corner.setVisible(number == 0)
         self._enable()
-
-    def _set_mode(self, mode: Mode) -> None:
-        self.mode_actions[mode].setChecked(True)
-        self.compare.set_mode(mode)
-        self._settings.setValue("view/mode", mode)
-        self._describe_compare()
-
-    def _on_noise(self) -> None:
-        shown = self.noise_action.isChecked()
-        self.session.set_noise_wanted(shown)
-        self.compare.set_noise_shown(shown)
-
-    def _describe_compare(self) -> None:
-        """For screen readers."""
-        mode = self.mode_actions[self.compare.mode].iconText()
-        self.compare.setAccessibleDescription(f"{mode}, {self.zoom_label.text()}")
 
     # --- model and settings ----------------------------------------------------------------------
 
@@ -727,9 +426,8 @@ class MainWindow(QMainWindow):
             self._loaded.emit(token, denoiser)
 
         self._denoiser = None
-        self._no_model = False
         self.session.set_denoiser(None)
-        self._say_state(str)
+        self.photo_tab.set_no_model(False)
         self._loading = self._model_lane.replace(work)
 
     def _on_denoiser(self, token: Token, denoiser: Denoiser) -> None:
@@ -755,8 +453,7 @@ class MainWindow(QMainWindow):
             return
         self._wants_start = False
         self.log.say(translated_reason(reason))
-        self._no_model = True
-        self._say_state(str)
+        self.photo_tab.set_no_model(True)
         self._enable()
 
     def _on_model(self, name: str) -> None:
@@ -887,19 +584,13 @@ class MainWindow(QMainWindow):
     def pause_or_resume(self) -> None:
         if self.runner.paused:
             self.runner.resume()
-            if self._clock is not None:
-                self._clock.resume()
+            self.progress.resume()
             self.log.say(self.tr("going on"))
         elif self.runner.busy:
             self.runner.pause()
-            self._on_pause(self.tr("paused"))
+            self.progress.pause()
+            self.log.say(self.tr("paused"))
         self._enable()
-        self._show_progress()
-
-    def _on_pause(self, said: str) -> None:
-        if self._clock is not None:
-            self._clock.pause()
-        self.log.say(said)
 
     def cancel(self) -> None:
         """Stop the batch; what is saved stays, what is in work leaves nothing.
@@ -924,10 +615,9 @@ class MainWindow(QMainWindow):
         return self.noise_tab.busy and (on_its_tab or not self.runner.busy)
 
     def _cancel_batch(self) -> None:
-        self._cancelling = True
         self.runner.cancel()
+        self.progress.cancel()
         self._enable()
-        self._show_progress()
 
     def _run(
         self,
@@ -939,11 +629,9 @@ class MainWindow(QMainWindow):
         saving = self.options.saving
         self.session.set_whole_allowed(False)
         if self.session.result is None:
-            self._say_state(str)  # only what is visible is restored from now on
-        self._counts = {"done": 0, "skipped": 0, "failed": 0}
-        self._rows, self._left = {}, set()
+            self.photo_tab.clear_state()  # only what is visible is restored from now on
         self._batch_settings = self._result_settings
-        self._refused = False
+        self.progress.begin()
         self.runner.start(
             jobs,
             way,
@@ -954,30 +642,21 @@ class MainWindow(QMainWindow):
                 overwrite=overwrite,
             ),
         )
-        self._ticker.start()
         self._enable()
 
     def _on_batch_started(self, jobs: Sequence[Job]) -> None:
-        # Not those that were removed from the list since Start was pressed.
-        jobs = [job for job in jobs if self.photos.row_of(job.input) is not None]
-        self._rows = {job.input: number for number, job in enumerate(jobs)}
-        self._left = set(self._rows)
-        sizes = []
+        megapixels = {}
         for job in jobs:
             row = self.photos.row_of(job.input)
-            sizes.append(self.photos[row].megapixels if row is not None else 0.0)
-            self.photos.update(job.input, state="waiting", reason="", fraction=0.0)
-        self._clock = Clock(sizes) if sizes else None
-        self.log.say(self.tr("%n photo(s) to do", "", len(jobs)))
-        self.progress_bar.setValue(0)
-        self._show_progress()
+            if row is not None:  # as for those that were removed since Start was pressed
+                megapixels[job.input] = self.photos[row].megapixels
+                self.photos.update(job.input, state="waiting", reason="", fraction=0.0)
+        self.progress.started(megapixels)
+        self.log.say(self.tr("%n photo(s) to do", "", len(megapixels)))
 
     def _on_batch_progress(self, job: Job, fraction: float) -> None:
         self.photos.update(job.input, state="working", fraction=fraction)
-        if self._clock is not None:
-            done = self._clock.at(self._rows[job.input], fraction)
-            self.progress_bar.setValue(round(1000 * done))
-        self._show_progress()
+        self.progress.at(job.input, fraction)
 
     def _on_photo_done(self, result: Result) -> None:
         self.photos.update(result.input, state=result.status, reason=result.reason or "")
@@ -987,12 +666,7 @@ class MainWindow(QMainWindow):
                 version = manifest.version_of(result.input)
                 made = PlacedResult(result.output, self._batch_settings, version)
                 self.photos.update(result.input, made=made)
-        self._counts[result.status] += 1
-        self._left.discard(result.input)
-        if self._clock is not None:
-            self._clock.at(self._rows[result.input], 1.0)
-            if result.status != "done":
-                self._clock.skip(self._rows[result.input])
+        self.progress.done(result)
         name = result.input.name
         for notice in result.notices:
             self.log.say(f"{name}: {translated_reason(notice)}")
@@ -1009,33 +683,17 @@ class MainWindow(QMainWindow):
             reason = translated_reason(result.reason or "")
             self.log.say(self.tr("{0}: failed: {1}").format(name, reason))
         if result.no_room:
-            if self.runner.paused and self._left:
-                self._on_pause(self.tr("paused: make room on the disk, then go on"))
+            if self.runner.paused and self.progress.left:
+                self.progress.pause()
+                self.log.say(self.tr("paused: make room on the disk, then go on"))
             self._enable()
-            self._show_progress()
+            self.progress.tell()
 
     def _on_batch_finished(self, cancelled: bool) -> None:
-        self._ticker.stop()
         for entry in self.photos.entries:
             if entry.state == "working":
                 self.photos.update(entry.path, state="waiting", fraction=0.0)
-        counts, ended = self._counts, sum(self._counts.values())
-        none_is_there = counts["done"] == counts["skipped"] == 0
-        nothing = none_is_there and (self._refused or counts["failed"] > 0)
-        early = self._refused and not nothing
-        self._outcome_said = partial(self._outcome, cancelled, nothing, early, counts["failed"])
-        said = self._outcome(cancelled, nothing, early)
-        parts = [self.tr("%n done", "", counts["done"])]
-        if counts["skipped"]:
-            parts.append(self.tr("%n skipped", "", counts["skipped"]))
-        if counts["failed"]:
-            parts.append(self.tr("%n failed", "", counts["failed"]))
-        self.log.say(self.tr("{0}: {1}").format(said, self.tr(", ").join(parts)))
-        share = ended / (ended + len(self._left)) if early else 1.0
-        self.progress_bar.setValue(0 if cancelled or nothing else round(1000 * share))
-        self.progress_label.setText(self._outcome_said())
-        self._clock = None
-        self._cancelling = False
+        self.log.say(self.progress.finished(cancelled))
         self._judge_results()
         self._enable()
         if self._closing:
@@ -1044,89 +702,40 @@ class MainWindow(QMainWindow):
             self.session.set_whole_allowed(True)
 
     def _on_noise_busy(self) -> None:
-        if not self.runner.busy:  # how the last batch ended is not said beside a bar that moves
-            self._outcome_said = str
-            self.progress_label.setText("")
+        self.progress.forget_outcome()  # it has no place beside a bar that moves
         self._enable()
 
-    def _outcome(self, cancelled: bool, nothing: bool, early: bool, failed: int = 0) -> str:
-        if cancelled:
-            return self.tr("cancelled")
-        if nothing:
-            return self.tr("nothing was saved")
-        if early:
-            return self.tr("stopped early")
-        return self.tr("finished, %n failed", "", failed) if failed else self.tr("finished")
-
     def _on_refused(self, reason: str) -> None:
-        self._refused = True
+        self.progress.refuse()
         self.log.say(translated_reason(reason))
-
-    def _show_progress(self) -> None:
-        """How many are done, and how long it still takes."""
-        if not self.runner.busy:
-            return
-        if self._cancelling:
-            self.progress_label.setText(self.tr("cancelling…"))
-            return
-        done = sum(self._counts.values())
-        parts = [self.tr("{0} of {1}").format(done, done + len(self._left))]
-        if self.runner.paused:
-            parts.append(self.tr("paused"))
-        elif self._clock is not None and self._clock.seconds_left is not None:
-            parts.append(self._duration(self._clock.seconds_left))
-        self.progress_label.setText(" · ".join(parts))
-
-    def _duration(self, seconds: float) -> str:
-        if seconds < 60:
-            return self.tr("%n second(s) left", "", max(1, math.ceil(seconds)))
-        if seconds < 5400:
-            return self.tr("%n minute(s) left", "", math.ceil(seconds / 60))
-        return self.tr("%n hour(s) left", "", round(seconds / 3600))
 
     def _enable(self) -> None:
         """What can be done now."""
-        busy, paused = self.runner.busy, self.runner.paused
+        busy = self.runner.busy
         some = len(self.photos) > 0
-        current = self._current_entry() is not None
         opened = self.session.view is not None
         removing = self.tabs.currentIndex() == 0  # the noise tab is about something else
         ready = self._denoiser is not None or self._model_lane.busy
-        for start in (self.start_action, self.start_button):
-            start.setEnabled(some and ready and removing and not busy)
-        for pause in (self.pause_action, self.pause_button):
-            pause.setEnabled(busy and not self._cancelling)
-            pause.setText(self.tr("&Go on") if paused else self.tr("&Pause"))
-        for cancel in (self.cancel_action, self.cancel_button):
-            at_work = self._cancels_noise or (busy and not self._cancelling)
-            cancel.setEnabled(at_work or bool(self._searches))
-        for save in (self.save_action, self.save_button):
-            save.setEnabled(opened and self._denoiser is not None and removing and not busy)
-        self.reveal_action.setEnabled(current)
-        self.remove_action.setEnabled(self.list_view.selectionModel().hasSelection())
-        self.clear_action.setEnabled(some)
-        self.hold_button.setEnabled(opened)
-        for view in (
-            *self.mode_actions.values(),
-            self.fit_action,
-            self.full_size_action,
-            self.double_size_action,
-            self.zoom_in_action,
-            self.zoom_out_action,
-            self.noise_action,
-        ):
-            view.setEnabled(opened and removing)
-        for setting in (self.stronger_action, self.weaker_action):
-            setting.setEnabled(removing and not busy)
-        self.focus_action.setEnabled(removing)
-        self.zoom_label.setVisible(opened)
+        acts = self.all_actions
+        acts.start.setEnabled(some and ready and removing and not busy)
+        acts.pause.setEnabled(busy and not self.progress.cancelling)
+        acts.set_paused(self.runner.paused)
+        self.pause_button.setText(acts.pause.text())
+        at_work = self._cancels_noise or (busy and not self.progress.cancelling)
+        acts.cancel.setEnabled(at_work or bool(self._searches))
+        acts.save.setEnabled(opened and self._denoiser is not None and removing and not busy)
+        acts.reveal.setEnabled(self._current_entry() is not None)
+        acts.remove.setEnabled(self.list_view.selectionModel().hasSelection())
+        acts.clear.setEnabled(some)
+        for action in acts.of_view:
+            action.setEnabled(opened and removing)
+        for action in (acts.stronger, acts.weaker):
+            action.setEnabled(removing and not busy)
+        acts.focus.setEnabled(removing)
         self.options.set_locked(busy)
-        # How much of the noise is made is not known: the bar just moves.
-        self.progress_bar.setMaximum(0 if self.noise_tab.busy and not busy else 1000)
-        if not some and not busy:
-            self._outcome_said = str
-            self.progress_label.setText("")
-            self.progress_bar.setValue(0)
+        self.progress.set_other_work(self.noise_tab.busy)
+        if not some:
+            self.progress.clear()
 
     def _on_unexpected(self, what: str) -> None:
         self.log.say(self.tr("unexpected error, please report it: {0}").format(what))
@@ -1197,141 +806,38 @@ class MainWindow(QMainWindow):
         if event.type() == QEvent.Type.LanguageChange:
             self.retranslate()
         elif event.type() == QEvent.Type.ActivationChange:
-            self.compare.hold_original(False)  # the key's release goes to another window
+            self.photo_tab.compare.hold_original(False)  # the key's release goes to another window
         super().changeEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Space, wherever it means nothing else."""
-        if event.key() == Qt.Key.Key_Space and self.compare.isVisible():
-            self.compare.keyPressEvent(event)
+        if event.key() == Qt.Key.Key_Space and self.photo_tab.compare.isVisible():
+            self.photo_tab.compare.keyPressEvent(event)
         else:
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Space:
-            self.compare.keyReleaseEvent(event)
+            self.photo_tab.compare.keyReleaseEvent(event)
         else:
             super().keyReleaseEvent(event)
-
-    def show_about(self) -> None:
-        QMessageBox.about(
-            self,
-            self.tr("About invdn"),
-            self.tr(
-                "<b>invdn {0}</b><p>Takes the noise out of photographs, on this computer: no photo"
-                " ever leaves it.</p><p>Apache License 2.0. The window uses Qt (LGPL) through"
-                " PySide6.</p>"
-            ).format(__version__),
-        )
-
-    def show_help(self) -> None:
-        QMessageBox.information(
-            self,
-            self.tr("Keyboard and mouse"),
-            self.tr(
-                "<table cellspacing=6>"
-                "<tr><td>Mouse wheel</td><td>zoom</td></tr>"
-                "<tr><td>Drag, arrow keys</td><td>move over the photo</td></tr>"
-                "<tr><td>Space or right button, held</td><td>see the original</td></tr>"
-                "<tr><td>Double click</td><td>whole photo or 100 %</td></tr>"
-                "<tr><td>[ and ]</td><td>move the divider of the wipe view</td></tr>"
-                "<tr><td>F6</td><td>go to the photo</td></tr>"
-                "<tr><td>Ctrl+Page Up, Ctrl+Page Down</td><td>other photo</td></tr>"
-                "<tr><td>Ctrl+Up, Ctrl+Down</td><td>more or less strength</td></tr>"
-                "<tr><td>Ctrl+Enter</td><td>start</td></tr>"
-                "<tr><td>Ctrl+S</td><td>save the result as…</td></tr>"
-                "<tr><td>Delete</td><td>remove from the list; the file stays</td></tr>"
-                "</table>"
-            ),
-        )
 
     def retranslate(self) -> None:
         """Say everything in the language of now."""
         self.setWindowTitle("invdn")
-        self._retranslate_actions()
-        self._retranslate_menus()
+        self.all_actions.retranslate()
+        self.menus.retranslate()
         self.tabs.setTabText(0, self.tr("Remove noise"))
         self.tabs.setTabText(1, self.tr("Add noise"))
-        self._invitation_title.setText(self.tr("Drop photos or folders here"))
-        self._invitation_text.setText(
-            self.tr("JPEG, PNG, TIFF, WebP and others. Originals are never changed.")
-        )
-        self.invitation_button.setText(self.tr("Choose photos…"))
         self.choose_button.setText(self.tr("&Choose photos…"))
         self.start_button.setText(self.tr("&Start"))
         self.cancel_button.setText(self.tr("C&ancel"))
         self.save_button.setText(self.tr("Sav&e as…"))
         self.quit_button.setText(self.tr("Qu&it"))
-        self.hold_button.setText(self.tr("Hold: original"))
-        self.hold_button.setToolTip(self.tr("Shows the original while it is held (Space)"))
         self.log.setAccessibleName(self.tr("Log"))
         self.list_view.setAccessibleName(self.tr("Photos"))
-        self.compare.setAccessibleName(self.tr("Original and result"))
-        self.progress_bar.setAccessibleName(self.tr("Progress of all photos"))
-        self.compare.set_titles(
-            self.tr("Original"),
-            self.tr("Denoised"),
-            self.tr("Removed noise ×{0}").format(NOISE_GAIN),
-            self.tr("Not denoised yet"),
-        )
-        self.photo_state.setText(self._state_said())
-        self.message.setText(self._message_said())
-        if not self.runner.busy:
-            self.progress_label.setText(self._outcome_said())
-        self._show_progress()
-        self._on_zoom(self.compare.zoom)
         self._enable()
         # With room for its scroll bar, so that nothing is cut off where the window is low.
         bar = self.options_column.verticalScrollBar().sizeHint().width()
         needed = self.options.minimumSizeHint().width() + bar
         self.options_column.setFixedWidth(max(OPTIONS_PX, needed))
-
-    def _retranslate_actions(self) -> None:
-        self.choose_action.setText(self.tr("&Choose photos…"))
-        self.choose_folder_action.setText(self.tr("Choose a &folder…"))
-        self.save_action.setText(self.tr("&Save result as…"))
-        self.reveal_action.setText(self.tr("Open the result's f&older"))
-        self.remove_action.setText(self.tr("Re&move from the list"))
-        self.clear_action.setText(self.tr("C&lear the list"))
-        self.quit_action.setText(self.tr("&Quit"))
-        self.start_action.setText(self.tr("&Start"))
-        self.cancel_action.setText(self.tr("&Cancel"))
-        self.stronger_action.setText(self.tr("&More strength"))
-        self.weaker_action.setText(self.tr("&Less strength"))
-        self.mode_actions["side"].setText(self.tr("Side by si&de"))
-        self.mode_actions["wipe"].setText(self.tr("&Wipe"))
-        self.mode_actions["single"].setText(self.tr("R&esult"))
-        self.noise_action.setText(self.tr("Removed &noise"))
-        self.noise_action.setToolTip(
-            self.tr("Shows what is removed, {0} times as strong").format(NOISE_GAIN)
-        )
-        self.fit_action.setText(self.tr("&Fit"))
-        self.full_size_action.setText("&100 %")
-        self.double_size_action.setText("&200 %")
-        for button_action in (*self.mode_actions.values(), self.fit_action, self.noise_action):
-            # Chinese appends the key to the text: right in a menu, odd on a button.
-            button_action.setIconText(re.sub(r"\(&.\)|&", "", button_action.text()))
-        self.zoom_in_action.setText(self.tr("Zoom &in"))
-        self.zoom_out_action.setText(self.tr("Zoom &out"))
-        self.next_action.setText(self.tr("Ne&xt photo"))
-        self.previous_action.setText(self.tr("&Previous photo"))
-        self.focus_action.setText(self.tr("&Go to the photo"))
-        self.help_action.setText(self.tr("&Keyboard and mouse"))
-        self.about_action.setText(self.tr("&About invdn"))
-
-    def _retranslate_menus(self) -> None:
-        self.file_menu.setTitle(self.tr("&File"))
-        self.view_menu.setTitle(self.tr("&View"))
-        self.work_menu.setTitle(self.tr("&Work"))
-        self.settings_menu.setTitle(self.tr("Setti&ngs"))
-        self.help_menu.setTitle(self.tr("&Help"))
-        self.recent_menu.setTitle(self.tr("&Recent"))
-        self.language_menu.setTitle(self.tr("&Language"))
-        self.theme_menu.setTitle(self.tr("&Appearance"))
-        self.language_actions["system"].setText(self.tr("As the system"))
-        for name, text in (
-            ("system", self.tr("As the system")),
-            ("light", self.tr("Light")),
-            ("dark", self.tr("Dark")),
-        ):
-            self.theme_actions[name].setText(text)

@@ -2,28 +2,7 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="en" sourcelanguage="en">
 <context>
-    <name>MainWindow</name>
-    <message numerus="yes">
-        <source>%n photo(s) added</source>
-        <translation>
-            <numerusform>%n photo added</numerusform>
-            <numerusform>%n photos added</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
-        <source>model {0} {1} on {2}, %n thread(s)</source>
-        <translation>
-            <numerusform>model {0} {1} on {2}, %n thread</numerusform>
-            <numerusform>model {0} {1} on {2}, %n threads</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
-        <source>%n photo(s) to do</source>
-        <translation>
-            <numerusform>%n photo to do</numerusform>
-            <numerusform>%n photos to do</numerusform>
-        </translation>
-    </message>
+    <name>BatchProgress</name>
     <message numerus="yes">
         <source>%n done</source>
         <translation>
@@ -46,13 +25,6 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>finished, %n failed</source>
-        <translation>
-            <numerusform>finished, %n failed</numerusform>
-            <numerusform>finished, %n failed</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
         <source>%n second(s) left</source>
         <translation>
             <numerusform>%n second left</numerusform>
@@ -71,6 +43,37 @@
         <translation>
             <numerusform>%n hour left</numerusform>
             <numerusform>%n hours left</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>finished, %n failed</source>
+        <translation>
+            <numerusform>finished, %n failed</numerusform>
+            <numerusform>finished, %n failed</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>MainWindow</name>
+    <message numerus="yes">
+        <source>%n photo(s) added</source>
+        <translation>
+            <numerusform>%n photo added</numerusform>
+            <numerusform>%n photos added</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>model {0} {1} on {2}, %n thread(s)</source>
+        <translation>
+            <numerusform>model {0} {1} on {2}, %n thread</numerusform>
+            <numerusform>model {0} {1} on {2}, %n threads</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n photo(s) to do</source>
+        <translation>
+            <numerusform>%n photo to do</numerusform>
+            <numerusform>%n photos to do</numerusform>
         </translation>
     </message>
 </context>

@@ -2,6 +2,229 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="zh_CN" sourcelanguage="en">
 <context>
+    <name>Actions</name>
+    <message>
+        <source>&amp;Go on</source>
+        <translation>继续(&amp;G)</translation>
+    </message>
+    <message>
+        <source>&amp;Pause</source>
+        <translation>暂停(&amp;P)</translation>
+    </message>
+    <message>
+        <source>&amp;Choose photos…</source>
+        <translation>选择文件(&amp;C)…</translation>
+    </message>
+    <message>
+        <source>Choose a &amp;folder…</source>
+        <translation>选择文件夹(&amp;F)…</translation>
+    </message>
+    <message>
+        <source>&amp;Save result as…</source>
+        <translation>结果另存为(&amp;S)…</translation>
+    </message>
+    <message>
+        <source>Open the result&apos;s f&amp;older</source>
+        <translation>打开结果所在文件夹(&amp;O)</translation>
+    </message>
+    <message>
+        <source>Re&amp;move from the list</source>
+        <translation>从列表中移除(&amp;M)</translation>
+    </message>
+    <message>
+        <source>C&amp;lear the list</source>
+        <translation>清空列表(&amp;L)</translation>
+    </message>
+    <message>
+        <source>&amp;Quit</source>
+        <translation>退出(&amp;Q)</translation>
+    </message>
+    <message>
+        <source>Side by si&amp;de</source>
+        <translation>并排(&amp;D)</translation>
+    </message>
+    <message>
+        <source>&amp;Wipe</source>
+        <translation>滑动对比(&amp;W)</translation>
+    </message>
+    <message>
+        <source>R&amp;esult</source>
+        <translation>仅结果(&amp;E)</translation>
+    </message>
+    <message>
+        <source>Removed &amp;noise</source>
+        <translation>去除的噪点(&amp;N)</translation>
+    </message>
+    <message>
+        <source>Shows what is removed, {0} times as strong</source>
+        <translation>显示被去除的部分，放大 {0} 倍</translation>
+    </message>
+    <message>
+        <source>&amp;Fit</source>
+        <translation>适合窗口(&amp;F)</translation>
+    </message>
+    <message>
+        <source>Zoom &amp;in</source>
+        <translation>放大(&amp;I)</translation>
+    </message>
+    <message>
+        <source>Zoom &amp;out</source>
+        <translation>缩小(&amp;O)</translation>
+    </message>
+    <message>
+        <source>&amp;Previous photo</source>
+        <translation>上一张(&amp;P)</translation>
+    </message>
+    <message>
+        <source>Ne&amp;xt photo</source>
+        <translation>下一张(&amp;X)</translation>
+    </message>
+    <message>
+        <source>&amp;Go to the photo</source>
+        <translation>转到照片(&amp;G)</translation>
+    </message>
+    <message>
+        <source>&amp;Start</source>
+        <translation>开始去噪(&amp;S)</translation>
+    </message>
+    <message>
+        <source>&amp;Cancel</source>
+        <translation>取消(&amp;C)</translation>
+    </message>
+    <message>
+        <source>&amp;More strength</source>
+        <translation>增大强度(&amp;M)</translation>
+    </message>
+    <message>
+        <source>&amp;Less strength</source>
+        <translation>减小强度(&amp;L)</translation>
+    </message>
+    <message>
+        <source>As the system</source>
+        <translation>跟随系统</translation>
+    </message>
+    <message>
+        <source>Light</source>
+        <translation>浅色</translation>
+    </message>
+    <message>
+        <source>Dark</source>
+        <translation>深色</translation>
+    </message>
+    <message>
+        <source>&amp;Keyboard and mouse</source>
+        <translation>键盘与鼠标(&amp;K)</translation>
+    </message>
+    <message>
+        <source>&amp;About invdn</source>
+        <translation>关于 invdn(&amp;A)</translation>
+    </message>
+</context>
+<context>
+    <name>BatchProgress</name>
+    <message numerus="yes">
+        <source>%n done</source>
+        <translation>
+            <numerusform>完成 %n 张</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n skipped</source>
+        <translation>
+            <numerusform>跳过 %n 张</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n failed</source>
+        <translation>
+            <numerusform>失败 %n 张</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{0}: {1}</source>
+        <translation>{0}：{1}</translation>
+    </message>
+    <message>
+        <source>, </source>
+        <translation>，</translation>
+    </message>
+    <message>
+        <source>Progress of all photos</source>
+        <translation>全部照片的进度</translation>
+    </message>
+    <message>
+        <source>cancelling…</source>
+        <translation>正在取消…</translation>
+    </message>
+    <message>
+        <source>{0} of {1}</source>
+        <translation>{0} / {1}</translation>
+    </message>
+    <message>
+        <source>paused</source>
+        <translation>已暂停</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n second(s) left</source>
+        <translation>
+            <numerusform>剩余 %n 秒</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n minute(s) left</source>
+        <translation>
+            <numerusform>剩余 %n 分钟</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n hour(s) left</source>
+        <translation>
+            <numerusform>剩余 %n 小时</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>cancelled</source>
+        <translation>已取消</translation>
+    </message>
+    <message>
+        <source>nothing was saved</source>
+        <translation>没有保存任何文件</translation>
+    </message>
+    <message>
+        <source>stopped early</source>
+        <translation>提前停止</translation>
+    </message>
+    <message numerus="yes">
+        <source>finished, %n failed</source>
+        <translation>
+            <numerusform>处理结束，%n 张失败</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>finished</source>
+        <translation>处理结束</translation>
+    </message>
+</context>
+<context>
+    <name>Help</name>
+    <message>
+        <source>Keyboard and mouse</source>
+        <translation>键盘与鼠标</translation>
+    </message>
+    <message>
+        <source>&lt;table cellspacing=6&gt;&lt;tr&gt;&lt;td&gt;Mouse wheel&lt;/td&gt;&lt;td&gt;zoom&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Drag, arrow keys&lt;/td&gt;&lt;td&gt;move over the photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Space or right button, held&lt;/td&gt;&lt;td&gt;see the original&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Double click&lt;/td&gt;&lt;td&gt;whole photo or 100 %&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;[ and ]&lt;/td&gt;&lt;td&gt;move the divider of the wipe view&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;F6&lt;/td&gt;&lt;td&gt;go to the photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Page Up, Ctrl+Page Down&lt;/td&gt;&lt;td&gt;other photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Up, Ctrl+Down&lt;/td&gt;&lt;td&gt;more or less strength&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Enter&lt;/td&gt;&lt;td&gt;start&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+S&lt;/td&gt;&lt;td&gt;save the result as…&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Delete&lt;/td&gt;&lt;td&gt;remove from the list; the file stays&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;</source>
+        <translation>&lt;table cellspacing=6&gt;&lt;tr&gt;&lt;td&gt;鼠标滚轮&lt;/td&gt;&lt;td&gt;缩放&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;拖动、方向键&lt;/td&gt;&lt;td&gt;移动画面&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;按住空格键或鼠标右键&lt;/td&gt;&lt;td&gt;查看原图&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;双击&lt;/td&gt;&lt;td&gt;整张照片或 100%&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;[ 和 ]&lt;/td&gt;&lt;td&gt;移动滑动对比的分隔线&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;F6&lt;/td&gt;&lt;td&gt;转到照片&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Page Up、Ctrl+Page Down&lt;/td&gt;&lt;td&gt;切换照片&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+↑、Ctrl+↓&lt;/td&gt;&lt;td&gt;增大或减小强度&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Enter&lt;/td&gt;&lt;td&gt;开始去噪&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+S&lt;/td&gt;&lt;td&gt;结果另存为&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Delete&lt;/td&gt;&lt;td&gt;从列表中移除（文件保留）&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;</translation>
+    </message>
+    <message>
+        <source>About invdn</source>
+        <translation>关于 invdn</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;invdn {0}&lt;/b&gt;&lt;p&gt;Takes the noise out of photographs, on this computer: no photo ever leaves it.&lt;/p&gt;&lt;p&gt;Apache License 2.0. The window uses Qt (LGPL) through PySide6.&lt;/p&gt;</source>
+        <translation>&lt;b&gt;invdn {0}&lt;/b&gt;&lt;p&gt;在本机上去除照片噪点，照片不会离开这台电脑。&lt;/p&gt;&lt;p&gt;Apache License 2.0。界面通过 PySide6 使用 Qt（LGPL）。&lt;/p&gt;</translation>
+    </message>
+</context>
+<context>
     <name>MainWindow</name>
     <message>
         <source>Choose photos</source>
@@ -41,39 +264,11 @@
         <source>no photos found</source>
         <translation>没有找到照片</translation>
     </message>
-    <message>
-        <source>nothing yet</source>
-        <translation>暂无</translation>
-    </message>
-    <message>
-        <source>Opening {0}…</source>
-        <translation>正在打开 {0}…</translation>
-    </message>
-    <message>
-        <source>{0}: {1}</source>
-        <translation>{0}：{1}</translation>
-    </message>
-    <message>
-        <source>Removing noise: {0} %</source>
-        <translation>正在去噪：{0}%</translation>
-    </message>
-    <message>
-        <source>Done</source>
-        <translation>已完成</translation>
-    </message>
-    <message>
-        <source>Zoom {0} %</source>
-        <translation>缩放 {0}%</translation>
-    </message>
     <message numerus="yes">
         <source>model {0} {1} on {2}, %n thread(s)</source>
         <translation>
             <numerusform>模型 {0} {1}，运行于 {2}，%n 个线程</numerusform>
         </translation>
-    </message>
-    <message>
-        <source>no model</source>
-        <translation>没有模型</translation>
     </message>
     <message>
         <source>nothing to do: all photos are done</source>
@@ -122,38 +317,8 @@
         <translation>{0}：失败：{1}</translation>
     </message>
     <message>
-        <source>cancelled</source>
-        <translation>已取消</translation>
-    </message>
-    <message>
-        <source>finished</source>
-        <translation>处理结束</translation>
-    </message>
-    <message>
-        <source>&lt;table cellspacing=6&gt;&lt;tr&gt;&lt;td&gt;Mouse wheel&lt;/td&gt;&lt;td&gt;zoom&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Drag, arrow keys&lt;/td&gt;&lt;td&gt;move over the photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Space or right button, held&lt;/td&gt;&lt;td&gt;see the original&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Double click&lt;/td&gt;&lt;td&gt;whole photo or 100 %&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;[ and ]&lt;/td&gt;&lt;td&gt;move the divider of the wipe view&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;F6&lt;/td&gt;&lt;td&gt;go to the photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Page Up, Ctrl+Page Down&lt;/td&gt;&lt;td&gt;other photo&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Up, Ctrl+Down&lt;/td&gt;&lt;td&gt;more or less strength&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Enter&lt;/td&gt;&lt;td&gt;start&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+S&lt;/td&gt;&lt;td&gt;save the result as…&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Delete&lt;/td&gt;&lt;td&gt;remove from the list; the file stays&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;</source>
-        <translation>&lt;table cellspacing=6&gt;&lt;tr&gt;&lt;td&gt;鼠标滚轮&lt;/td&gt;&lt;td&gt;缩放&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;拖动、方向键&lt;/td&gt;&lt;td&gt;移动画面&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;按住空格键或鼠标右键&lt;/td&gt;&lt;td&gt;查看原图&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;双击&lt;/td&gt;&lt;td&gt;整张照片或 100%&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;[ 和 ]&lt;/td&gt;&lt;td&gt;移动滑动对比的分隔线&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;F6&lt;/td&gt;&lt;td&gt;转到照片&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Page Up、Ctrl+Page Down&lt;/td&gt;&lt;td&gt;切换照片&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+↑、Ctrl+↓&lt;/td&gt;&lt;td&gt;增大或减小强度&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+Enter&lt;/td&gt;&lt;td&gt;开始去噪&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Ctrl+S&lt;/td&gt;&lt;td&gt;结果另存为&lt;/td&gt;&lt;/tr&gt;&lt;tr&gt;&lt;td&gt;Delete&lt;/td&gt;&lt;td&gt;从列表中移除（文件保留）&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;</translation>
-    </message>
-    <message>
-        <source>JPEG, PNG, TIFF, WebP and others. Originals are never changed.</source>
-        <translation>支持 JPEG、PNG、TIFF、WebP 等格式。原图不会被改动。</translation>
-    </message>
-    <message>
         <source>Sav&amp;e as…</source>
         <translation>另存为(&amp;E)…</translation>
-    </message>
-    <message>
-        <source>Re&amp;move from the list</source>
-        <translation>从列表中移除(&amp;M)</translation>
-    </message>
-    <message>
-        <source>Setti&amp;ngs</source>
-        <translation>设置(&amp;N)</translation>
-    </message>
-    <message numerus="yes">
-        <source>%n done</source>
-        <translation>
-            <numerusform>完成 %n 张</numerusform>
-        </translation>
     </message>
     <message>
         <source>making noise was cancelled</source>
@@ -162,18 +327,6 @@
     <message>
         <source>the search for photos was cancelled</source>
         <translation>已取消查找照片</translation>
-    </message>
-    <message numerus="yes">
-        <source>%n skipped</source>
-        <translation>
-            <numerusform>跳过 %n 张</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
-        <source>%n failed</source>
-        <translation>
-            <numerusform>失败 %n 张</numerusform>
-        </translation>
     </message>
     <message>
         <source>, </source>
@@ -186,54 +339,6 @@
     <message>
         <source>nothing to do: the list is empty</source>
         <translation>无需处理：列表是空的</translation>
-    </message>
-    <message>
-        <source>nothing was saved</source>
-        <translation>没有保存任何文件</translation>
-    </message>
-    <message>
-        <source>stopped early</source>
-        <translation>提前停止</translation>
-    </message>
-    <message numerus="yes">
-        <source>finished, %n failed</source>
-        <translation>
-            <numerusform>处理结束，%n 张失败</numerusform>
-        </translation>
-    </message>
-    <message>
-        <source>cancelling…</source>
-        <translation>正在取消…</translation>
-    </message>
-    <message>
-        <source>{0} of {1}</source>
-        <translation>{0} / {1}</translation>
-    </message>
-    <message numerus="yes">
-        <source>%n second(s) left</source>
-        <translation>
-            <numerusform>剩余 %n 秒</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
-        <source>%n minute(s) left</source>
-        <translation>
-            <numerusform>剩余 %n 分钟</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
-        <source>%n hour(s) left</source>
-        <translation>
-            <numerusform>剩余 %n 小时</numerusform>
-        </translation>
-    </message>
-    <message>
-        <source>&amp;Go on</source>
-        <translation>继续(&amp;G)</translation>
-    </message>
-    <message>
-        <source>&amp;Pause</source>
-        <translation>暂停(&amp;P)</translation>
     </message>
     <message>
         <source>unexpected error, please report it: {0}</source>
@@ -256,32 +361,12 @@
         <translation>继续处理(&amp;K)</translation>
     </message>
     <message>
-        <source>About invdn</source>
-        <translation>关于 invdn</translation>
-    </message>
-    <message>
-        <source>&lt;b&gt;invdn {0}&lt;/b&gt;&lt;p&gt;Takes the noise out of photographs, on this computer: no photo ever leaves it.&lt;/p&gt;&lt;p&gt;Apache License 2.0. The window uses Qt (LGPL) through PySide6.&lt;/p&gt;</source>
-        <translation>&lt;b&gt;invdn {0}&lt;/b&gt;&lt;p&gt;在本机上去除照片噪点，照片不会离开这台电脑。&lt;/p&gt;&lt;p&gt;Apache License 2.0。界面通过 PySide6 使用 Qt（LGPL）。&lt;/p&gt;</translation>
-    </message>
-    <message>
-        <source>Keyboard and mouse</source>
-        <translation>键盘与鼠标</translation>
-    </message>
-    <message>
         <source>Remove noise</source>
         <translation>去除噪点</translation>
     </message>
     <message>
         <source>Add noise</source>
         <translation>添加噪点</translation>
-    </message>
-    <message>
-        <source>Drop photos or folders here</source>
-        <translation>将照片或文件夹拖放到这里</translation>
-    </message>
-    <message>
-        <source>Choose photos…</source>
-        <translation>选择文件…</translation>
     </message>
     <message>
         <source>&amp;Choose photos…</source>
@@ -300,14 +385,6 @@
         <translation>退出(&amp;I)</translation>
     </message>
     <message>
-        <source>Hold: original</source>
-        <translation>按住看原图</translation>
-    </message>
-    <message>
-        <source>Shows the original while it is held (Space)</source>
-        <translation>按住时显示原图（空格键）</translation>
-    </message>
-    <message>
         <source>Log</source>
         <translation>日志</translation>
     </message>
@@ -315,114 +392,9 @@
         <source>Photos</source>
         <translation>照片</translation>
     </message>
-    <message>
-        <source>Original and result</source>
-        <translation>原图与结果</translation>
-    </message>
-    <message>
-        <source>Progress of all photos</source>
-        <translation>全部照片的进度</translation>
-    </message>
-    <message>
-        <source>Original</source>
-        <translation>原图</translation>
-    </message>
-    <message>
-        <source>Denoised</source>
-        <translation>去噪后</translation>
-    </message>
-    <message>
-        <source>Removed noise ×{0}</source>
-        <translation>去除的噪点 ×{0}</translation>
-    </message>
-    <message>
-        <source>Not denoised yet</source>
-        <translation>尚未去噪</translation>
-    </message>
-    <message>
-        <source>Choose a &amp;folder…</source>
-        <translation>选择文件夹(&amp;F)…</translation>
-    </message>
-    <message>
-        <source>&amp;Save result as…</source>
-        <translation>结果另存为(&amp;S)…</translation>
-    </message>
-    <message>
-        <source>Open the result&apos;s f&amp;older</source>
-        <translation>打开结果所在文件夹(&amp;O)</translation>
-    </message>
-    <message>
-        <source>C&amp;lear the list</source>
-        <translation>清空列表(&amp;L)</translation>
-    </message>
-    <message>
-        <source>&amp;Quit</source>
-        <translation>退出(&amp;Q)</translation>
-    </message>
-    <message>
-        <source>&amp;Cancel</source>
-        <translation>取消(&amp;C)</translation>
-    </message>
-    <message>
-        <source>&amp;More strength</source>
-        <translation>增大强度(&amp;M)</translation>
-    </message>
-    <message>
-        <source>&amp;Less strength</source>
-        <translation>减小强度(&amp;L)</translation>
-    </message>
-    <message>
-        <source>Side by si&amp;de</source>
-        <translation>并排(&amp;D)</translation>
-    </message>
-    <message>
-        <source>&amp;Wipe</source>
-        <translation>滑动对比(&amp;W)</translation>
-    </message>
-    <message>
-        <source>R&amp;esult</source>
-        <translation>仅结果(&amp;E)</translation>
-    </message>
-    <message>
-        <source>Removed &amp;noise</source>
-        <translation>去除的噪点(&amp;N)</translation>
-    </message>
-    <message>
-        <source>Shows what is removed, {0} times as strong</source>
-        <translation>显示被去除的部分，放大 {0} 倍</translation>
-    </message>
-    <message>
-        <source>&amp;Fit</source>
-        <translation>适合窗口(&amp;F)</translation>
-    </message>
-    <message>
-        <source>Zoom &amp;in</source>
-        <translation>放大(&amp;I)</translation>
-    </message>
-    <message>
-        <source>Zoom &amp;out</source>
-        <translation>缩小(&amp;O)</translation>
-    </message>
-    <message>
-        <source>Ne&amp;xt photo</source>
-        <translation>下一张(&amp;X)</translation>
-    </message>
-    <message>
-        <source>&amp;Previous photo</source>
-        <translation>上一张(&amp;P)</translation>
-    </message>
-    <message>
-        <source>&amp;Go to the photo</source>
-        <translation>转到照片(&amp;G)</translation>
-    </message>
-    <message>
-        <source>&amp;Keyboard and mouse</source>
-        <translation>键盘与鼠标(&amp;K)</translation>
-    </message>
-    <message>
-        <source>&amp;About invdn</source>
-        <translation>关于 invdn(&amp;A)</translation>
-    </message>
+</context>
+<context>
+    <name>Menus</name>
     <message>
         <source>&amp;File</source>
         <translation>文件(&amp;F)</translation>
@@ -434,6 +406,10 @@
     <message>
         <source>&amp;Work</source>
         <translation>处理(&amp;W)</translation>
+    </message>
+    <message>
+        <source>Setti&amp;ngs</source>
+        <translation>设置(&amp;N)</translation>
     </message>
     <message>
         <source>&amp;Help</source>
@@ -450,18 +426,6 @@
     <message>
         <source>&amp;Appearance</source>
         <translation>外观(&amp;A)</translation>
-    </message>
-    <message>
-        <source>As the system</source>
-        <translation>跟随系统</translation>
-    </message>
-    <message>
-        <source>Light</source>
-        <translation>浅色</translation>
-    </message>
-    <message>
-        <source>Dark</source>
-        <translation>深色</translation>
     </message>
 </context>
 <context>
@@ -715,6 +679,73 @@
     <message>
         <source>{0} MP</source>
         <translation>{0} 百万像素</translation>
+    </message>
+</context>
+<context>
+    <name>PhotoTab</name>
+    <message>
+        <source>Opening {0}…</source>
+        <translation>正在打开 {0}…</translation>
+    </message>
+    <message>
+        <source>Done</source>
+        <translation>已完成</translation>
+    </message>
+    <message>
+        <source>{0}: {1}</source>
+        <translation>{0}：{1}</translation>
+    </message>
+    <message>
+        <source>Removing noise: {0} %</source>
+        <translation>正在去噪：{0}%</translation>
+    </message>
+    <message>
+        <source>Zoom {0} %</source>
+        <translation>缩放 {0}%</translation>
+    </message>
+    <message>
+        <source>no model</source>
+        <translation>没有模型</translation>
+    </message>
+    <message>
+        <source>Drop photos or folders here</source>
+        <translation>将照片或文件夹拖放到这里</translation>
+    </message>
+    <message>
+        <source>JPEG, PNG, TIFF, WebP and others. Originals are never changed.</source>
+        <translation>支持 JPEG、PNG、TIFF、WebP 等格式。原图不会被改动。</translation>
+    </message>
+    <message>
+        <source>Choose photos…</source>
+        <translation>选择文件…</translation>
+    </message>
+    <message>
+        <source>Hold: original</source>
+        <translation>按住看原图</translation>
+    </message>
+    <message>
+        <source>Shows the original while it is held (Space)</source>
+        <translation>按住时显示原图（空格键）</translation>
+    </message>
+    <message>
+        <source>Original and result</source>
+        <translation>原图与结果</translation>
+    </message>
+    <message>
+        <source>Original</source>
+        <translation>原图</translation>
+    </message>
+    <message>
+        <source>Denoised</source>
+        <translation>去噪后</translation>
+    </message>
+    <message>
+        <source>Removed noise ×{0}</source>
+        <translation>去除的噪点 ×{0}</translation>
+    </message>
+    <message>
+        <source>Not denoised yet</source>
+        <translation>尚未去噪</translation>
     </message>
 </context>
 <context>
@@ -1186,6 +1217,13 @@
     <message>
         <source>unexpected error, please report it: {0}</source>
         <translation>意外错误，请反馈：{0}</translation>
+    </message>
+</context>
+<context>
+    <name>RecentMenu</name>
+    <message>
+        <source>nothing yet</source>
+        <translation>暂无</translation>
     </message>
 </context>
 </TS>
