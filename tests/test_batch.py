@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from invdn import images, manifest
+from invdn import batch, images, manifest
 from invdn.batch import (
     Cancelled,
     Job,
@@ -634,6 +634,25 @@ def test_a_search_can_be_stopped(tmp_path: Path) -> None:
     with pytest.raises(InterruptedError):
         find([tmp_path], check=check)
     assert len(asked) == 2
+
+
+def test_a_link_that_may_not_be_read_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of other users' processes in /proc."""
+    photo(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "closed.png").symlink_to("nowhere.png")
+    readlink = os.readlink
+
+    def refuse(path: Any, **options: Any) -> Any:
+        if Path(os.fsdecode(path)).name == "closed.png":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return readlink(path, **options)
+
+    monkeypatch.setattr(os, "readlink", refuse)
+    found = plan([tmp_path / "in"], tmp_path / "out")
+    assert tmp_path / "in" / "a.png" in [job.input for job in found.jobs]
+    assert batch.identity(tmp_path / "in" / "closed.png") == tmp_path / "in" / "closed.png"
 
 
 def test_a_folder_that_may_not_be_looked_into_ends_nothing(

@@ -377,7 +377,10 @@ def _renamed(name: str, format: str | None) -> str:
 
 def identity(path: Path) -> Path:
     """The same for two names of one file, whether it exists or not."""
-    found = os.path.normcase(os.path.realpath(path))
+    try:
+        found = os.path.normcase(os.path.realpath(path))
+    except OSError:  # a link that may not be read, as some in /proc
+        found = os.path.normcase(path.absolute())
     if sys.platform == "darwin":  # whose file systems mostly tell neither apart
         found = unicodedata.normalize("NFC", found).casefold()
     return Path(found)

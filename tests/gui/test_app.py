@@ -58,6 +58,31 @@ def test_it_opens_on_the_files_of_the_command_and_ends_politely(
     assert not list(home.rglob("*onnxruntime*"))  # it would leave an identifier there
 
 
+_LEFT_AT_WORK = """
+import sys
+from PySide6.QtCore import QTimer
+import invdn.gui.app as app
+from invdn.gui import tasks, window
+tasks.Lane.join = lambda self, seconds: None  # as if it had taken too long
+class Closing(window.MainWindow):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        QTimer.singleShot(0, self.stop_and_close)
+app.MainWindow = Closing
+sys.exit(app.run([]))
+"""
+
+
+def test_a_thread_that_does_not_end_does_not_end_the_process_badly(tmp_path: Path) -> None:
+    """It loads a model when the window is closed, and so is inside a library."""
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "XDG_CONFIG_HOME": str(tmp_path)}
+    for _ in range(3):
+        command = [sys.executable, "-c", _LEFT_AT_WORK]
+        ended = subprocess.run(command, env=environment, capture_output=True, timeout=100)
+        assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "invdn" / "invdn.conf").exists()  # where the window was
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
 def test_a_signal_interrupts_nothing_that_the_window_is_doing(
     qtbot: Any, window: MainWindow, monkeypatch: pytest.MonkeyPatch

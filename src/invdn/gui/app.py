@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -93,6 +94,13 @@ def run(files: Sequence[Path]) -> int:
     window.show()
     status = app.exec()
     window.join()
+    if threading.active_count() > 1:
+        # One hangs, on a network drive for example, or is inside a library, which would abort the
+        # process if the interpreter ended around it. Nothing is half written: see images.atomic.
+        settings.sync()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
     return status
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,24 +55,6 @@ OPTIONS_PX = 250
 SECONDS_TO_STOP = 20.0
 """How long a window that is being closed waits for its batch, which may hang for ever where a
 network drive is gone."""
-
-
-def _find(paths: Sequence[Path], token: Token) -> Plan:
-    """The photos; where the system refuses something that nobody expected it to, the others."""
-    try:
-        return batch.find(paths, check=token.check)
-    except OSError:
-        found, unreadable = [], []
-        for path in paths:
-            try:
-                batch.find([path], check=token.check)
-                found.append(path)
-            except OSError as error:
-                unreadable.append((path, f"cannot be opened: {images.reason(error)}"))
-        if not unreadable:  # it was there only once
-            raise
-        plan = batch.find(found, check=token.check)
-        return replace(plan, unreadable=(*plan.unreadable, *unreadable))
 
 
 def _existing(folder: Path) -> Path:
@@ -289,7 +270,7 @@ class MainWindow(QMainWindow):
 
         def work(token: Token) -> None:
             try:
-                plan = _find([path.absolute() for path in inputs], token)
+                plan = batch.find([path.absolute() for path in inputs], check=token.check)
                 photos = {batch.identity(job.input): job.input for job in plan.jobs}
             finally:
                 self._search_ended.emit(token)
