@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,28 @@ def progress(qtbot: Any) -> BatchProgress:
     made.begin()
     made.started({A: 3.0, B: 1.0})
     return made
+
+
+def test_a_pause_before_the_photos_are_known_does_not_count(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    language.apply("en")
+    now = [100.0]
+    monkeypatch.setattr("invdn.gui.progress.Clock", partial(Clock, now=lambda: now[0]))
+    paused = [True]
+    progress = BatchProgress(paused=lambda: paused[0])
+    qtbot.addWidget(progress)
+    progress.begin()
+    progress.pause()
+    assert progress.label.text() == "paused"
+    progress.started({A: 1.0, B: 1.0})
+    assert progress.label.text() == "0 of 2 · paused"
+    now[0] += 1000.0
+    paused[0] = False
+    progress.resume()
+    now[0] += 20.0
+    progress.at(A, 1.0)
+    assert progress.label.text() == "0 of 2 · 20 seconds left"
 
 
 def test_a_batch_from_its_begin_to_its_end(progress: BatchProgress) -> None:

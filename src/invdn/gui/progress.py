@@ -127,6 +127,8 @@ class BatchProgress(QWidget):
         self._rows = {photo: number for number, photo in enumerate(megapixels)}
         self._left = set(megapixels)
         self._clock = Clock(list(megapixels.values())) if megapixels else None
+        if self._clock is not None and self._paused():
+            self._clock.pause()
         self.bar.setValue(0)
         self.tell()
 
@@ -234,7 +236,8 @@ class BatchProgress(QWidget):
             self.label.setText(self.tr("cancelling…"))
             return
         done = sum(self._counts.values())
-        parts = [self.tr("{0} of {1}").format(done, done + len(self._left))]
+        in_all = done + len(self._left)
+        parts = [self.tr("{0} of {1}").format(done, in_all)] if in_all else []
         if self._paused():
             parts.append(self.tr("paused"))
         elif self._clock is not None and self._clock.seconds_left is not None:
