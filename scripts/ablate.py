@@ -1,6 +1,6 @@
 """Short training runs of equal time, one change at a time, and a table of what each is worth.
 
-    python scripts/ablate.py scripts/ablations.toml --root ../data --minutes 2 --seeds 0,1,2 \
+    python scripts/ablate.py scripts/ablations.toml --root data --minutes 2 --seeds 0,1,2 \
         -o ablations.jsonl
 
 Every run gets as many steps as fit into the given processor time of the training process (what it
@@ -50,7 +50,12 @@ def main() -> None:
     table = read_toml(options.config)
     variants = {v["name"]: merged(table["base"], v.get("set", {})) for v in table["variant"]}
     if options.only:
+        unknown = set(options.only.split("|")) - variants.keys()
+        if unknown:
+            parser.error(f"--only: there is no variant called {' or '.join(sorted(unknown))}")
         variants = {name: variants[name] for name in options.only.split("|")}
+    if not options.root.is_dir():
+        parser.error(f"--root: {options.root} is not a folder")
     results = _read(options.output)
     wanted = []
     for seed in (int(seed) for seed in options.seeds.split(",")):

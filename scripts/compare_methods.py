@@ -1,7 +1,7 @@
 """Measures the shipped model beside the classical methods, and writes the README's table of them.
 
-    python scripts/compare_methods.py scores ../data/val --methods photo,fast
-    OMP_NUM_THREADS=1 taskset -c 1 python scripts/compare_methods.py times ../data/val \
+    python scripts/compare_methods.py scores data/val --methods photo,fast
+    OMP_NUM_THREADS=1 taskset -c 1 python scripts/compare_methods.py times data/val \
         --methods photo,fast,wavelet,tv,nlm,sparse,bm3d
 
 Each method is blind. ``scores`` measures on centre 256×256 crops, and only the methods (and, with

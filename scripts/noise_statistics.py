@@ -1,6 +1,6 @@
 """Prints what the noise of real pairs is like, beside that of the simulation that training uses.
 
-    python scripts/noise_statistics.py ../data --sets val/polyu train/pairs/sidd \
+    python scripts/noise_statistics.py data --sets val/polyu train/pairs/sidd \
         --clean train/clean --patches 512
 
 Two Markdown tables. The first: noise over whole sets. The second: the spread of each property over

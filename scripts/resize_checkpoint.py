@@ -1,7 +1,7 @@
 """Makes a network's weights the start of a run: of the same network, or of one of other sizes.
 
     python scripts/resize_checkpoint.py checkpoints/photo.safetensors configs/fast.toml \
-        --images ../data/train/pairs/polyu ../data/train/pairs/sidd
+        --images data/train/pairs/polyu data/train/pairs/sidd
     invdn train configs/fast.toml --resume
 
 The sizes are those of the settings file, and the result goes into its run's folder. The optimiser's
@@ -46,7 +46,7 @@ def main() -> None:
         parser.error("the published network's sizes are fixed")
     output = arguments.config.resolve().parent / config.run / CHECKPOINT
     if output.exists():
-        parser.error(f"{output} exists already")
+        parser.error(f"{output} exists already: give the settings another run")
     try:
         net = load(arguments.checkpoint)
         images = [

@@ -1,6 +1,6 @@
 """Trains the noise head of a denoiser's weights as ``configs/noise.toml`` says, and ships it.
 
-    python scripts/ship_noise.py runs/photo/weights.safetensors --root ../data
+    python scripts/ship_noise.py runs/photo/weights.safetensors --root data
 
 Writes ``src/invdn/weights/noise.safetensors``, which is what ``invdn noise`` uses. The file holds
 the denoiser's weights too, as the head lives in their latents: so it need not be made anew with

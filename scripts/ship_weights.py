@@ -3,7 +3,7 @@
 The scores go into ``models.toml`` and, for the default model, into the README's table.
 
     python scripts/ship_weights.py runs/photo/weights.safetensors --name photo --version 1 \
-        --validation ../data/val --trained-on "…" [--licence Apache-2.0]
+        --validation data/val --trained-on "…" [--licence Apache-2.0]
 
 The scores are taken with the exported file as a user runs it, on the centre 256×256 crops,
 PSNR over all channels of 8-bit output.

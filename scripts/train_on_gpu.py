@@ -702,12 +702,20 @@ def main() -> int:
         action="store_true",
         help="compile first, a minute or more a network; steps are then a quarter faster",
     )
+    parser.add_argument(
+        "--device",
+        choices=("cuda", "cpu"),
+        default="cuda",
+        help="cpu is for trying it: a step takes minutes there",
+    )
     arguments = parser.parse_args()
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("there is no GPU that PyTorch can use; invdn train is for processors")
     if arguments.seconds <= 0 or arguments.pool < 1 or arguments.workers < 0:
         parser.error("--seconds and --pool must be positive, and --workers not negative")
     if not WARM_UP <= arguments.hold < 1:
         parser.error(f"--hold must be from {WARM_UP} to less than 1")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(arguments.device)
     torch.backends.cudnn.benchmark = True
     try:
         config = load_config(arguments.config)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import pyvips
 
 from invdn.config import TrainConfig, build, read_toml
@@ -82,6 +83,18 @@ def test_runs_what_is_missing_and_prints_a_row_a_variant(tmp_path: Path) -> None
     lines = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 3
     assert table.splitlines()[-1].endswith("| 1 |")
+
+
+def test_wrong_arguments_are_named(tmp_path: Path) -> None:
+    (tmp_path / "changes.toml").write_text(BASE, encoding="utf-8")
+    for arguments, complaint in (
+        (("--only", "as it is|nope"), "--only: there is no variant called nope"),
+        (("--root", str(tmp_path / "none")), "is not a folder"),
+    ):
+        with pytest.raises(subprocess.CalledProcessError) as error:
+            ablate(tmp_path, "--steps", "1", *arguments)
+        assert error.value.returncode == 2
+        assert error.value.stderr.splitlines()[-1].endswith(complaint)
 
 
 def test_a_change_replaces_what_it_names(tmp_path: Path) -> None:

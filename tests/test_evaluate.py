@@ -226,7 +226,12 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         ("--data", folder, "--methods", "tv", "--draws", 3): "go with --noise",
         ("--data", folder, "--noise", "--sigma", 10): "leave --sigma out",
         ("--data", folder, "--methods", "tv", "--sigma", "inf"): "sigma must be a number",
-        ("--data", folder, "--methods", "fast@02,fast@2"): "no model 'fast@02'",
+        (
+            "--data",
+            folder,
+            "--methods",
+            "fast@02,fast@2",
+        ): "there is no method fast@02: use one of these: best, fast, photo, ",
     }
     for arguments, said in cases.items():
         result = invoke(*arguments)

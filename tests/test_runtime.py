@@ -106,6 +106,12 @@ def test_unknown_name(directory: Path) -> None:
     one_line(error)
 
 
+def test_trained_weights_are_told_from_unknown_names(directory: Path) -> None:
+    with pytest.raises(ModelError, match=r"invdn export mine\.safetensors -o MODEL\.onnx") as error:
+        load_model("mine.safetensors", directory=directory)
+    one_line(error)
+
+
 def test_damaged_file(directory: Path) -> None:
     path = directory / "mine.onnx"
     content = bytearray(path.read_bytes())

@@ -194,7 +194,8 @@ def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
 
 
 def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, str(SCRIPT), str(folder / "gpu.toml"), *map(str, arguments)]
+    command = [sys.executable, str(SCRIPT), str(folder / "gpu.toml"), "--device", "cpu"]
+    command += map(str, arguments)
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -302,7 +303,8 @@ def test_what_is_wrong_is_said_in_one_line(
     if change:
         settings.write_text(settings.read_text().replace(*change, 1))
     net = net.format(one=tmp_path / "one.safetensors")
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(settings), "--seconds", "1", "--net", net])
+    options = ["--device", "cpu", "--seconds", "1", "--net", net]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(settings), *options])
     with pytest.raises(SystemExit) as end:
         script.main()
     said = capsys.readouterr()

@@ -21,10 +21,18 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from invdn.denoiser import Denoiser
+    from invdn.denoiser import Denoiser, OptionError
     from invdn.runtime import ModelError, ModelInfo
 
-__all__ = ["Denoiser", "ModelError", "ModelInfo", "__version__", "denoise", "load"]
+__all__ = [
+    "Denoiser",
+    "ModelError",
+    "ModelInfo",
+    "OptionError",
+    "__version__",
+    "denoise",
+    "load",
+]
 
 
 def load(
@@ -33,7 +41,8 @@ def load(
     """Load a network and return a :class:`Denoiser`, reusable and safe to share by threads.
 
     Args:
-        model: the name of a shipped model ("photo"), or the path of an ``.onnx`` file.
+        model: the name of a shipped model ("photo", "fast", "best"), or the path of an ``.onnx``
+            file.
         device: "cpu", "cuda", "openvino", or "auto": the fastest of those that are installed, by
             a short test when a model is first loaded ("openvino" only where the process has not
             loaded PyTorch). "openvino" is the processor too; where it computes in bfloat16, results
@@ -64,10 +73,10 @@ def denoise(
 
 def __getattr__(name: str) -> Any:
     # Looked up at first use, so that importing the package stays cheap.
-    if name == "Denoiser":
-        from invdn.denoiser import Denoiser
+    if name in ("Denoiser", "OptionError"):
+        from invdn import denoiser
 
-        return Denoiser
+        return getattr(denoiser, name)
     if name in ("ModelError", "ModelInfo"):
         from invdn import runtime
 

@@ -620,8 +620,8 @@ def evaluate(
                 or protocol not in (None, "sidd-val")
             ):
                 _fail(
-                    "--noise goes with --data, --protocol sidd-val, --crop, --threads, --json and"
-                    " --report"
+                    "--noise goes with --data, --protocol sidd-val, --crop, --noise-model, --draws,"
+                    " --threads, --json, --report and --overwrite"
                 )
             title = f"Noise of {_what_is_measured(data, protocol, None, None, None, crop)}"
             _evaluate_noise(

@@ -36,6 +36,7 @@ from invdn.data import dnd, sidd
 from invdn.data.pairs import Pair, load_pairs
 from invdn.data.patches import Pixels
 from invdn.metrics import SSIM_WINDOW_PX, finite, psnr, ssim
+from invdn.runtime import shipped_models
 
 PROTOCOLS = ("sidd-val", "sidd-test", "dnd")
 #: What the inputs are called beside the methods' results.
@@ -188,6 +189,12 @@ def _resolve(name: str, resources: ExitStack, threads: int | None) -> Method:
     turned = turns in map(str, TURNS)  # as text, so that each has one name: not @2 and @02
     model = model if turned else name
     path = Path(model)
+    if not path.suffix and model not in shipped_models():
+        known = ", ".join((*sorted(shipped_models()), *baselines.METHODS))
+        raise UsageError(
+            f"there is no method {name}: use one of these: {known}; or a .onnx or .safetensors"
+            " file; @2, @4 and @8 turn networks"
+        )
     if path.suffix in _CHECKPOINTS:
         path = _export(path, resources)
     from invdn.denoiser import load_denoiser

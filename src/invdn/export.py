@@ -144,7 +144,7 @@ def export_network(
         ExportError: as for :func:`export_checkpoint`.
     """
     if path.exists() and not overwrite:
-        raise ExportError(f"{path} exists already")
+        raise ExportError(f"{path} exists already: use --overwrite, or another name")
     if not path.parent.is_dir():
         raise ExportError(f"there is no folder {path.parent}")
     for key, value in net.state_dict().items():

@@ -503,11 +503,19 @@ def default_threads() -> int:
     return max(1, min(_physical_cores(), _cgroup_cpus()))
 
 
+_TRAINED = (".safetensors", ".pth", ".pt")
+
+
 def _find(model: str | os.PathLike[str], directory: Path) -> tuple[Path, Mapping[str, Any] | None]:
     """The model's file and, for a shipped model, its entry in ``models.toml``."""
     if not isinstance(model, str) or model.lower().endswith(".onnx"):
         return Path(model), None
     cards = _cards(directory)
+    if model not in cards and model.lower().endswith(_TRAINED):
+        raise ModelError(
+            f"{model} holds trained weights: make a model of it with 'invdn export {model} -o "
+            "MODEL.onnx'"
+        )
     if model not in cards:
         names = ", ".join(sorted(cards)) or "none is installed"
         raise ModelError(

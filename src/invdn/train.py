@@ -81,7 +81,9 @@ def train(config: TrainConfig, base: Path, resume: bool = False) -> Network:
     run = base / config.run
     checkpoint = run / CHECKPOINT
     if checkpoint.exists() and not resume:
-        raise ConfigError(f"{run} holds a run already: resume it, or name another folder")
+        raise ConfigError(
+            f"{run} holds a run already: --resume goes on with it; the key run names another folder"
+        )
     if (run / WEIGHTS).exists() and not checkpoint.exists():
         raise ConfigError(
             f"{run} holds a run's {WEIGHTS} without its {CHECKPOINT}: put that back, or name "
