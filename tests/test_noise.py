@@ -41,7 +41,7 @@ def model() -> NoiseModel:
     with torch.no_grad():
         for posterior in net.posteriors:  # which removes all detail: right on flat pictures
             posterior.conv_out.weight.zero_()
-            posterior.conv_out.bias[: posterior.channels] = -20.0
+            posterior.conv_out.bias[: len(posterior.conv_out.bias) // 2] = -20.0
         posterior.conv_out.bias[:3] = 20.0  # and keeps the averages
     return NoiseModel(net).eval()
 

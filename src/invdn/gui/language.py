@@ -173,6 +173,10 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         r".+: the output .+ is an input: .*",
         QT_TRANSLATE_NOOP("Reasons", "an original is never replaced: choose another name"),
     ),
+    (
+        r"(.+) holds trained weights: .*",
+        QT_TRANSLATE_NOOP("Reasons", "{0} holds trained weights: it must be exported first"),
+    ),
     (r"there is no model file (.+)", QT_TRANSLATE_NOOP("Reasons", "there is no model file {0}")),
     (
         r"(.+) holds no transparency: .*",

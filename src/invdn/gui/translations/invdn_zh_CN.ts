@@ -883,6 +883,10 @@
         <translation>不会替换原图：请换一个名称</translation>
     </message>
     <message>
+        <source>{0} holds trained weights: it must be exported first</source>
+        <translation>{0} 是训练得到的权重：需先导出</translation>
+    </message>
+    <message>
         <source>there is no model file {0}</source>
         <translation>没有模型文件 {0}</translation>
     </message>
