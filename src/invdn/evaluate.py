@@ -36,12 +36,11 @@ from invdn.data import dnd, sidd
 from invdn.data.pairs import Pair, load_pairs
 from invdn.data.patches import Pixels
 from invdn.metrics import SSIM_WINDOW_PX, finite, psnr, ssim
-from invdn.runtime import shipped_models
+from invdn.runtime import CHECKPOINTS, shipped_models
 
 PROTOCOLS = ("sidd-val", "sidd-test", "dnd")
 #: What the inputs are called beside the methods' results.
 _NOT_METHODS = ("noisy", "clean")
-_CHECKPOINTS = frozenset({".pt", ".pth", ".safetensors"})
 #: What ``--oracle`` tries: factors on the estimated noise level, and networks' own strengths.
 _LEVEL_FACTORS = tuple(2.0 ** (i / 2) for i in range(-4, 6))
 _STRENGTHS = tuple(i / 8 for i in range(13))
@@ -189,13 +188,13 @@ def _resolve(name: str, resources: ExitStack, threads: int | None) -> Method:
     turned = turns in map(str, TURNS)  # as text, so that each has one name: not @2 and @02
     model = model if turned else name
     path = Path(model)
-    if not path.suffix and model not in shipped_models():
-        known = ", ".join((*sorted(shipped_models()), *baselines.METHODS))
+    if not path.suffix and model not in (shipped := shipped_models()):
+        known = ", ".join((*sorted(shipped), *baselines.METHODS))
         raise UsageError(
             f"there is no method {name}: use one of these: {known}; or a .onnx or .safetensors"
             " file; @2, @4 and @8 turn networks"
         )
-    if path.suffix in _CHECKPOINTS:
+    if path.suffix.lower() in CHECKPOINTS:
         path = _export(path, resources)
     from invdn.denoiser import load_denoiser
 
@@ -605,7 +604,5 @@ def default_methods() -> tuple[str, ...]:
 
     Classical ones only where their packages are installed.
     """
-    from invdn.runtime import shipped_models
-
     classical = [n for n in ("tv", "nlm", "wavelet") if not _missing_package(n)]
     return (*shipped_models(), *classical)

@@ -51,6 +51,9 @@ else:
 #: Where the shipped models and their ``models.toml`` are.
 WEIGHTS = Path(__file__).parent / "weights"
 
+#: How files of trained weights end, of which :mod:`invdn.export` makes models.
+CHECKPOINTS = frozenset({".pt", ".pth", ".safetensors"})
+
 #: How many tiles are restored at once, by half of the threads each. Operations of ONNX Runtime that
 #: only one thread does, and threads that wait for another, then do not leave a core idle.
 AT_ONCE = 2
@@ -503,15 +506,12 @@ def default_threads() -> int:
     return max(1, min(_physical_cores(), _cgroup_cpus()))
 
 
-_TRAINED = (".safetensors", ".pth", ".pt")
-
-
 def _find(model: str | os.PathLike[str], directory: Path) -> tuple[Path, Mapping[str, Any] | None]:
     """The model's file and, for a shipped model, its entry in ``models.toml``."""
     if not isinstance(model, str) or model.lower().endswith(".onnx"):
         return Path(model), None
     cards = _cards(directory)
-    if model not in cards and model.lower().endswith(_TRAINED):
+    if model not in cards and Path(model).suffix.lower() in CHECKPOINTS:
         raise ModelError(
             f"{model} holds trained weights: make a model of it with 'invdn export {model} -o "
             "MODEL.onnx'"
