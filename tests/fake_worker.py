@@ -26,14 +26,14 @@ PROGRAM = f"import runpy; runpy.run_path({__file__!r}, run_name='__main__')"
 
 
 class Fake:
-    info = SimpleNamespace(name="fake", sha256="0" * 64)
+    info = SimpleNamespace(name="fake", sha256="0" * 64, latent_channels=0)
 
     def __init__(self, name: str, threads: int | None) -> None:
         self.name, self.threads = name, threads
         self.more: dict[str, Any] = {}
 
     def using(self, **ensemble: Any) -> Fake:
-        if ensemble["samples"] == 99:
+        if ensemble.get("samples") == 99:
             raise OptionError("it has no such thing")
         self.more["ensemble"] = ensemble
         return self

@@ -364,10 +364,10 @@ def test_ensemble_options_arrive(tmp_path: Path, notes: Path) -> None:
     invoke("denoise", a, "-o", tmp_path / "4", "--turns", 2)
     calls = [json.loads(line) for line in notes.read_text().splitlines()]
     assert [call.get("ensemble") for call in calls] == [
-        {"samples": 16, "ensemble": True, "seed": 3},
-        {"samples": 1, "ensemble": True, "seed": 0},
+        {"samples": 16, "turns": 8, "seed": 3},
+        {"turns": 8},
         None,
-        {"samples": 1, "ensemble": False, "seed": 0, "turns": 2},
+        {"turns": 2},
     ]
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -85,9 +85,17 @@ def photo(path: Path, value: int = 100) -> Path:
     return path
 
 
-def do(folder: Path, output: Path, jobs: int = 1, **settings: Any) -> dict[str, Result]:
+def do(
+    folder: Path,
+    output: Path,
+    jobs: int = 1,
+    ensemble: Mapping[str, int] | None = None,
+    **settings: Any,
+) -> dict[str, Result]:
     found = plan([folder], output, recursive=True)
-    setup = workers.Setup("photo", jobs=jobs, settings=Settings(**settings))
+    setup = workers.Setup(
+        "photo", jobs=jobs, settings=Settings(**settings), ensemble=ensemble or {}
+    )
     return {r.input.name: r for r in workers.run(found.jobs, setup, folder=found.folder)}
 
 
@@ -419,6 +427,15 @@ def test_what_has_changed_is_done_again(tmp_path: Path) -> None:
     assert set(statuses(do(tmp_path / "in", tmp_path / "out", strength=0.5)).values()) == {"done"}
     again = do(tmp_path / "in", tmp_path / "out", strength=0.5, overwrite=True)
     assert set(statuses(again).values()) == {"skipped"}
+
+
+def test_turns_do_all_again_and_a_seed_without_random_latents_nothing(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "a.png")
+    outcomes = [
+        do(tmp_path / "in", tmp_path / "out", ensemble=ensemble)["a.png"].status
+        for ensemble in ({}, {"seed": 3}, {"turns": 2}, {"turns": 2, "seed": 4})
+    ]
+    assert outcomes == ["done", "skipped", "done", "skipped"]
 
 
 def test_results_among_the_photos_are_no_photos(tmp_path: Path) -> None:

@@ -239,10 +239,10 @@ def denoise(
 
         if ensemble and turns not in ("1", "8"):
             _fail("--ensemble is --turns 8: give one of them")
+        asked = {"samples": (samples, 1), "turns": (8 if ensemble else int(turns), 1)}
+        asked |= {"seed": (seed, 0)}
+        averaged = {name: value for name, (value, usual) in asked.items() if value != usual}
         # It loads the model while this process still imports what it needs to look for photos.
-        averaged: dict[str, int] = {"samples": samples, "ensemble": ensemble, "seed": seed}
-        averaged |= {} if turns == "1" else {"turns": int(turns)}
-        averaged = {} if averaged == {"samples": 1, "ensemble": False, "seed": 0} else averaged
         with Process(model, threads, jobs, averaged, device) as first:
             from invdn import batch, workers
             from invdn.restore import Settings

@@ -69,7 +69,9 @@ def _serve(requests: _Requests, out: BinaryIO) -> None:
         send(options=str(error))
         return
     model = {"model": denoiser.info.name, "model_sha256": denoiser.info.sha256}
-    model |= wanted["ensemble"]
+    latents = denoiser.info.latent_channels > 0
+    # Without random latents a seed changes nothing, and nothing has to be done again for it.
+    model |= {k: v for k, v in wanted["ensemble"].items() if latents or k != "seed"}
     send(ready=model)
 
     def progress(fraction: float) -> None:
