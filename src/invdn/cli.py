@@ -528,7 +528,8 @@ def evaluate(
         typer.Option(
             min=1.0,
             metavar="FACTOR",
-            help="With --sigma: enlarge the pictures by so much once they have their noise.",
+            help="With --sigma: enlarge the pictures by so much, 8 at most, once they have their"
+            " noise.",
         ),
     ] = None,
     crop: Annotated[
