@@ -59,7 +59,15 @@ class Fake:
         return image + image.dtype.type(strength == 0.5)
 
     def restore_regions(
-        self, height: int, width: int, read: Any, write: Any, *, strength: float, progress: Any
+        self,
+        height: int,
+        width: int,
+        read: Any,
+        write: Any,
+        *,
+        strength: float,
+        progress: Any,
+        origin: tuple[int, int],
     ) -> None:
         whole = slice(0, height), slice(0, width)
         write(*whole, self._restore(read(*whole), strength, progress))

@@ -24,6 +24,7 @@ class InOneRegion:
         *,
         strength: float = 1.0,
         progress: Any = None,
+        origin: tuple[int, int] = (0, 0),
     ) -> None:
         whole = slice(0, height), slice(0, width)
         write(*whole, self.restore(read(*whole), strength=strength, progress=progress))

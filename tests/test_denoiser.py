@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import invdn
+from invdn import images, restore
 from invdn.denoiser import Denoiser, OptionError, shared_denoiser
 from invdn.ensembles import TURNS, Ensemble, turn, turn_back
 from invdn.runtime import Model, ModelError, ModelInfo
@@ -173,6 +174,22 @@ def test_random_latents_do_not_depend_on_the_tiles(samples: int, ensemble: bool)
     assert not np.array_equal(untiled, Denoiser(Sampler())(image, **{**options, "seed": 8}))
     part = Denoiser(Sampler())(image[:100], **options)
     np.testing.assert_allclose(part, untiled[:100], atol=1e-6)
+
+
+@pytest.mark.parametrize("turns", TURNS)
+def test_a_part_and_a_preview_have_the_latents_of_the_whole(tmp_path: Path, turns: int) -> None:
+    photo = images.Photo(random_image((600, 700, 3), np.uint8), "png")
+    denoiser = Denoiser(Sampler()).using(turns=turns, seed=3)
+    whole = denoiser(photo.pixels)
+    rows, columns = slice(203, 300), slice(101, 399)
+    part = restore.restore_crop(photo, rows, columns, denoiser)
+    np.testing.assert_array_equal(part, whole[rows, columns])
+    images.write(photo, tmp_path / "photo.png")
+    settings = restore.Settings(preview=True)
+    restore.restore_file(tmp_path / "photo.png", tmp_path / "look.png", denoiser, settings)
+    after = images.read(tmp_path / "look.png").pixels[:, restore.PREVIEW_SIDE_PX + 8 :]
+    top, left = (600 - restore.PREVIEW_SIDE_PX) // 2, (700 - restore.PREVIEW_SIDE_PX) // 2
+    np.testing.assert_array_equal(after, whole[top:][: len(after), left:][:, : after.shape[1]])
 
 
 @pytest.mark.parametrize("turns", TURNS)

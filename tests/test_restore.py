@@ -35,7 +35,15 @@ class Each:
         self.shown: list[Any] = []
 
     def restore_regions(
-        self, height: int, width: int, read: Any, write: Any, *, strength: float, progress: Any
+        self,
+        height: int,
+        width: int,
+        read: Any,
+        write: Any,
+        *,
+        strength: float,
+        progress: Any,
+        origin: tuple[int, int],
     ) -> None:
         waiting: deque[tuple[Any, slice, slice, Any]] = deque()
 

@@ -110,6 +110,8 @@ class _Call:
     """They take turns where they need most memory."""
     last: bool
     """No further tile follows."""
+    origin: tuple[int, int] = (0, 0)
+    """Where the image begins in the one that it is a part of, for random latents; pixels."""
 
     def options(self, *, last: bool) -> dict[str, Any]:
         """For :class:`TileModel`; ``last`` says that it is the last time for this tile."""
@@ -316,6 +318,7 @@ class Denoiser:
         *,
         strength: float = 1.0,
         progress: Progress | None = None,
+        origin: tuple[int, int] = (0, 0),
     ) -> None:
         """Restore an image that need not fit in memory, region by region.
 
@@ -323,7 +326,9 @@ class Denoiser:
         bottom, each row from left to right, and some of them ahead: what it gave must stay as it
         is. ``write`` gets every pixel once: of each region that was read, in the same order, a
         part. Both are called from the thread that calls this.
-        Pixels, strength, progress and errors are those of :meth:`__call__`.
+        Pixels, strength, progress and errors are those of :meth:`__call__`. Where the image is cut
+        out of a larger one, ``origin`` is the row and the column there of its first pixel, as
+        :meth:`context` gives them: so a place has the same random latent in both.
         """
         _check_strength(strength, self.info)
         plan = self._plan(height, width)
@@ -349,6 +354,7 @@ class Denoiser:
                 shared=at_once > 1,
                 sparing=len(plan) >= _MANY_TILES,
                 last=number == len(plan) - 1,
+                origin=origin,
             )
             values = self._restore_tile(region, plan[number], strength, buffer, call, report)
             return region, values, buffer
@@ -419,7 +425,7 @@ class Denoiser:
         total = np.zeros_like(tile)
         for number, member in enumerate(self._ensemble, start=1):
             turned = np.ascontiguousarray(_turn(tile, member.symmetry))
-            latent = self._latent(window, member)
+            latent = self._latent(window, member, call.origin)
             options = call.options(last=number == size)
             restored = self._model(turned, strength, **options, **latent)
             total += _turn_back(restored, member.symmetry)
@@ -428,14 +434,17 @@ class Denoiser:
         total /= np.float32(size)
         return total[kept]
 
-    def _latent(self, window: Window, member: Member) -> dict[str, Any]:
+    def _latent(self, window: Window, member: Member, origin: tuple[int, int]) -> dict[str, Any]:
         """The random latent of a tile, ``[1, C, H / multiple, W / multiple]``, if there is one."""
         info = self.info
         if not info.latent_channels:
             return {}
         rows, columns = (
-            slice(span.start // info.multiple, (span.stop + span.padding) // info.multiple)
-            for span in (window.rows, window.columns)
+            slice(
+                (first + span.start) // info.multiple,
+                (first + span.stop + span.padding) // info.multiple,
+            )
+            for first, span in zip(origin, (window.rows, window.columns), strict=True)
         )
         seed, draw = self._ensemble.seed, member.draw
         z = normal_field(info.latent_channels, rows, columns, seed=seed, draw=draw)[None]

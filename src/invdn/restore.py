@@ -52,6 +52,7 @@ class Denoises(Protocol):
         *,
         strength: float = 1.0,
         progress: Progress | None = None,
+        origin: tuple[int, int] = (0, 0),
     ) -> None: ...
 
     def context(self, part: slice, size: int) -> slice: ...
@@ -106,9 +107,17 @@ class Hooks:
 
 
 def restore_photo(
-    photo: Photo, denoiser: Denoises, *, strength: float = 1.0, progress: Progress | None = None
+    photo: Photo,
+    denoiser: Denoises,
+    *,
+    strength: float = 1.0,
+    progress: Progress | None = None,
+    origin: tuple[int, int] = (0, 0),
 ) -> Photo:
-    """The photo without its noise, its tones shown to the network as its profile says."""
+    """The photo without its noise, its tones shown to the network as its profile says.
+
+    ``origin``: see `Denoiser.restore_regions`.
+    """
     restored = np.empty_like(photo.pixels)
 
     def read(rows: slice, columns: slice) -> Pixels:
@@ -117,7 +126,7 @@ def restore_photo(
     def write(rows: slice, columns: slice, pixels: Pixels) -> None:
         restored[rows, columns] = pixels
 
-    restore_regions(photo, read, write, denoiser, strength, progress)
+    restore_regions(photo, read, write, denoiser, strength, progress, origin)
     return replace(photo, pixels=restored)
 
 
@@ -133,6 +142,7 @@ def restore_regions(
     denoiser: Denoises,
     strength: float,
     progress: Progress | None,
+    origin: tuple[int, int] = (0, 0),
 ) -> None:
     """`Denoiser.restore_regions` on the photo's own pixels, through its profile if it has one.
 
@@ -143,7 +153,13 @@ def restore_regions(
         through = _ThroughProfile(profile, read, write)
         read, write = through.read, through.write
     denoiser.restore_regions(
-        photo.height, photo.width, read, write, strength=strength, progress=progress
+        photo.height,
+        photo.width,
+        read,
+        write,
+        strength=strength,
+        progress=progress,
+        origin=origin,
     )
 
 
@@ -167,7 +183,10 @@ def restore_crop(
     seen_rows = denoiser.context(rows, photo.height)
     seen_columns = denoiser.context(columns, photo.width)
     seen = replace(photo, pixels=photo.pixels[seen_rows, seen_columns])
-    restored = restore_photo(seen, denoiser, strength=strength, progress=progress).pixels
+    origin = seen_rows.start, seen_columns.start
+    restored = restore_photo(
+        seen, denoiser, strength=strength, progress=progress, origin=origin
+    ).pixels
     return restored[
         rows.start - seen_rows.start : rows.stop - seen_rows.start,
         columns.start - seen_columns.start : columns.stop - seen_columns.start,
@@ -515,7 +534,10 @@ def _preview(
         crop = replace(photo, pixels=np.ascontiguousarray(_reader(found)(rows, columns)))
     hooks.step(_SECONDS_A_TILE)
     progress = _ticking(hooks)
-    after = restore_photo(crop, denoiser, strength=settings.strength, progress=progress)
+    origin = rows.start, columns.start
+    after = restore_photo(
+        crop, denoiser, strength=settings.strength, progress=progress, origin=origin
+    )
     sides = [
         images.as_rgb8(replace(photo, pixels=one.pixels[inner_rows, inner_columns])).pixels
         for one in (crop, after)

@@ -68,6 +68,7 @@ class AlreadyDone:
         *,
         strength: float = 1.0,
         progress: Callable[[float], object] | None = None,
+        origin: tuple[int, int] = (0, 0),
     ) -> None:
         """As one region: a file can only be read from top to bottom, and once."""
         whole = slice(0, height), slice(0, width)
@@ -83,6 +84,7 @@ class AlreadyDone:
                 partial(_put_into, restored),
                 strength=strength,
                 progress=progress,
+                origin=origin,
             )
         write(*whole, restored)
 
