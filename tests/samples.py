@@ -31,6 +31,16 @@ def libvips_profile(name: str) -> bytes:
     return bytes(pixel.icc_transform(name, input_profile="srgb").get("icc-profile-data"))
 
 
+def grey_profile(gamma: float) -> bytes:
+    """An ICC profile of one curve, in a table, for grey pictures."""
+    curve = b"curv\0\0\0\0" + struct.pack(">I", 256)
+    curve += b"".join(struct.pack(">H", round((i / 255) ** gamma * 65535)) for i in range(256))
+    header = bytearray(128)
+    header[12:24] = b"mntrGRAYXYZ "
+    tags = struct.pack(">I4sII", 1, b"kTRC", 144, len(curve))
+    return bytes(header) + tags + curve
+
+
 def matrix_profile(primaries: list[list[float]], gamma: float) -> bytes:
     """An ICC profile (version 2) of a matrix, whose rows are the colorants' XYZ, and a gamma."""
 

@@ -572,3 +572,12 @@ def test_an_interrupt_leaves_whole_photos_and_says_what_is_left(
         "invdn: interrupted",
     ]
     assert names_in(tmp_path / "out") == ["a.png"]
+
+
+@pytest.mark.parametrize("more", [["--format", "jpg"], ["--quality", 90], ["--auto"]])
+def test_a_preview_takes_nothing_that_it_would_not_heed(
+    tmp_path: Path, notes: Path, more: list[str]
+) -> None:
+    result = invoke("denoise", photo(tmp_path / "a.png"), "-o", tmp_path, "--preview", *more)
+    assert (result.exit_code, notes.exists()) == (2, False)
+    assert "leave --format, --quality and --auto out" in result.stderr

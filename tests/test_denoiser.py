@@ -565,6 +565,13 @@ def test_the_shared_denoiser_is_loaded_once(
     assert len(loads) == len(set(map(id, denoisers))) == 1
 
 
+def test_a_file_that_is_called_as_a_model_is_not_that_model() -> None:
+    image = random_image((16, 16, 3), np.uint8)
+    invdn.denoise(image, model="fast")
+    with pytest.raises(ModelError, match="there is no model file fast"):
+        invdn.denoise(image, model=Path("fast"))
+
+
 def test_a_denoiser_reaches_another_process(
     small_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

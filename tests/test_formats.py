@@ -15,7 +15,7 @@ import pyvips
 
 import samples
 from invdn import images, metadata
-from invdn.images import JpegFacts, Photo, PhotoError, raw, read, tiffpages, write
+from invdn.images import JpegFacts, Photo, PhotoError, plain, raw, read, tiffpages, write
 from invdn.images.photo import scale_down, scale_up
 
 P3 = samples.libvips_profile("p3")
@@ -132,6 +132,15 @@ def test_what_plain_formats_cannot_hold_is_said(tmp_path: Path) -> None:
 def test_pixels_of_a_binary_ppm_take_no_memory(tmp_path: Path) -> None:
     write(Photo(samples.scene(), "png"), tmp_path / "a.ppm")
     assert not read(tmp_path / "a.ppm").pixels.flags.owndata
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_large_ppm_is_written_in_bands(channels: int) -> None:
+    pixels = samples.scene(2000, 7, channels, "uint16")
+    header, *bands = plain.ppm_pieces(pixels)
+    assert header == b"P%d\n7 2000\n65535\n" % (6 if channels == 3 else 5)
+    assert b"".join(bands) == pixels.astype(">u2").tobytes()
+    assert max(map(len, bands)) <= pixels.nbytes / 7
 
 
 # --- AVIF and HEIC -------------------------------------------------------------------------------

@@ -166,6 +166,18 @@ def test_a_profile_is_applied_and_srgb_is_left_alone() -> None:
     np.testing.assert_array_equal(broken, pixels)
 
 
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 2)])
+def test_a_grey_profile_is_applied_as_to_what_is_written(shape: tuple[int, ...]) -> None:
+    fields = {"icc-profile-data": samples.grey_profile(1.0)}
+    pixels = np.full(shape, 100, np.uint8)
+    pixels[..., -1:] = 255 if len(shape) == 3 else 100
+    shown = preview.to_screen(pixels, fields)
+    assert shown[0, 0].tolist() == [168, 168, 168]  # 100/255 is light, not its square root
+    np.testing.assert_array_equal(
+        shown, images.as_rgb8(images.Photo(pixels, "png", fields=fields)).pixels
+    )
+
+
 def test_removed_noise_is_amplified_around_grey() -> None:
     before = np.full((1, 1, 3), 100, np.uint8)
     after = np.array([[[100, 99, 130]]], np.uint8)

@@ -254,15 +254,7 @@ def test_profiles_with_tables_go_through_little_cms() -> None:
 
 
 def test_a_grey_profile_with_a_curve() -> None:
-    curve = (
-        b"curv\0\0\0\0"
-        + (256).to_bytes(4, "big")
-        + b"".join(round((i / 255) ** 1.8 * 65535).to_bytes(2, "big") for i in range(256))
-    )
-    header = bytearray(128)
-    header[12:24] = b"mntrGRAYXYZ "
-    icc = bytes(header) + (1).to_bytes(4, "big") + b"kTRC"
-    icc += (144).to_bytes(4, "big") + len(curve).to_bytes(4, "big") + curve
+    icc = samples.grey_profile(1.8)
     profile = colour.profile_of(icc, 1)
     assert profile is not None
     grey = np.full((8, 8), 128, np.uint8)

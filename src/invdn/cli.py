@@ -239,6 +239,8 @@ def denoise(
 
         if ensemble and turns not in ("1", "8"):
             _fail("--ensemble is --turns 8: give one of them")
+        if preview and (format is not None or quality is not None or auto):
+            _fail("--preview writes a crop as PNG: leave --format, --quality and --auto out")
         asked = {"samples": (samples, 1), "turns": (8 if ensemble else int(turns), 1)}
         asked |= {"seed": (seed, 0)}
         averaged = {name: value for name, (value, usual) in asked.items() if value != usual}
@@ -633,24 +635,25 @@ def evaluate(
             _fail("--noise-model and --draws go with --noise")
         names = [name.strip() for name in (methods or "").split(",") if name.strip()]
         names = names or list(measuring.default_methods())
+        submits = protocol in ("sidd-test", "dnd")
+        if submits and (submission is None or len(names) != 1):
+            _fail(f"{protocol} needs --submission DIR and exactly one of --methods")
+        if submits and (oracle or outputs or save is not None):
+            _fail(f"{protocol} has no clean images: it only writes a submission")
+        if submission is not None and not submits:
+            _fail("--submission is for the protocols sidd-test and dnd")
         with ExitStack() as resources:
             resolved = measuring.resolve_methods(names, resources, threads=threads)
             for method in resolved:
                 if method.notice:
                     _say(method.notice)
-            if protocol in ("sidd-test", "dnd"):
-                if submission is None or len(resolved) != 1:
-                    _fail(f"{protocol} needs --submission DIR and exactly one of --methods")
-                if oracle or outputs or save is not None:
-                    _fail(f"{protocol} has no clean images: it only writes a submission")
+            if submission is not None:
                 submit = (
                     measuring.sidd_test if protocol == "sidd-test" else measuring.dnd_submission
                 )
                 path, speed = submit(data, resolved[0], submission, overwrite=overwrite)
                 print(f"{path}: {resolved[0].name}, {speed:.2f} s/MP")
                 return
-            if submission is not None:
-                _fail("--submission is for the protocols sidd-test and dnd")
             what = _what_is_measured(data, protocol, sigma, grain, enlarged, crop)
             evaluation = measuring.evaluate(
                 pairs(),

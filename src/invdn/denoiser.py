@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -459,13 +460,14 @@ def load_denoiser(
     return Denoiser(load_model(model, device=device, threads=threads))
 
 
-_shared: dict[str, Denoiser] = {}
+#: A name and a path that are spelt alike are two models.
+_shared: dict[str | Path, Denoiser] = {}
 _shared_lock = threading.Lock()
 
 
 def shared_denoiser(model: str | os.PathLike[str]) -> Denoiser:
     """A denoiser with the default settings, loaded at the first call for this model."""
-    key = os.fspath(model)
+    key = model if isinstance(model, str) else Path(model)
     with _shared_lock:
         if key not in _shared:
             _shared[key] = load_denoiser(model)

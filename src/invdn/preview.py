@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invdn import images
+from invdn.images import colour
 
 Screen = NDArray[np.uint8]
 """``[H, W, 3]``, sRGB."""
@@ -332,10 +333,12 @@ def to_screen(pixels: images.Pixels, fields: Mapping[str, Any] | None = None) ->
         shown = shown[:, :, None]
     if shown.shape[2] in (2, 4):
         shown = images.on_white(shown)
-    if shown.shape[2] == 1:
-        shown = np.repeat(shown, 3, axis=2)
     profile = (fields or {}).get("icc-profile-data")
-    if profile is not None and _changes_colours(profile):
+    if shown.shape[2] == 1:
+        if curve := colour.profile_of(profile, 1):
+            shown = images.to_depth(colour.shown(shown, curve), "uint8")
+        shown = np.repeat(shown, 3, axis=2)
+    elif profile is not None and _changes_colours(profile):
         shown = images.to_srgb(shown, profile)
     return np.ascontiguousarray(shown)
 

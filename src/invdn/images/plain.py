@@ -16,6 +16,8 @@ import numpy as np
 
 from invdn.images.photo import PhotoError, Pixels, check_size
 
+#: Rows that are written at a time: the pixels may be in a file, and larger than the memory.
+_BAND_PX = 256
 _TOKEN = re.compile(rb"(?:\s|#[^\n]*\n)*([0-9]+)")
 
 
@@ -74,13 +76,13 @@ def _text_values(data: mmap.mmap, at: int, count: int) -> Pixels:
     return np.minimum(values, 65535).astype(np.uint16)
 
 
-def ppm_pieces(rows: Iterator[Pixels], height: int, width: int) -> Iterator[bytes]:
-    """A binary PGM or PPM file from bands of rows, grey or RGB, uint8 or uint16."""
-    for number, band in enumerate(rows):
-        if number == 0:
-            kind = b"P6" if band.ndim == 3 and band.shape[2] == 3 else b"P5"
-            top = np.iinfo(band.dtype).max
-            yield kind + f"\n{width} {height}\n{top}\n".encode()
+def ppm_pieces(pixels: Pixels) -> Iterator[bytes]:
+    """A binary PGM or PPM file, in bands, from grey or RGB, uint8 or uint16."""
+    height, width = pixels.shape[:2]
+    kind = b"P6" if pixels.ndim == 3 and pixels.shape[2] == 3 else b"P5"
+    yield kind + f"\n{width} {height}\n{np.iinfo(pixels.dtype).max}\n".encode()
+    for start in range(0, height, _BAND_PX):
+        band = pixels[start : start + _BAND_PX]
         yield band.astype(band.dtype.newbyteorder(">"), copy=False).tobytes()
 
 
@@ -152,8 +154,8 @@ def bmp_pieces(pixels: Pixels, pixels_per_mm: tuple[float, float]) -> Iterator[b
     yield b"BM" + struct.pack("<IHHI", 54 + stride * height, 0, 0, 54)
     size = (stride * height) & 0xFFFFFFFF
     yield struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, size, x, y, 0, 0)
-    for end in range(height, 0, -256):
-        band = pixels[max(0, end - 256) : end][::-1]
+    for end in range(height, 0, -_BAND_PX):
+        band = pixels[max(0, end - _BAND_PX) : end][::-1]
         if band.ndim == 2 or band.shape[2] == 1:
             band = np.repeat(band.reshape(len(band), width, 1), 3, axis=2)
         rows = np.zeros((len(band), stride), np.uint8)

@@ -265,7 +265,7 @@ def encode(photo: Photo, format: str, quality: int | None, file: BinaryIO) -> No
     elif format == "bmp":
         file.writelines(plain.bmp_pieces(photo.pixels, photo.pixels_per_mm))
     elif format == "ppm":
-        file.writelines(plain.ppm_pieces(iter([photo.pixels]), photo.height, photo.width))
+        file.writelines(plain.ppm_pieces(photo.pixels))
     else:
         if format == "avif" and photo.pixels.dtype == np.uint16:
             bits = photo.bits if photo.bits in (10, 12) else _AVIF_BITS
