@@ -1,4 +1,4 @@
-"""The command `invdn`: one small function a verb, and none of them computes anything."""
+"""The command `invdn`: a function a verb, and none of them computes anything."""
 
 from __future__ import annotations
 

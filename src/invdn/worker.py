@@ -8,10 +8,9 @@ The first line says what is wanted of all photos; then each line is a photo:
      "settings": {...}}                                     → {"step": 21.5}, {"progress": 0.5},
                                                               ..., {"result": {...}}
 
-"jobs" is how many processes share the cores, "folder" the one whose manifest is kept.
-
 or {"fatal": ...} if the model cannot be loaded, {"options": ...} if it does not know what is
-asked for; "ensemble" holds arguments for `invdn.Denoiser.using`. At any time {"pause": true} has it
+asked for. "jobs" is how many processes share the cores, "folder" the one whose manifest is kept;
+"ensemble" holds arguments for `invdn.Denoiser.using`. At any time {"pause": true} has it
 wait once the tile in work is done, until {"pause": false}; to both it answers nothing. When its
 input ends, paused or not, it gives up its photo, which leaves no trace, and ends: so it never
 outlives the process that it works for.
