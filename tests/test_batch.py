@@ -313,7 +313,7 @@ def test_what_is_there_is_skipped_so_that_a_batch_can_go_on(tmp_path: Path) -> N
     photo(tmp_path / "out" / "a.png", value=7)
     assert [r.status for r in do(jobs)] == ["skipped", "done"]
     assert images.read(tmp_path / "out" / "a.png").pixels.max() == 7
-    assert [r.status for r in do(jobs, overwrite=True)] == ["done", "done"]
+    assert [r.status for r in do(jobs, settings=Settings(overwrite=True))] == ["done", "done"]
     assert images.read(tmp_path / "out" / "a.png").pixels.max() == 100
 
 
@@ -378,7 +378,7 @@ def test_strength_and_quality_arrive(tmp_path: Path) -> None:
         seen.append(strength)
         return image
 
-    list(run(jobs, noting, strength=0.4, quality=71))
+    list(run(jobs, noting, settings=Settings(strength=0.4, quality=71)))
     assert seen == [0.4]
     facts = images.read(tmp_path / "out" / "a.jpg").jpeg
     assert facts is not None
@@ -595,7 +595,7 @@ def test_metadata_can_be_left_out(tmp_path: Path) -> None:
     images.write(images.Photo(pixels, "tiff", fields=fields), source)
     for metadata in (True, False):
         jobs = plan([source], tmp_path / str(metadata)).jobs
-        do(jobs, metadata=metadata)
+        do(jobs, settings=Settings(metadata=metadata))
         kept = images.read(jobs[0].output).fields
         assert ("xmp-data" in kept) == metadata
         assert kept["icc-profile-data"] == fields["icc-profile-data"]

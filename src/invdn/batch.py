@@ -437,27 +437,19 @@ def run(
     jobs: Iterable[Job],
     denoiser: Denoises,
     *,
-    strength: float = 1.0,
-    quality: int | None = None,
-    metadata: bool = True,
-    overwrite: bool = False,
     settings: Settings | None = None,
     progress: Callable[[Job, float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Iterator[Result]:
     """Do jobs one after the other, yielding what became of each.
 
-    strength, quality, metadata, overwrite: the fields of `Settings` that are asked for most.
-    settings: all of them, instead of those.
     progress: called with a job and how much of it is done, 0–1, from the thread that runs this.
     cancelled: asked before each photo, at each progress and before a result takes its name; once
     it says yes, this ends, and the photo in work leaves no trace.
 
     Raises `UsageError` where the model does not know the strength.
     """
-    chosen = settings or Settings(
-        strength=strength, quality=quality, metadata=metadata, overwrite=overwrite
-    )
+    chosen = settings or Settings()
     for job in jobs:
 
         def report(fraction: float, job: Job = job) -> None:
