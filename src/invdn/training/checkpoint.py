@@ -71,8 +71,7 @@ class State:
     def load(self, path: Path) -> None:
         """Go on from a checkpoint; what it does not hold starts afresh, and the log says so.
 
-        Checkpoints of the first format (one AdamW, key ``optimiser``) are read as well. A network
-        that has gained parts since is resumed too: only the new parts start afresh.
+        A network that has gained parts since is resumed too: only the new parts start afresh.
 
         Raises:
             ValueError: where the file is no checkpoint, an incomplete one, or one of another
@@ -100,7 +99,6 @@ class State:
 
     def _take(self, content: Mapping[str, Any]) -> None:
         """Go on from what :meth:`save` writes; anything else ends in whatever error it leads to."""
-        saved_names = list(content["net"])
         fresh = _load_network(self.net, content["net"])
         _load_network(self.average, content["average"])
         if fresh:
@@ -116,7 +114,7 @@ class State:
         if not isinstance(self.step, int) or self.step < 0:
             raise TypeError(f"its step is {self.step!r}")
         self.scaler = content.get("scaler", {})
-        saved = content.get("optimisers") or _first_format(content["optimiser"], saved_names)
+        saved = content["optimisers"]
         for optimiser in self.optimisers:
             if optimiser.kind in saved:
                 _load_optimiser(optimiser, **saved[optimiser.kind])
@@ -148,13 +146,6 @@ def _load_network(net: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
         keys = ", ".join((unexpected or missing)[:3])
         raise RuntimeError(f"it has other parts, such as {keys}")
     return list(missing)
-
-
-def _first_format(state: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The optimisers of a checkpoint of the first format, whose one optimiser has no name."""
-    is_adamw = all("exp_avg_sq" in moments for moments in state["state"].values())
-    kind = "adamw" if is_adamw and len(state["param_groups"]) == 1 else "another optimiser"
-    return {kind: {"state": state, "parameters": names}}
 
 
 def _load_optimiser(
