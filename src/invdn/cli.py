@@ -103,6 +103,13 @@ def _check_finite(value: float) -> float:
     return value
 
 
+# Options that several verbs have.
+_Recursive = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Go into subfolders, and keep their tree.")
+]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists already.")]
+
+
 @app.callback()
 def _root(
     version: Annotated[
@@ -179,12 +186,8 @@ def denoise(
             help="cpu, cuda or openvino; auto takes the fastest that is installed.",
         ),
     ] = "auto",
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Go into subfolders, and keep their tree.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs that exist already.")
-    ] = False,
+    recursive: _Recursive = False,
+    overwrite: _Overwrite = False,
     format: Annotated[
         str | None,
         typer.Option(
@@ -360,9 +363,7 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="MODEL.onnx", help="The file to write.")
     ],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it exists already.")
-    ] = False,
+    overwrite: _Overwrite = False,
 ) -> None:
     """Turn trained weights into an ONNX model."""
     with _expected_errors():
@@ -434,12 +435,8 @@ def noise(
     model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A noise model; the shipped one if none.")
     ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Go into subfolders, and keep their tree.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs that exist already.")
-    ] = False,
+    recursive: _Recursive = False,
+    overwrite: _Overwrite = False,
 ) -> None:
     """Make camera noise: on clean photos, or anew on noisy ones.
 
@@ -557,9 +554,7 @@ def evaluate(
     threads: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Of networks; as many as cores by default.")
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that exist already.")
-    ] = False,
+    overwrite: _Overwrite = False,
     made_noise: Annotated[
         bool, typer.Option("--noise", help="Measure made noise instead of denoisers.")
     ] = False,
