@@ -144,6 +144,7 @@ def denoise(
     strength: Annotated[
         float,
         typer.Option(
+            metavar="NUMBER",
             min=0.0,
             max=1.5,
             callback=_check_finite,
@@ -154,12 +155,16 @@ def denoise(
     model: Annotated[
         str,
         typer.Option(
-            help="photo; fast, in about 0.6 of the time; best, in twice the time; or an .onnx file."
+            metavar="MODEL",
+            help="photo; fast, in about 0.6 of the time; best, in twice the time; or an .onnx"
+            " file.",
         ),
     ] = "photo",
     samples: Annotated[
         int,
-        typer.Option(min=1, help="Average this many random latents, where the model has one."),
+        typer.Option(
+            metavar="N", min=1, help="Average this many random latents, where the model has one."
+        ),
     ] = 1,
     ensemble: Annotated[
         bool,
@@ -172,11 +177,14 @@ def denoise(
             help="Average 2, 4 or 8 turned versions: better, in 2, 4 or 8 times the time.",
         ),
     ] = "1",
-    seed: Annotated[int, typer.Option(help="Of the random latents.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the random latents.")] = 0,
     threads: Annotated[
         int | None,
         typer.Option(
-            min=1, max=1024, help="Processor threads in all; as many as cores by default."
+            min=1,
+            max=1024,
+            metavar="N",
+            help="Processor threads in all; as many as cores by default.",
         ),
     ] = None,
     device: Annotated[
@@ -198,6 +206,7 @@ def denoise(
     quality: Annotated[
         int | None,
         typer.Option(
+            metavar="1-100",
             min=1,
             max=100,
             help="Of JPEG, WebP, AVIF and HEIC; by default a JPEG's own (90 at least), 92 for"
@@ -215,13 +224,17 @@ def denoise(
         ),
     ] = False,
     jobs: Annotated[
-        int, typer.Option(min=1, help="How many photos to work on at once; they share the cores.")
+        int,
+        typer.Option(
+            metavar="N", min=1, help="How many photos to work on at once; they share the cores."
+        ),
     ] = 1,
     keep_time: Annotated[
         bool, typer.Option("--keep-time", help="Keep the photos' modification times.")
     ] = False,
     max_megapixels: Annotated[
-        int, typer.Option(min=1, help="Refuse larger pictures before they are decoded.")
+        int,
+        typer.Option(metavar="N", min=1, help="Refuse larger pictures before they are decoded."),
     ] = 2000,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a photo, and nothing else.")
@@ -411,7 +424,9 @@ def noise(
     level: Annotated[
         float | None,
         typer.Option(
-            help="Standard deviation of the noise, of 255, before it is clipped to black and white."
+            metavar="NUMBER",
+            help="Standard deviation of the noise, of 255, before it is clipped to black and"
+            " white.",
         ),
     ] = None,
     like: Annotated[
@@ -430,8 +445,12 @@ def noise(
             metavar="OUT", help="Write noisy/ and clean/ below this folder, for training."
         ),
     ] = None,
-    variants: Annotated[int, typer.Option(min=1, help="Noisy pictures of each photo.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same noise.")] = 0,
+    variants: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Noisy pictures of each photo.")
+    ] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="The same seed makes the same noise.")
+    ] = 0,
     model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A noise model; the shipped one if none.")
     ] = None,
@@ -502,7 +521,10 @@ def evaluate(
         ),
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="sidd-val, sidd-test or dnd instead of a folder of pairs.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="sidd-val, sidd-test or dnd instead of a folder of pairs."
+        ),
     ] = None,
     submission: Annotated[
         Path | None,
@@ -510,7 +532,11 @@ def evaluate(
     ] = None,
     sigma: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Add white noise of this σ (of 255) to the clean images."),
+        typer.Option(
+            metavar="NUMBER",
+            min=0.0,
+            help="Add white noise of this σ (of 255) to the clean images.",
+        ),
     ] = None,
     grain: Annotated[
         float | None,
@@ -532,7 +558,8 @@ def evaluate(
         ),
     ] = None,
     crop: Annotated[
-        int | None, typer.Option(min=16, help="Only the centre square of this side, pixels.")
+        int | None,
+        typer.Option(metavar="PX", min=16, help="Only the centre square of this side, pixels."),
     ] = None,
     oracle: Annotated[
         bool,
@@ -552,7 +579,10 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Write every result as PNG.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Of networks; as many as cores by default.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=1024, help="Of networks; as many as cores by default."
+        ),
     ] = None,
     overwrite: _Overwrite = False,
     made_noise: Annotated[
@@ -564,7 +594,9 @@ def evaluate(
     ] = None,
     draws: Annotated[
         int | None,
-        typer.Option(min=1, help="For --noise: of each kind and image; 50 by default."),
+        typer.Option(
+            metavar="N", min=1, help="For --noise: of each kind and image; 50 by default."
+        ),
     ] = None,
 ) -> None:
     """Measure denoisers, or with --noise made noise, on pairs of noisy and clean photos.
