@@ -71,7 +71,7 @@ def measure(model: Path, validation: Path) -> dict[str, float]:
     made: set[str] = set()
     for title, chosen in SETS.items():
         sets[title] = chosen.load(validation)
-        if chosen.sigma_8bit is not None:
+        if chosen.noise is not None:
             made.add(title)
         if title == "sidd":
             # Scene 01 of the blocks is a colour chart; the others are ordinary scenes.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from invdn.data.pairs import Pair, load_pairs
+from invdn.data.pairs import MadeNoise, Pair, load_pairs
 from invdn.data.patches import Pixels, read_rgb8
 from invdn.data.vivid import false_colours
 
@@ -17,27 +17,20 @@ CROP_PX = 256
 
 
 @dataclass(frozen=True)
-class ValidationSet:
+class ScoredSet:
     """A folder of pairs; or of clean pictures, and the noise that they are given."""
 
     folder: str
-    sigma_8bit: float | None = None
-    """Standard deviation of the added noise, in grey levels of 255."""
-    grain_px: float | None = None
-    """Blur of the added noise, see `invdn.data.pairs.grained_noise`; None for white noise."""
+    noise: MadeNoise | None = None
     false_colours: bool = False
     """Whether the clean pictures are given other, mostly saturated colours first."""
-    enlarged: float | None = None
-    """By what factor the pictures are enlarged once they have their noise."""
 
     def load(self, validation: Path) -> list[Pair]:
         """The crops, from the folder that holds all sets."""
         return load_pairs(
             validation / self.folder,
             crop_px=CROP_PX,
-            sigma_8bit=self.sigma_8bit,
-            grain_px=self.grain_px,
-            enlarged=self.enlarged,
+            noise=self.noise,
             read=_in_false_colours if self.false_colours else read_rgb8,
         )
 
@@ -48,13 +41,13 @@ def _in_false_colours(path: Path) -> Pixels:
 
 
 SETS = {
-    "polyu": ValidationSet("polyu"),
-    "sidd": ValidationSet("sidd"),
-    "bsd23, σ 15": ValidationSet("bsd23", 15.0),
-    "bsd23, σ 25": ValidationSet("bsd23", 25.0),
-    "bsd23, σ 50": ValidationSet("bsd23", 50.0),
-    "bsd23, σ 12, grain": ValidationSet("bsd23", 12.0, 0.7),
-    "bsd23, σ 12, false colours": ValidationSet("bsd23", 12.0, false_colours=True),
-    "bsd23, σ 20, enlarged": ValidationSet("bsd23", 20.0, enlarged=1.5),
+    "polyu": ScoredSet("polyu"),
+    "sidd": ScoredSet("sidd"),
+    "bsd23, σ 15": ScoredSet("bsd23", MadeNoise(15.0)),
+    "bsd23, σ 25": ScoredSet("bsd23", MadeNoise(25.0)),
+    "bsd23, σ 50": ScoredSet("bsd23", MadeNoise(50.0)),
+    "bsd23, σ 12, grain": ScoredSet("bsd23", MadeNoise(12.0, grain_px=0.7)),
+    "bsd23, σ 12, false colours": ScoredSet("bsd23", MadeNoise(12.0), false_colours=True),
+    "bsd23, σ 20, enlarged": ScoredSet("bsd23", MadeNoise(20.0, enlarged=1.5)),
 }
 """By the title in the tables."""

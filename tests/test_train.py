@@ -37,7 +37,7 @@ from invdn.config import (
     read_toml,
 )
 from invdn.data.batches import Batches
-from invdn.data.pairs import load_pairs
+from invdn.data.pairs import MadeNoise, load_pairs
 from invdn.data.patches import dihedral
 from invdn.metrics import psnr
 from invdn.net.haar import Haar
@@ -790,7 +790,7 @@ def test_shipped_settings_are_valid() -> None:
 
 def test_gaussian_pairs_are_seeded(folder: Path) -> None:
     first, again, other = (
-        load_pairs(folder / "data/clean", crop_px=24, sigma_8bit=25.0, seed=seed)
+        load_pairs(folder / "data/clean", crop_px=24, noise=MadeNoise(25.0, seed=seed))
         for seed in (0, 0, 1)
     )
     assert [p.name for p in first] == ["0", "1", "2"]

@@ -25,7 +25,7 @@ from invdn._version import __version__
 
 if TYPE_CHECKING:
     from invdn.batch import Job, Plan, Result
-    from invdn.data.pairs import Pair
+    from invdn.data.pairs import MadeNoise, Pair
     from invdn.evaluate import Evaluation
     from invdn.runtime import ModelInfo
 
@@ -607,6 +607,7 @@ def evaluate(
     with _expected_errors():
         with _extra("evaluate", "eval"):
             from invdn import evaluate as measuring
+            from invdn.data.pairs import MadeNoise
         if report is not None:
             with _extra("--report", "eval"):  # better known before the work than after it
                 import matplotlib  # noqa: F401
@@ -623,20 +624,17 @@ def evaluate(
             _fail("--enlarged needs --sigma: how strong the noise is")
         if protocol is not None and (sigma is not None or crop is not None):
             _fail("a protocol says which images are used: leave --sigma and --crop out")
+        try:
+            noise = None if sigma is None else MadeNoise(sigma, grain, enlarged)
+        except ValueError as error:
+            _fail(str(error))
         if save is not None:
             measuring.check_save(save, data)
 
         def pairs() -> list[Pair]:
             if protocol is not None:
                 return measuring.sidd_validation(data)
-            return measuring.folder_pairs(
-                data,
-                sigma_8bit=sigma,
-                grain_px=grain,
-                enlarged=enlarged,
-                crop_px=crop,
-                notice=_say,
-            )
+            return measuring.folder_pairs(data, noise=noise, crop_px=crop, notice=_say)
 
         if made_noise:
             if sigma is not None:
@@ -653,7 +651,7 @@ def evaluate(
                     "--noise goes with --data, --protocol sidd-val, --crop, --noise-model, --draws,"
                     " --threads, --json, --report and --overwrite"
                 )
-            title = f"Noise of {_what_is_measured(data, protocol, None, None, None, crop)}"
+            title = f"Noise of {_what_is_measured(data, protocol, None, crop)}"
             _evaluate_noise(
                 pairs(), title, noise_model, draws, threads, report, json_file, overwrite
             )
@@ -681,7 +679,7 @@ def evaluate(
                 path, speed = submit(data, resolved[0], submission, overwrite=overwrite)
                 print(f"{path}: {resolved[0].name}, {speed:.2f} s/MP")
                 return
-            what = _what_is_measured(data, protocol, sigma, grain, enlarged, crop)
+            what = _what_is_measured(data, protocol, noise, crop)
             evaluation = measuring.evaluate(
                 pairs(),
                 resolved,
@@ -840,20 +838,13 @@ def _description(model: ModelInfo) -> str:
 
 
 def _what_is_measured(
-    data: Path,
-    protocol: str | None,
-    sigma: float | None,
-    grain: float | None,
-    enlarged: float | None,
-    crop: int | None,
+    data: Path, protocol: str | None, noise: MadeNoise | None, crop: int | None
 ) -> str:
     if protocol is not None:
         return "SIDD validation"
-    kind = "white noise" if grain is None else f"noise of {grain:g} px grain,"
-    noise = f", {kind} σ {sigma:g}" if sigma is not None else ""
-    noise += f", enlarged {enlarged:g} times" if enlarged is not None else ""
-    cut = f", the centre, {crop}×{crop} at most" if crop else ", whole images"
-    return f"{data.resolve().name}{noise}{cut}"
+    cut = f"the centre, {crop}×{crop} at most" if crop else "whole images"
+    parts = (data.resolve().name, "" if noise is None else str(noise), cut)
+    return ", ".join(filter(None, parts))
 
 
 def _evaluate_noise(

@@ -244,29 +244,14 @@ def _export(checkpoint: Path, resources: ExitStack) -> Path:
 # --- pairs ---------------------------------------------------------------------------------------
 
 
-def folder_pairs(
-    folder: Path,
-    *,
-    sigma_8bit: float | None = None,
-    grain_px: float | None = None,
-    enlarged: float | None = None,
-    crop_px: int | None = None,
-    **options: Any,
-) -> list[Pair]:
-    """The pairs of a folder (see :func:`load_pairs`).
+def folder_pairs(folder: Path, **options: Any) -> list[Pair]:
+    """The pairs of a folder: arguments as for :func:`invdn.data.pairs.load_pairs`.
 
     Raises:
         UsageError: the folder does not hold what it should.
     """
     try:
-        return load_pairs(
-            folder,
-            sigma_8bit=sigma_8bit,
-            grain_px=grain_px,
-            enlarged=enlarged,
-            crop_px=crop_px,
-            **options,
-        )
+        return load_pairs(folder, **options)
     except (FileNotFoundError, ValueError) as error:
         raise UsageError(str(error)) from error
 

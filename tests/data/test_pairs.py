@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from invdn import images
-from invdn.data.pairs import grained_noise, load_pairs
+from invdn.data.pairs import MadeNoise, grained_noise, load_pairs
 from invdn.data.patches import find_images, read_rgb8
 from samples import exif_block, libvips_profile, scene
 
@@ -44,7 +44,7 @@ def test_what_is_missing_of_pairs(tmp_path: Path) -> None:
 def test_names_of_pairs_differ(tmp_path: Path) -> None:
     for name in ("a.png", "a.jpg", "a.png.png", "b.png"):
         write(tmp_path / name, scene())
-    names = [pair.name for pair in load_pairs(tmp_path, sigma_8bit=5.0)]
+    names = [pair.name for pair in load_pairs(tmp_path, noise=MadeNoise(5.0))]
     assert names == ["a.jpg", "a.png", "a.png.png", "b"]
 
 
@@ -90,17 +90,17 @@ def test_grained_noise_is_as_strong_as_white_and_correlated(
 
 
 @pytest.mark.parametrize("wrong", [-1.0, float("nan"), float("inf")])
-def test_noise_of_no_strength_is_refused(tmp_path: Path, wrong: float) -> None:
+def test_noise_of_no_strength_is_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match="sigma must be a number from 0 on"):
-        load_pairs(tmp_path, sigma_8bit=wrong)
+        MadeNoise(wrong)
     with pytest.raises(ValueError, match="grain must be a number from 0 on"):
-        load_pairs(tmp_path, sigma_8bit=5.0, grain_px=wrong)
+        MadeNoise(5.0, grain_px=wrong)
 
 
 def test_pairs_with_grained_noise_are_seeded(tmp_path: Path) -> None:
     write(tmp_path / "clean" / "a.png", np.full((64, 64, 3), 120, np.uint8))
     (one,), (same,), (other,) = (
-        load_pairs(tmp_path, sigma_8bit=12, grain_px=0.7, seed=seed) for seed in (0, 0, 1)
+        load_pairs(tmp_path, noise=MadeNoise(12, 0.7, seed=seed)) for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(one.noisy, same.noisy)
     assert (one.noisy != other.noisy).any()
@@ -110,24 +110,24 @@ def test_pairs_with_grained_noise_are_seeded(tmp_path: Path) -> None:
 def test_enlarged_pairs_have_coarser_noise_and_the_size_asked_for(tmp_path: Path) -> None:
     clean = np.ascontiguousarray(np.broadcast_to(np.arange(40, 168)[None, :, None], (96, 128, 3)))
     write(tmp_path / "clean" / "a.png", clean.astype(np.uint8))
-    (whole,) = load_pairs(tmp_path, sigma_8bit=10, enlarged=1.5)
+    (whole,) = load_pairs(tmp_path, noise=MadeNoise(10, enlarged=1.5))
     assert whole.noisy.shape == whole.clean.shape == (144, 192, 3)
-    (crop,) = load_pairs(tmp_path, sigma_8bit=10, crop_px=48, enlarged=1.5)
+    (crop,) = load_pairs(tmp_path, noise=MadeNoise(10, enlarged=1.5), crop_px=48)
     assert crop.noisy.shape == (48, 48, 3)
     slopes = np.diff(crop.clean[:, 4:-4, 0].astype(float), axis=1)
     assert slopes.mean() == pytest.approx(1 / 1.5, abs=0.02)
     noise = crop.noisy.astype(float) - crop.clean
     neighbours = np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]
     assert neighbours > 0.4
-    (plain,) = load_pairs(tmp_path, sigma_8bit=10, crop_px=48)
+    (plain,) = load_pairs(tmp_path, noise=MadeNoise(10), crop_px=48)
     middle = slice(24 - 16, 24 + 16)
     assert crop.clean.mean() == pytest.approx(plain.clean[middle, middle].mean(), abs=1.0)
 
 
 @pytest.mark.parametrize("wrong", [0.5, 9.0, float("nan")])
-def test_a_factor_out_of_range_is_refused(tmp_path: Path, wrong: float) -> None:
+def test_a_factor_out_of_range_is_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match="enlarged must be from 1 to 8"):
-        load_pairs(tmp_path, sigma_8bit=5.0, enlarged=wrong)
+        MadeNoise(5.0, enlarged=wrong)
 
 
 def test_images_of_any_format_are_found_and_hidden_files_are_not(tmp_path: Path) -> None:

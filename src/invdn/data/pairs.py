@@ -17,7 +17,7 @@ from invdn.data.patches import Pixels, find_images, read_rgb8
 log = logging.getLogger(__name__)
 
 MOST_ENLARGED = 8.0
-"""The largest factor by which :func:`load_pairs` enlarges."""
+"""The largest factor by which :class:`MadeNoise` enlarges."""
 
 
 @dataclass(frozen=True)
@@ -29,47 +29,81 @@ class Pair:
     clean: Pixels
 
 
+@dataclass(frozen=True)
+class MadeNoise:
+    """Gaussian noise that clean pictures are given where they have no noisy counterparts.
+
+    Raises ValueError where a number is out of its range.
+    """
+
+    sigma_8bit: float
+    """Its standard deviation, ≥ 0, in grey levels; the sum is rounded and clipped to 8 bits."""
+    grain_px: float | None = None
+    """Blur, ≥ 0, of noise that is not white, see :func:`grained_noise`; None for white noise."""
+    enlarged: float | None = None
+    """By what factor, 1 to :data:`MOST_ENLARGED`, both pictures are enlarged afterwards, by
+    bicubic interpolation; None for not at all."""
+    seed: int = 0
+    """Together with the picture's position in its folder."""
+
+    def __post_init__(self) -> None:
+        for what, value in (("sigma", self.sigma_8bit), ("grain", self.grain_px)):
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{what} must be a number from 0 on, not {value:g}")
+        if self.enlarged is not None and not 1 <= self.enlarged <= MOST_ENLARGED:
+            raise ValueError(f"enlarged must be from 1 to {MOST_ENLARGED:g}, not {self.enlarged:g}")
+
+    def __str__(self) -> str:
+        """For titles: "white noise σ 25, enlarged 1.5 times"."""
+        kind = "white noise" if self.grain_px is None else f"noise of {self.grain_px:g} px grain,"
+        larger = "" if self.enlarged is None else f", enlarged {self.enlarged:g} times"
+        return f"{kind} σ {self.sigma_8bit:g}{larger}"
+
+    def on(self, clean: Pixels, position: int, crop_px: int | None) -> tuple[Pixels, Pixels]:
+        """The noisy and the clean picture, the centre square of each; see :func:`load_pairs`."""
+        clean = _centre(clean, crop_px)
+        rng = np.random.default_rng((self.seed, position))
+        noise = (
+            rng.standard_normal(clean.shape)
+            if self.grain_px is None
+            else grained_noise(clean.shape[:2], self.grain_px, rng)
+        )
+        noisy = np.clip(np.rint(clean + self.sigma_8bit * noise), 0, 255).astype(np.uint8)
+        if self.enlarged is None:
+            return noisy, clean
+        factor = self.enlarged
+        return _centre(_enlarged(noisy, factor), crop_px), _centre(
+            _enlarged(clean, factor), crop_px
+        )
+
+
 def load_pairs(
     folder: Path,
     *,
     crop_px: int | None = None,
-    sigma_8bit: float | None = None,
-    grain_px: float | None = None,
-    enlarged: float | None = None,
-    seed: int = 0,
+    noise: MadeNoise | None = None,
     read: Callable[[Path], Pixels] = read_rgb8,
     notice: Callable[[str], object] = log.warning,
 ) -> list[Pair]:
     """Read pairs.
 
     Args:
-        folder: Holds ``noisy/`` and ``clean/`` with the same file names; or, where
-            ``sigma_8bit`` is given, clean images only (in ``clean/`` or directly).
+        folder: Holds ``noisy/`` and ``clean/`` with the same file names; or, where there is
+            ``noise``, clean images only (in ``clean/`` or directly).
         crop_px: Keep the centre square of this side (smaller images stay whole).
-        sigma_8bit: Make the noisy ones: white Gaussian noise of this σ ≥ 0 in grey levels,
-            rounded and clipped to 8 bits.
-        grain_px: Make noise of this σ that is not white, see :func:`grained_noise`.
-        enlarged: Make the picture with its noise and the clean one larger by this factor, 1 to
-            :data:`MOST_ENLARGED`, by bicubic interpolation; then keep the centre square again.
-        seed: Of that noise, together with the image's position in the folder.
+        noise: What the clean images are given.
         read: Reads an image file.
         notice: Is told, in one line, how many noisy pictures have no clean one and are left out.
 
     Raises:
         FileNotFoundError: where a folder or a counterpart is missing.
-        ValueError: where the two pictures of a pair differ in size, ``sigma_8bit`` or
-            ``grain_px`` is negative or no finite number, or ``enlarged`` is out of range.
+        ValueError: where the two pictures of a pair differ in size.
     """
-    for what, value in (("sigma", sigma_8bit), ("grain", grain_px)):
-        if value is not None and not 0 <= value < math.inf:
-            raise ValueError(f"{what} must be a number from 0 on, not {value:g}")
-    if enlarged is not None and not 1 <= enlarged <= MOST_ENLARGED:
-        raise ValueError(f"enlarged must be from 1 to {MOST_ENLARGED:g}, not {enlarged:g}")
     clean_folder, noisy_folder = folder / "clean", folder / "noisy"
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
     if not clean_folder.is_dir():
-        if sigma_8bit is None:
+        if noise is None:
             raise FileNotFoundError(
                 f"{folder} has no folder clean/: pairs lie in noisy/ and clean/ (clean pictures"
                 " alone need a sigma)"
@@ -77,30 +111,21 @@ def load_pairs(
         clean_folder = folder
     pairs = []
     paths = find_images(clean_folder)
-    if sigma_8bit is None and noisy_folder.is_dir():
+    if noise is None and noisy_folder.is_dir():
         noisy_paths = {path.relative_to(noisy_folder) for path in find_images(noisy_folder)}
         if alone := len(noisy_paths - {path.relative_to(clean_folder) for path in paths}):
             notice(f"{noisy_folder}: {alone} without a counterpart in clean/ left out")
     for index, (path, name) in enumerate(zip(paths, _names(paths, clean_folder), strict=True)):
         clean = read(path)
-        if sigma_8bit is None:
+        if noise is not None:
+            noisy, clean = noise.on(clean, index, crop_px)
+        else:
             noisy_path = noisy_folder / path.relative_to(clean_folder)
             if not noisy_path.is_file():
                 raise FileNotFoundError(f"{noisy_path} is missing: each clean image needs one")
             noisy = read(noisy_path)
             _check_sizes(noisy_path, noisy, path, clean)  # the middles of two sizes do not match
-            clean, noisy = _centre(clean, crop_px), _centre(noisy, crop_px)
-        else:
-            clean = _centre(clean, crop_px)
-            rng = np.random.default_rng((seed, index))
-            noise = (
-                rng.standard_normal(clean.shape)
-                if grain_px is None
-                else grained_noise(clean.shape[:2], grain_px, rng)
-            )
-            noisy = np.clip(np.rint(clean + sigma_8bit * noise), 0, 255).astype(np.uint8)
-        if enlarged is not None:
-            clean, noisy = (_centre(_enlarged(x, enlarged), crop_px) for x in (clean, noisy))
+            noisy, clean = _centre(noisy, crop_px), _centre(clean, crop_px)
         pairs.append(Pair(name, noisy, clean))
     return pairs
 

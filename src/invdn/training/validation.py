@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from invdn.config import ValidationSet
-from invdn.data.pairs import Pair, load_pairs
+from invdn.data.pairs import MadeNoise, Pair, load_pairs
 from invdn.data.patches import Pixels, to_tensor
 from invdn.data.sidd import load_validation_blocks
 from invdn.metrics import psnr
@@ -27,13 +27,9 @@ def load_validation_set(config: ValidationSet, root: Path) -> list[Pair]:
     if config.noisy_mat:
         pairs = load_validation_blocks(root / config.noisy_mat, root / config.gt_mat)
     else:
-        pairs = load_pairs(
-            root / config.folder,
-            crop_px=config.crop_px,
-            sigma_8bit=config.sigma_8bit,
-            grain_px=config.grain_px,
-            enlarged=config.enlarged,
-        )
+        sigma = config.sigma_8bit
+        noise = None if sigma is None else MadeNoise(sigma, config.grain_px, config.enlarged)
+        pairs = load_pairs(root / config.folder, crop_px=config.crop_px, noise=noise)
     return pairs[:: config.every]
 
 
