@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 from invdn.config import build, read_toml
-from invdn.noise import DEFAULT_MODEL, load_noise_model
+from invdn.noise import load_noise_model
+from invdn.runtime import NOISE_MODEL
 from invdn.train_noise import NoiseTrainConfig, train_noise
 
 SETTINGS = Path(__file__).parents[1] / "configs/noise.toml"
@@ -37,13 +38,13 @@ def main() -> None:
         settings,
         denoiser=str(arguments.denoiser.resolve()),
         root=str(arguments.root.resolve()),
-        output=str(DEFAULT_MODEL.resolve()),
+        output=str(NOISE_MODEL.resolve()),
         threads=arguments.threads,
     )
     started = time.monotonic()
     train_noise(settings, Path.cwd())
-    load_noise_model(DEFAULT_MODEL)
-    print(f"{DEFAULT_MODEL}: {time.monotonic() - started:.0f} s")
+    load_noise_model(NOISE_MODEL)
+    print(f"{NOISE_MODEL}: {time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from typer.testing import CliRunner  # noqa: E402
 
-from invdn import images  # noqa: E402
+from invdn import images, noise_photos  # noqa: E402
 from invdn import noise as making  # noqa: E402
 from invdn.cli import app  # noqa: E402
 from invdn.data.pairs import load_pairs  # noqa: E402
@@ -65,7 +65,7 @@ def test_level_shape_and_type(model: NoiseModel, dtype: str) -> None:
     clean = grey(93, 117, dtype)
     noisy = add_noise(clean, model, Character(12.0), seed=1)
     assert (noisy.shape, noisy.dtype) == (clean.shape, clean.dtype)
-    scale = 255 / making._largest(clean)
+    scale = 255 / making.largest_value(clean)
     residual = (noisy.astype(np.float64) - clean) * scale
     assert residual.std() == pytest.approx(12.0, rel=0.15)
     assert abs(residual.mean()) < 1.0
@@ -417,10 +417,10 @@ def test_a_grey_photo_gets_the_level_too(tmp_path: Path) -> None:
     shipped = making.load_noise_model()
     flat = images.read(EXAMPLE).pixels[:256, :256, 1]
     for recipe, wanted in (
-        (making.Recipe(shipped, level_8bit=12.0), 12.0),
-        (making.Recipe(shipped, level_8bit=5.0), 5.0),
+        (noise_photos.Recipe(shipped, level_8bit=12.0), 12.0),
+        (noise_photos.Recipe(shipped, level_8bit=5.0), 5.0),
     ):
-        made, level = making._noisy(flat, recipe, None, seed=1)
+        made, level = noise_photos._noisy(flat, recipe, None, seed=1)
         assert made.shape == flat.shape
         assert level == pytest.approx(wanted, rel=0.03)
         assert level == pytest.approx(np.sqrt(((made.astype(float) - flat) ** 2).mean()))

@@ -467,10 +467,11 @@ def noise(
         if (output is None) == (pairs is None):
             _fail("name either -o OUT or --pairs OUT")
         with _training_extra("noise"):
-            from invdn import noise as making
+            from invdn import noise_photos as making
+            from invdn.noise import load_noise_model
         from invdn import batch, images
 
-        loaded = making.load_noise_model(model or making.DEFAULT_MODEL)
+        loaded = load_noise_model(model)
         recipe = making.Recipe(loaded, level, like, perturb, camera, seed)
         if pairs is not None and pairs.suffix.lower() in images.SUFFIXES and not pairs.is_dir():
             _fail(f"--pairs names a folder, and {pairs} looks like a picture")
@@ -858,11 +859,11 @@ def _evaluate_noise(
     overwrite: bool,
 ) -> None:
     with _training_extra("evaluate --noise"):
-        from invdn.noise import DEFAULT_MODEL, load_noise_model
+        from invdn.noise import load_noise_model
     with _extra("evaluate --noise", "eval"):
         from invdn.evaluate_noise import DRAWS, evaluate_noise, html_noise_report
 
-        loaded = load_noise_model(model or DEFAULT_MODEL)
+        loaded = load_noise_model(model)
         try:
             evaluation = evaluate_noise(
                 pairs,

@@ -12,7 +12,7 @@ places of the image, not to tiles, so that neither tiles nor their size can be s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,6 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from invdn import images
-from invdn.batch import Job, UsageError, is_taken
 from invdn.denoiser import check_range
 from invdn.latents import normal_field
 from invdn.net.invdn import InvDN, check_weights, infer_levels
@@ -39,10 +37,9 @@ from invdn.net.noise_head import (
     unscales,
 )
 from invdn.noise_level import estimate_sigma
-from invdn.runtime import WEIGHTS, ModelError
+from invdn.runtime import NOISE_MODEL, ModelError
 from invdn.tiling import Blender, Window, windows
 
-DEFAULT_MODEL = WEIGHTS / "noise.safetensors"
 #: How often the strength of made noise is tried, and how close to the level is close enough.
 _MOST_TRIALS, _LEVEL_TOLERANCE = 10, 0.02
 #: No picture of 8 bits has a larger deviation than half its range.
@@ -98,12 +95,13 @@ class Calibrated:
     """``[3, BRIGHTNESS_BANDS]``: factors on each channel's noise by brightness."""
 
 
-def load_noise_model(path: Path = DEFAULT_MODEL) -> NoiseModel:
-    """Load a transform and its noise head, as ``invdn train`` writes them.
+def load_noise_model(path: Path | None = None) -> NoiseModel:
+    """Load a transform and its noise head, as ``invdn train`` writes them; None: the shipped ones.
 
     Raises:
         ModelError: the file is missing or is something else, in one line.
     """
+    path = NOISE_MODEL if path is None else path
     if not path.is_file():
         raise ModelError(f"there is no noise model {path}: train one (configs/noise.toml)")
     try:
@@ -220,11 +218,11 @@ def perturbation_factor(
     Raises:
         ValueError: as for :func:`add_noise`, or for an epsilon that is not from 0 to 4.
     """
-    _check_number("epsilon", epsilon, LARGEST_EPSILON)
+    check_number("epsilon", epsilon, LARGEST_EPSILON)
     _check(noisy)
     known: list[tuple[Tensor, _OwnNoise]] = []
     removed: list[Tensor] = []
-    for tile in _sample_tiles(noisy.astype(np.float32) / _largest(noisy), model.net.multiple):
+    for tile in _sample_tiles(noisy.astype(np.float32) / largest_value(noisy), model.net.multiple):
         own = _OwnNoise.of(tile, model)
         known.append((tile, own))
         removed.append(tile - own.image)
@@ -295,7 +293,7 @@ def character_of(noisy: Pixels, model: NoiseModel) -> Character:
         ValueError: as for :func:`add_noise`.
     """
     _check(noisy)
-    x = np.asarray(noisy, np.float32) / _largest(noisy)
+    x = np.asarray(noisy, np.float32) / largest_value(noisy)
     flat_level = estimate_sigma(x)
     energy, pixels = torch.zeros(3, BRIGHTNESS_BANDS), torch.zeros(BRIGHTNESS_BANDS)
     counts = channels_of_scales(model.net.config)
@@ -404,13 +402,13 @@ def calibrated(
         ValueError: as for :func:`add_noise`.
     """
     _check(clean)
-    _check_number("a noise level", character.level_8bit, LARGEST_LEVEL_8BIT)
+    check_number("a noise level", character.level_8bit, LARGEST_LEVEL_8BIT)
     if character.level_8bit == 0:
         return Calibrated(0.0, (), (), None)
     gains = character.gains or tuple(torch.ones(c) for c in channels_of_scales(model.net.config))
     factors = character.factors or _model_factors(model, character.level_8bit)
     trial = Calibrated(character.level_8bit, gains, factors, None)
-    tiles = _sample_tiles(clean.astype(np.float32) / _largest(clean), model.net.multiple)
+    tiles = _sample_tiles(clean.astype(np.float32) / largest_value(clean), model.net.multiple)
     if character.curve_8bit is not None:
         made_curve = _curve(*_made(tiles, model, trial)).clamp_min(1e-6)
         return replace(trial, ratio=character.curve_8bit / 255.0 / made_curve)
@@ -510,164 +508,6 @@ def _model_factors(model: NoiseModel, level_8bit: float) -> tuple[Tensor, ...]:
     return tuple(correlation_factor(model.head.correlation(i, level_8bit)) for i in range(count))
 
 
-# --- photos --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What noise to make on photos; exactly one of level, like, epsilon and camera is given.
-
-    Raises:
-        UsageError: a level or an epsilon that is not in its range.
-    """
-
-    model: NoiseModel
-    level_8bit: float | None = None
-    """σ of 255, see :class:`Character`."""
-    like: Path | None = None
-    """A noisy photo whose noise is imitated."""
-    epsilon: float | None = None
-    """For :func:`perturb`."""
-    camera: bool = False
-    """A level of its own for each picture, see :func:`camera_character`."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        try:
-            _check_number("a noise level", self.level_8bit or 0.0, LARGEST_LEVEL_8BIT)
-            _check_number("epsilon", self.epsilon or 0.0, LARGEST_EPSILON)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-
-
-@dataclass(frozen=True)
-class Made:
-    """One noisy picture."""
-
-    input: Path
-    output: Path
-    level_8bit: float = 0.0
-    """Deviation of the noise that was made, clipped and rounded as it is; for a perturbation of
-    what was changed."""
-    reason: str | None = None
-    """Why it could not be made, in one line that begins with the file it is about."""
-    notices: tuple[str, ...] = ()
-    """What reading the photo had to change, one line each; with its first picture only."""
-
-
-def files_of(output: Path, variants: int = 1, pairs: Path | None = None) -> list[tuple[Path, ...]]:
-    """The files that :func:`make` writes for a job's output.
-
-    Returns for each variant its noisy picture, with ``pairs`` the clean one too.
-    """
-    found: list[tuple[Path, ...]] = []
-    for variant in range(variants):
-        path = output
-        if variants > 1:
-            path = output.with_name(f"{output.stem}-{variant + 1}{output.suffix}")
-        if pairs is None:
-            found.append((path,))
-        else:
-            relative = path.relative_to(pairs).with_suffix(".png")
-            found.append((pairs / "noisy" / relative, pairs / "clean" / relative))
-    return found
-
-
-def make(
-    jobs: Sequence[Job],
-    recipe: Recipe,
-    *,
-    variants: int = 1,
-    pairs: Path | None = None,
-    overwrite: bool = False,
-) -> Iterator[Made]:
-    """Make noisy pictures and write them; one that fails is told, and the others are made.
-
-    Args:
-        jobs: Clean photos (for a perturbation, noisy ones) and the files to write.
-        recipe: What noise. Each picture gets its own seed, from the recipe's and its place.
-        variants: Pictures of each photo; from two on their names end in ``-1``, ``-2``, ….
-        pairs: Write PNG files ``pairs/noisy/…`` and ``pairs/clean/…`` instead, 8 bits.
-        overwrite: Replace existing files.
-
-    Raises:
-        ModelError: the photo to imitate cannot be used.
-    """
-    imitated = _imitated(recipe)
-    for place, job in enumerate(jobs):
-        for variant, (output, *clean) in enumerate(files_of(job.output, variants, pairs)):
-            seed = _seed(recipe.seed, place, variant)
-            about = output
-            try:
-                for path in (output, *clean):  # before anything is made, or half a pair written
-                    about = path
-                    if not overwrite and is_taken(path):
-                        raise images.ExistsError(images.EXISTS)
-                about = job.input
-                photo = images.read(job.input)
-                notices = photo.notices if variant == 0 else ()
-                photo = images.as_rgb8(photo) if pairs is not None else photo
-                noisy, level = _noisy(photo.pixels, recipe, imitated, seed)
-                about = output
-                _write(replace(photo, pixels=noisy), output, overwrite)
-                try:
-                    for path in clean:
-                        about = path
-                        _write(photo, path, overwrite)
-                except BaseException:
-                    output.unlink(missing_ok=True)  # half a pair is none
-                    raise
-                yield Made(job.input, output, level, notices=notices)
-            except (images.PhotoError, ValueError) as error:
-                yield Made(job.input, output, reason=f"{about}: {error}")
-
-
-def _imitated(recipe: Recipe) -> Character | None:
-    if recipe.like is None:
-        return None
-    try:
-        return character_of(images.as_rgb8(images.read(recipe.like)).pixels, recipe.model)
-    except (images.PhotoError, ValueError) as error:
-        raise ModelError(f"{recipe.like}: {error}") from error
-
-
-def _noisy(
-    pixels: Pixels, recipe: Recipe, imitated: Character | None, seed: int
-) -> tuple[Pixels, float]:
-    """The noisy picture, and its noise's deviation; alpha is kept and grey stays grey."""
-    colour = pixels[..., None] if pixels.ndim == 2 else pixels
-    channels = colour.shape[2] - (1 - colour.shape[2] % 2)
-    rgb = np.ascontiguousarray(np.broadcast_to(colour[..., :channels], (*colour.shape[:2], 3)))
-    if recipe.epsilon is not None:
-        factor = perturbation_factor(rgb, recipe.model, recipe.epsilon, channels=channels)
-        made = perturb(rgb, recipe.model, recipe.epsilon, seed, factor=factor)
-    else:
-        character = imitated
-        if recipe.camera:
-            character = camera_character(recipe.model, seed)
-        if character is None:
-            character = Character(recipe.level_8bit or 0.0)
-        here = calibrated(rgb, recipe.model, character, channels=channels)
-        made = add_noise(rgb, recipe.model, here, seed)
-    result = colour.copy()
-    result[..., :channels] = made[..., :channels]
-    noise = made[..., :channels].astype(np.float32) - rgb[..., :channels]
-    level = 255.0 * math.sqrt(float(np.mean(noise**2))) / float(_largest(pixels))
-    return result.reshape(pixels.shape), level
-
-
-def _seed(seed: int, place: int, variant: int) -> int:
-    return int(np.random.default_rng((seed, place, variant)).integers(2**62))
-
-
-def _write(photo: images.Photo, path: Path, overwrite: bool) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise images.PhotoError(f"cannot write {path.parent}: {images.reason(error)}") from error
-    images.write(photo, path, overwrite=overwrite)
-
-
 # --- random numbers that belong to places --------------------------------------------------------
 
 
@@ -689,7 +529,7 @@ def _by_tiles(
 ) -> Pixels:
     """Run ``make`` on overlapping tiles, ``[1, 3, h, w]`` each, and put the results together."""
     height, width = image.shape[:2]
-    largest = _largest(image)
+    largest = largest_value(image)
     result = np.empty_like(image)
     blender = Blender(width)
     plan = windows(height, width, tile=tile, halo=HALO_PX, multiple=model.net.multiple)
@@ -727,7 +567,7 @@ def _sample_tiles(x: npt.NDArray[np.float32], multiple: int) -> list[Tensor]:
     return [torch.from_numpy(np.ascontiguousarray(t.transpose(2, 0, 1)))[None] for t in tiles]
 
 
-def _check_number(what: str, value: float, largest: float) -> None:
+def check_number(what: str, value: float, largest: float) -> None:
     if not 0 <= value <= largest:  # nor NaN
         raise ValueError(f"{what} must be from 0 to {largest:g}, not {value:g}")
 
@@ -740,5 +580,5 @@ def _check(image: Pixels) -> None:
     check_range(image)
 
 
-def _largest(image: Pixels) -> np.float32:
+def largest_value(image: Pixels) -> np.float32:
     return np.float32(np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1.0)

@@ -51,6 +51,9 @@ else:
 #: Where the shipped models and their ``models.toml`` are.
 WEIGHTS = Path(__file__).parent / "weights"
 
+#: The shipped noise model, for :mod:`invdn.noise`.
+NOISE_MODEL = WEIGHTS / "noise.safetensors"
+
 #: How files of trained weights end, of which :mod:`invdn.export` makes models.
 CHECKPOINTS = frozenset({".pt", ".pth", ".safetensors"})
 

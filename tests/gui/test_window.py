@@ -2009,7 +2009,7 @@ def noise_command(monkeypatch: pytest.MonkeyPatch) -> None:
     command = staticmethod(lambda: [sys.executable, "-c", _NOISE_COMMAND])
     monkeypatch.setattr(NoiseTab, "command", command)
     monkeypatch.setattr(NoiseTab, "available", staticmethod(lambda: True))
-    monkeypatch.setattr(noise_tab, "SHIPPED_MODEL", Path(__file__))  # any file that is there
+    monkeypatch.setattr(noise_tab, "NOISE_MODEL", Path(__file__))  # any file that is there
 
 
 @pytest.mark.usefixtures("noise_command")
@@ -2309,7 +2309,7 @@ def test_without_weights_the_noise_tab_says_so_and_takes_others(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(noise_tab, "SHIPPED_MODEL", tmp_path / "none.safetensors")
+    monkeypatch.setattr(noise_tab, "NOISE_MODEL", tmp_path / "none.safetensors")
     window = make_window()
     tab = window.noise_tab
     open_photos(qtbot, window, photo(tmp_path / "a.png"))
@@ -2334,11 +2334,9 @@ def test_the_noise_tab_runs_the_command_with_real_weights(
     torch = pytest.importorskip("torch", reason="making noise needs PyTorch")
     from safetensors.torch import save_file
 
-    from invdn import noise
     from invdn.net.invdn import InvDN, LevelConfig
     from invdn.net.noise_head import NoiseModel
 
-    assert noise.DEFAULT_MODEL == noise_tab.SHIPPED_MODEL
     torch.manual_seed(0)
     model = NoiseModel(InvDN((LevelConfig(1, 8, 6, 8, 1),)))
     save_file(model.state_dict(), tmp_path / "small.safetensors")

@@ -38,7 +38,7 @@ from invdn.gui.photos import PhotoList
 from invdn.gui.tasks import Lane, Token
 from invdn.gui.theme import named
 from invdn.process import python
-from invdn.runtime import WEIGHTS
+from invdn.runtime import NOISE_MODEL
 
 
 def _patterns(suffixes: Iterable[str]) -> str:
@@ -50,9 +50,6 @@ PICTURES = _patterns({*images.SUFFIXES, *images.RAW_SUFFIXES})
 """What dialogs for photos to be opened show."""
 RESULTS = _patterns(images.SUFFIXES)
 """What those for results to be saved show."""
-
-SHIPPED_MODEL = WEIGHTS / "noise.safetensors"
-"""What `invdn noise` takes by itself, said here too because asking it would load PyTorch."""
 
 
 class NoisyPicture(NamedTuple):
@@ -108,7 +105,7 @@ class NoiseTab(QWidget):
     def model(self) -> Path | None:
         """The noise model that the user has chosen, or the shipped one; None if it is missing."""
         chosen = str(self._settings.value("noise/model", ""))
-        path = Path(chosen) if chosen else SHIPPED_MODEL
+        path = Path(chosen) if chosen else NOISE_MODEL
         return path if path.is_file() else None
 
     def set_model(self, path: Path) -> None:
