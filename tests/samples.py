@@ -14,7 +14,7 @@ Pixels = Any
 
 
 def scene(height: int = 20, width: int = 30, channels: int = 3, dtype: str = "uint8") -> Pixels:
-    """A smooth picture without any symmetry."""
+    """A smooth picture without any symmetry, so that JPEG keeps it and every turn shows."""
     y, x = np.mgrid[0:height, 0:width]
     planes = [x / width * 0.9, y / height * 0.7, (x * y) / (height * width), 0.3 + 0.5 * x / width]
     values = np.stack(planes[:channels], axis=-1)

@@ -20,6 +20,7 @@ import pyvips
 import samples
 from invdn import images, metadata
 from invdn.images import Photo, PhotoError, jpeg, read, reading, write, writing
+from samples import scene as picture
 
 FORMATS = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 ICC = bytes(
@@ -31,20 +32,6 @@ ICC = bytes(
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6" xmp:Rating="4"/></x:xmpmeta>'
 MAKER_NOTE = b"Nikon\0\x02\x10\0\0" + bytes(range(256)) * 3
 THUMBNAIL = b"\xff\xd8thumbnail of the noisy photo\xff\xd9"
-
-
-def picture(
-    height: int = 20, width: int = 30, channels: int = 3, dtype: str = "uint8"
-) -> images.Pixels:
-    """A smooth picture without any symmetry, so that JPEG keeps it and every turn shows."""
-    y, x = np.mgrid[0:height, 0:width]
-    planes = [x / width * 0.9, y / height * 0.7, (x * y) / (height * width), 0.3 + 0.5 * x / width]
-    values = np.stack(planes[:channels], axis=-1)
-    if channels == 1:
-        values = values[..., 0]
-    if dtype == "float32":
-        return values.astype(np.float32)
-    return np.rint(values * np.iinfo(dtype).max).astype(dtype)
 
 
 def exif_block(orientation: int = 1, order: str = ">", thumbnail: bytes = THUMBNAIL) -> bytes:
