@@ -564,7 +564,9 @@ def test_a_result_never_takes_the_name_of_a_photo(tmp_path: Path) -> None:
     for number in (True, False):
         jobs = place(photos, None, number=number)
         assert outputs(jobs, tmp_path) == ["a-denoised-2.jpg", "a-denoised-denoised.jpg"]
-        assert outputs(place(photos[:1], tmp_path, number=number), tmp_path) == ["a-2.jpg"]
+        # As beside the photo, where the folder is the photo's own.
+        (result,) = outputs(place(photos[:1], tmp_path, number=number), tmp_path)
+        assert result == ("a-denoised-2.jpg" if number else "a-denoised.jpg")
 
 
 def test_photos_are_found_before_their_results_have_names(tmp_path: Path) -> None:
@@ -581,6 +583,10 @@ def test_results_beside_their_photos_are_not_found_as_photos(tmp_path: Path) -> 
     (tmp_path / "a.cr2").write_bytes(b"II*\0")
     names = [job.input.relative_to(tmp_path).as_posix() for job in find([tmp_path]).jobs]
     assert names == ["a.cr2", "b-denoised.jpg", "c-denoisedly.jpg", "c.jpg", "sub/a-denoised.jpg"]
+    elsewhere = find([tmp_path], is_known_result=lambda path: path.name == "c.jpg")
+    assert [job.input.name for job in elsewhere.jobs] == [
+        Path(name).name for name in names if name != "c.jpg"
+    ]
     both = find([tmp_path, tmp_path / "a-denoised.tif"])
     assert tmp_path / "a-denoised.tif" in [job.input for job in both.jobs]
 

@@ -178,7 +178,7 @@ def _matching(given: Path) -> list[Path]:
 def find(
     inputs: Sequence[Path],
     *,
-    recursive: bool = True,
+    is_known_result: Callable[[Path], bool] = lambda _: False,
     check: Callable[[], object] = lambda: None,
 ) -> Plan:
     """Find the photos as `plan` does, where it is not yet known what the results will be called.
@@ -186,15 +186,17 @@ def find(
     The plan's outputs mean nothing; `place` names them later. Results that `place` has put beside
     their photos are no photos to be done, unless they are named themselves.
 
+    is_known_result: says of other files what `place` may have put elsewhere.
     check: called for each file; what it raises stops the search.
     """
-    found = _plan_folder(inputs, Path(os.devnull), recursive, None, preview=False, check=check)
+    found = _plan_folder(inputs, Path(os.devnull), True, None, preview=False, check=check)
     photos = {(job.input.parent, job.input.stem) for job in found.jobs}
     named = {identity(path) for path in inputs}
 
     def is_result(photo: Path) -> bool:
         match = _RESULT_STEM.fullmatch(photo.stem)
-        return match is not None and (photo.parent, match[1]) in photos
+        beside = match is not None and (photo.parent, match[1]) in photos
+        return beside or is_known_result(photo)
 
     jobs = (job for job in found.jobs if identity(job.input) in named or not is_result(job.input))
     return replace(found, jobs=tuple(jobs))
@@ -205,7 +207,7 @@ BESIDE = "-denoised"
 
 _LIKE_A_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,4}")
 
-_RESULT_STEM = re.compile(rf"(.+){BESIDE}(?:-\d+)?")
+_RESULT_STEM = re.compile(rf"(.+){BESIDE}(?:-\d+)?", re.DOTALL)
 
 
 def place(
@@ -217,8 +219,8 @@ def place(
 ) -> tuple[Job, ...]:
     """Name an output for each photo of a list, wherever the photos come from.
 
-    folder: where the results go, without subfolders; None for beside each photo, under its name
-    with `BESIDE` appended.
+    folder: where the results go, without subfolders; None for beside each photo. There, and so in
+    a folder that is the photo's own, a result has the photo's name with `BESIDE` appended.
     format: one of `FORMATS`, for outputs in another format than the photos'.
     number: whether a name that a file has already gets a number ("a-2.jpg"). Otherwise the job
     keeps that name, and `run` skips it. Two photos never get the same output, nor one of the
@@ -226,10 +228,11 @@ def place(
     """
     photos = tuple(photos)
     taken = {identity(photo) for photo in photos}
+    where = None if folder is None else identity(folder)
     jobs = []
     for photo in photos:
         name = Path(_renamed(photo.name, format))
-        if folder is None:
+        if where is None or where == identity(photo.parent):
             name = Path(name.stem + BESIDE + name.suffix)
         target = (folder or photo.parent) / name
         count = 1
@@ -475,23 +478,25 @@ def run_one(
     step: Callable[[float], object] = lambda seconds: None,
     record: Manifest | None = None,
     model: Mapping[str, Any] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Result:
     """Do one job. Whatever is wrong with the photo is in the result, not raised.
 
     step: see `invdn.restore.Hooks`.
     record: the manifest to which what was done is added, and `model` what it says of the model.
+    clock: seconds, by which it is told how long it took.
 
     Raises `UsageError` where the model does not know the strength.
     """
     settings = settings or Settings()
-    start = time.monotonic()
+    start = clock()
     result = Result(job.input, job.output, "done")
     version = manifest.version_of(job.input)
 
     def write_down(file: BinaryIO) -> None:
         entry = None
         if record is not None:
-            seconds = time.monotonic() - start
+            seconds = clock() - start
             chosen = recorded(settings, model)
             entry = manifest.done(job.input, version, file, chosen, seconds)
         if progress is not None:
@@ -532,7 +537,7 @@ def run_one(
             no_room=_is_of_a_full_disk(error),
             unwritable=record is not None and _is_of_the_folder(error, record.folder),
         )
-    return replace(result, seconds=time.monotonic() - start)
+    return replace(result, seconds=clock() - start)
 
 
 def is_taken(output: Path) -> bool:

@@ -26,6 +26,7 @@ import os
 import queue
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -90,6 +91,7 @@ def _serve(requests: _Requests, out: BinaryIO) -> None:
                 step=lambda seconds: send(step=seconds),
                 record=record,
                 model=model,
+                clock=requests.clock,
             )
         except batch.Cancelled:
             return
@@ -109,6 +111,7 @@ class _Requests:
         self._ended, self._going = threading.Event(), threading.Event()
         self._going.set()
         self._finished = threading.Event()
+        self._seconds_paused = 0.0
 
     def __enter__(self) -> _Requests:
         threading.Thread(target=self._read, daemon=True).start()
@@ -123,9 +126,15 @@ class _Requests:
 
     def go_on(self) -> None:
         """Wait while paused. Raises `batch.Cancelled` once there are no more requests."""
+        began = time.monotonic()
         self._going.wait()
+        self._seconds_paused += time.monotonic() - began
         if self._ended.is_set():
             raise batch.Cancelled
+
+    def clock(self) -> float:
+        """Seconds, which stand still while `go_on` waits."""
+        return time.monotonic() - self._seconds_paused
 
     def _read(self) -> None:
         for line in iter(self._pipe.readline, b""):

@@ -102,6 +102,55 @@ def run_all(qtbot: Any, window: MainWindow) -> None:
 # --- photos in -----------------------------------------------------------------------------------
 
 
+def test_results_where_results_go_are_no_photos(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    a = photo(tmp_path / "in" / "a.png")
+    window.options.where_box.setCurrentIndex(window.options.where_box.findData("folder"))
+    window.options.set_folder(tmp_path / "in" / "out")
+    open_photos(qtbot, window, tmp_path / "in")
+    run_all(qtbot, window)
+    photo(tmp_path / "in" / "out" / "of_before.png")
+    drop(window, tmp_path / "in")
+    until(qtbot, lambda: "these photos are in the list already" in log(window))
+    window.options.where_box.setCurrentIndex(window.options.where_box.findData("beside"))
+    open_photos(qtbot, window, tmp_path / "in")
+    assert window.photos.paths == [a, tmp_path / "in" / "out" / "of_before.png"]
+
+
+def test_what_lies_where_results_go_can_be_opened(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    photo(tmp_path / "out" / "a.png")
+    window.options.where_box.setCurrentIndex(window.options.where_box.findData("folder"))
+    window.options.set_folder(tmp_path / "out")
+    open_photos(qtbot, window, tmp_path / "out")
+    assert len(window.photos) == 1
+
+
+def test_what_cannot_be_read_is_marked_before_it_is_opened(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    open_photos(qtbot, window, photo(tmp_path / "a.png"), tmp_path / "broken.jpg")
+    entry = window.photos[1]
+    until(qtbot, lambda: window.photos.state_text(entry) == "cannot be read")
+
+
+def test_photos_can_be_removed_one_after_the_other(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, *(photo(tmp_path / f"{i}.png") for i in range(5)))
+    window.list_view.go_to(2)
+    names = []
+    for _ in range(4):
+        qtbot.keyClick(window.list_view, Qt.Key.Key_Delete)
+        names.append([path.stem for path in window.photos.paths])
+    assert [len(left) for left in names] == [4, 3, 2, 1]
+    assert names[:2] == [["0", "1", "3", "4"], ["0", "1", "4"]]
+    assert window.session.path == window.photos.paths[0]
+
+
 def test_an_empty_window_invites(window: MainWindow) -> None:
     assert window.photo_tab.stack.currentIndex() == 0
     assert window.photo_tab._invitation_title.text() == "Drop photos or folders here"
@@ -212,7 +261,7 @@ def test_a_search_for_photos_can_be_cancelled(
     photo(tmp_path / "in" / "a.png")
     find, begun = batch.find, threading.Event()
 
-    def slow(inputs: list[Path], *, check: Callable[[], object]) -> Plan:
+    def slow(inputs: list[Path], *, check: Callable[[], object], **_: object) -> Plan:
         begun.set()
         while True:
             check()
@@ -320,7 +369,7 @@ def test_the_visible_part_is_there_before_the_whole(
     assert middle.dtype == np.uint8
     wait_restored(qtbot, window)
     assert view.after.levels[0][1499, 1499, 0] == 50
-    assert window.photo_tab.photo_state.text() == "Done"
+    assert window.photo_tab.photo_state.text() == "Preview ready"
 
 
 def test_strength_changes_what_is_seen_and_then_the_rest(
@@ -1326,7 +1375,7 @@ def test_while_photos_are_done_nothing_is_said_of_removing_noise_from_another(
     assert window.photo_tab.photo_state.text() == ""
     model.gate.set()
     until(qtbot, lambda: not window.runner.busy)
-    until(qtbot, lambda: window.photo_tab.photo_state.text() == "Done")
+    until(qtbot, lambda: window.photo_tab.photo_state.text() == "Preview ready")
 
 
 def test_where_nothing_could_be_saved_it_says_so(
@@ -1350,7 +1399,7 @@ def test_a_name_for_camera_raw_is_refused(
     filters: list[str] = []
 
     def choose(*arguments: Any) -> tuple[str, str]:
-        filters.append(arguments[-1])
+        filters.append(arguments[3])
         return str(tmp_path / "x.dng"), ""
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
@@ -1361,6 +1410,49 @@ def test_a_name_for_camera_raw_is_refused(
     assert ".dng files cannot be written: choose another format" in log(window)
     assert "unexpected" not in log(window)
     assert window.progress.label.text() == "nothing was saved"
+
+
+def test_the_focus_is_lent_while_a_control_cannot_be_used(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    """It must not jump to Quit, which Space would then press."""
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300))
+    wait_restored(qtbot, window)
+    for control in (window.start_button, window.options.strength_box):
+        window.options.strength_box.setValue(window.options.strength_box.value() - 1)
+        wait_restored(qtbot, window)
+        control.setFocus()
+        model.gate.clear()
+        window.start()
+        until(qtbot, lambda: states(window)[0] == "working")
+        assert window.focusWidget() is window.pause_button
+        model.gate.set()
+        until(qtbot, lambda: not window.runner.busy)
+        assert window.focusWidget() is control
+
+
+def test_photos_that_come_during_a_batch_wait_for_the_next(
+    qtbot: Any, window: MainWindow, model: Any, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png", 300, 300))
+    wait_restored(qtbot, window)
+    model.gate.clear()
+    click(qtbot, window.start_button)
+    until(qtbot, lambda: states(window)[0] == "working")
+    open_photos(qtbot, window, photo(tmp_path / "b.png"), photo(tmp_path / "c.png"))
+    model.gate.set()
+    until(qtbot, lambda: not window.runner.busy)
+    assert states(window) == ["done", "waiting", "waiting"]
+    assert "2 photos came later: Start does them" in log(window)
+
+
+def test_the_format_that_a_photo_has_is_as_the_original(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.jpg"), photo(tmp_path / "b.png"))
+    run_all(qtbot, window)
+    window.options.format_box.setCurrentIndex(window.options.format_box.findData("jpg"))
+    assert states(window) == ["done", "waiting"]
 
 
 def test_a_result_is_known_again_when_its_settings_come_back(
@@ -1481,7 +1573,7 @@ def test_language_and_looks_can_be_switched_while_it_works(
     until(qtbot, lambda: states(window)[0] == "working")
     window.all_actions.languages["zh_CN"].trigger()
     window.all_actions.themes["dark"].trigger()
-    until(qtbot, lambda: window.photo_tab.photo_state.text() == "已完成")
+    until(qtbot, lambda: window.photo_tab.photo_state.text() == "预览已就绪")
     assert window.photo_tab.zoom_label.text() == "缩放 100%"
     assert window.progress.label.text().startswith("0 / 2")
     click(qtbot, window.pause_button)
@@ -1850,7 +1942,7 @@ def test_saving_on_request_uses_what_is_there(
     tiles = len(model.tiles)
     proposals: list[str] = []
 
-    def choose(_: object, __: str, proposal: str, *___: str) -> tuple[str, str]:
+    def choose(_: object, __: str, proposal: str, *___: Any) -> tuple[str, str]:
         proposals.append(proposal)
         return str(tmp_path / "mine.tif"), ""
 
@@ -1891,20 +1983,21 @@ def test_a_folder_that_is_not_there_yet_is_no_place_to_begin_in(
     missing: str,
 ) -> None:
     (tmp_path / "results").mkdir()
-    photo(tmp_path / "results" / "a-2.png")
+    photo(tmp_path / "results" / "a-denoised.png")
     window.options.where_box.setCurrentIndex(window.options.where_box.findData("folder"))
     window.options.set_folder(tmp_path / "results" / missing)
     open_photos(qtbot, window, photo(tmp_path / "results" / "a.png"))
     wait_restored(qtbot, window)
     proposals: list[str] = []
 
-    def choose(_: object, __: str, proposal: str, *___: str) -> tuple[str, str]:
+    def choose(_: object, __: str, proposal: str, *___: Any) -> tuple[str, str]:
         proposals.append(proposal)
         return "", ""
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
     click(qtbot, window.save_button)
-    assert proposals == [str(tmp_path / "results" / "a-3.png")]  # and no photo's own name
+    # No photo's own name, and no result's.
+    assert proposals == [str(tmp_path / "results" / "a-denoised-2.png")]
 
 
 def test_the_original_is_never_replaced(
@@ -1921,7 +2014,7 @@ def test_the_original_is_never_replaced(
     window.options.set_folder(tmp_path)
     run_all(qtbot, window)
     assert path.read_bytes() == original
-    assert (tmp_path / "a-2.png").exists()
+    assert (tmp_path / "a-denoised.png").exists()
 
 
 @pytest.mark.parametrize("name", ["b.png", "link.png", "sub/../b.png"])
@@ -2088,7 +2181,7 @@ def test_a_noisy_picture_that_is_being_written_is_said_to_be(
     with images.atomically(tmp_path / "noisy.png") as file:
         file.write(b"by another one")
         window.noise_tab.save(tmp_path / "noisy.png")
-        until(qtbot, lambda: "no noise was made" in log(window))
+        until(qtbot, lambda: f"{tmp_path}/noisy.png was not saved: another" in log(window))
     assert "another invdn is making this result just now" in log(window)
     assert "choose another folder" not in log(window)
 
@@ -2236,7 +2329,7 @@ def test_a_result_stays_that_of_its_picture_when_another_one_fails(
     until(qtbot, lambda: "b.png: no noise was made" in log(window))
     proposals: list[str] = []
 
-    def choose(_: object, __: str, proposal: str, *___: str) -> tuple[str, str]:
+    def choose(_: object, __: str, proposal: str, *___: Any) -> tuple[str, str]:
         proposals.append(Path(proposal).name)
         return proposal, ""
 
@@ -2319,12 +2412,15 @@ def test_without_weights_the_noise_tab_says_so_and_takes_others(
     mine = tmp_path / "我的.safetensors"
     mine.write_bytes(b"weights")
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(mine), ""))
-    click(qtbot, tab.model_button)
+    tab._other_action.trigger()
+    assert tab.model_button.text() == "我的.safetensors"
     assert tab.make_button.isEnabled()
     click(qtbot, tab.make_button)
     until(qtbot, lambda: tab.save_button.isEnabled())
     again = make_window().noise_tab
-    assert again.model == mine
+    assert (again.model, again.model_button.text()) == (mine, "我的.safetensors")
+    again._shipped_action.trigger()
+    assert (again.model, again.model_button.text()) == (None, "Model")
 
 
 def test_the_noise_tab_runs_the_command_with_real_weights(

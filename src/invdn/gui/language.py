@@ -111,7 +111,7 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         r"cannot write (.+?): (?:permission denied|read-only file system).*",
         QT_TRANSLATE_NOOP("Reasons", "{0} cannot be written: it is not allowed there"),
     ),
-    (r"cannot write (.+): (.+)", QT_TRANSLATE_NOOP("Reasons", "{0} cannot be written: {1}")),
+    (r"cannot write (.+?): (.+)", QT_TRANSLATE_NOOP("Reasons", "{0} cannot be written: {1}")),
     (
         r"(?:.+: )?no space left on device.*",
         QT_TRANSLATE_NOOP("Reasons", "the disk is full"),
@@ -149,6 +149,7 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         r"(.+?): .+",
         QT_TRANSLATE_NOOP("Reasons", "{1}: {0}"),
     ),
+    (r"premature end of JPEG image", QT_TRANSLATE_NOOP("Reasons", "its end is missing")),
     (r"no reason given", QT_TRANSLATE_NOOP("Reasons", "no reason given")),
     (
         r"Unsupported file format or not RAW file",
@@ -446,6 +447,7 @@ _REASONS: tuple[tuple[str, Any], ...] = (
         r"unexpected error, please report it: (.+)",
         QT_TRANSLATE_NOOP("Reasons", "unexpected error, please report it: {0}"),
     ),
+    (r"(/[^:]*|[a-z]:[\\/][^:]*): (.+)", QT_TRANSLATE_NOOP("Reasons", "{0}: {1}")),
 )  # fmt: skip
 
 

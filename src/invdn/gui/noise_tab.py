@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QRadioButton,
     QSizePolicy,
@@ -31,6 +32,7 @@ from PySide6.QtWidgets import (
 
 from invdn import batch, images, preview
 from invdn.gui.compare import CompareView
+from invdn.gui.controls import heed_wheel_in_use_only
 from invdn.gui.flow import FlowLayout
 from invdn.gui.language import translated_reason
 from invdn.gui.names import shortened, show_on_button
@@ -71,6 +73,7 @@ class NoiseTab(QWidget):
     _unfit = Signal(object, object, str)
     _made = Signal(object, object)
     _could_not = Signal(object, str)
+    _unsaved = Signal(object, str)
 
     def __init__(
         self, settings: QSettings, photos: PhotoList, parent: QWidget | None = None
@@ -108,10 +111,23 @@ class NoiseTab(QWidget):
         path = Path(chosen) if chosen else NOISE_MODEL
         return path if path.is_file() else None
 
-    def set_model(self, path: Path) -> None:
-        """Make noise with this model from now on."""
-        self._settings.setValue("noise/model", str(path))
+    def set_model(self, path: Path | None) -> None:
+        """Make noise with this model from now on; None for the shipped one."""
+        self._settings.setValue("noise/model", "" if path is None else str(path))
+        self._show_model()
         self._enable()
+
+    def _show_model(self) -> None:
+        chosen = str(self._settings.value("noise/model", ""))
+        self._shipped_action.setText(self.tr("The one that comes with it"))
+        self._other_action.setText(self.tr("Other file…"))
+        self._shipped_action.setEnabled(bool(chosen))
+        if chosen:
+            show_on_button(self.model_button, Path(chosen).name, chosen)
+        else:
+            show_on_button(
+                self.model_button, self.tr("Model"), self.tr("The one that comes with it")
+            )
 
     @property
     def busy(self) -> bool:
@@ -172,11 +188,15 @@ class NoiseTab(QWidget):
         self.level_box.setValue(12.0)
         self.like_button = QPushButton()
         self.model_button = QPushButton()
+        menu = QMenu(self.model_button)
+        self._shipped_action, self._other_action = menu.addAction(""), menu.addAction("")
+        self.model_button.setMenu(menu)
         self.seed_label = QLabel()
         self.seed_box = QSpinBox()
         self.seed_box.setRange(0, 999_999)
         self.seed_box.setMaximumWidth(96)
         self.seed_label.setBuddy(self.seed_box)
+        heed_wheel_in_use_only(self.level_box, self.seed_box)
         self.make_button = named(QPushButton(), "primary")
         self.save_button = QPushButton()
         self.hint = named(QLabel(), "hint")
@@ -204,12 +224,14 @@ class NoiseTab(QWidget):
         self.make_button.clicked.connect(self.make)
         self.save_button.clicked.connect(self._save)
         self.like_button.clicked.connect(self._choose_like)
-        self.model_button.clicked.connect(self._choose_model)
+        self._shipped_action.triggered.connect(lambda: self.set_model(None))
+        self._other_action.triggered.connect(self._choose_model)
         self.level_radio.toggled.connect(self._enable)
         self._checked.connect(self._on_checked)
         self._unfit.connect(self._on_unfit)
         self._made.connect(self._on_made)
         self._could_not.connect(self._on_failed)
+        self._unsaved.connect(self._on_unsaved)
 
     def _enable(self) -> None:
         model = self.model
@@ -238,7 +260,12 @@ class NoiseTab(QWidget):
 
     def _choose_like(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(
-            self, self.tr("Choose a noisy photo"), "", self.tr("Photos ({0})").format(PICTURES)
+            self,
+            self.tr("Choose a noisy photo"),
+            "",
+            self.tr("Photos ({0})").format(PICTURES),
+            "",
+            QFileDialog.Option.HideNameFilterDetails,
         )
         if chosen:
             self.set_like(Path(chosen))
@@ -355,6 +382,10 @@ class NoiseTab(QWidget):
         )
         self._enable()
 
+    def _on_unsaved(self, target: Path, reason: str) -> None:
+        said = self.tr("{0} was not saved: {1}")
+        self.said.emit(said.format(target, translated_reason(reason)))
+
     def _save(self) -> None:
         if self._result is None:
             return
@@ -391,10 +422,13 @@ class NoiseTab(QWidget):
                 ):
                     shutil.copyfileobj(picture, file)
             except images.InWorkError:
-                self._could_not.emit(made.source, images.IN_WORK)
+                self._unsaved.emit(target, images.IN_WORK)
                 return
-            except (batch.UsageError, OSError) as error:
-                self._could_not.emit(made.source, batch.reason_of(error))
+            except batch.UsageError as error:
+                self._unsaved.emit(target, str(error))
+                return
+            except OSError as error:  # whose file is one of ours, which nobody has to know of
+                self._unsaved.emit(target, images.reason(error))
                 return
             self.said.emit(self.tr("saved: {0}").format(target))
 
@@ -418,8 +452,8 @@ class NoiseTab(QWidget):
         self.seed_label.setText(self.tr("See&d"))
         self.seed_box.setToolTip(self.tr("Another seed makes other noise of the same kind."))
         self.make_button.setText(self.tr("&Make noisy"))
-        self.model_button.setText(self.tr("M&odel…"))
-        self.model_button.setToolTip(self.tr("Choose a noise model"))
+        self.model_button.setAccessibleName(self.tr("Noise model"))
+        self._show_model()
         self.save_button.setText(self.tr("Save nois&y…"))
         self._say_titles()
         self.compare.set_placeholder(self.tr("The noisy version will be shown here."))

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from invdn.gui.controls import QualityBox, heed_wheel_in_use_only
 from invdn.gui.names import show_on_button
 from invdn.gui.theme import named
 
@@ -154,10 +155,17 @@ class OptionsPanel(QWidget):
         self.format_box = QComboBox()
         for format in _FORMATS:
             self.format_box.addItem("", format)
-        self.quality_box = QSpinBox()
-        self.quality_box.setRange(0, 100)  # 0: automatic
+        self.quality_box = QualityBox()
         self.metadata_box = QCheckBox()
         self.skip_box = QCheckBox()
+        heed_wheel_in_use_only(
+            self.strength_slider,
+            self.strength_box,
+            self.model_box,
+            self.where_box,
+            self.format_box,
+            self.quality_box,
+        )
 
     def _lay_out(self) -> None:
         self._removal_group, self._saving_group = QGroupBox(), QGroupBox()
@@ -306,7 +314,7 @@ class OptionsPanel(QWidget):
         self._say_hint()
         self._labels["model"].setText(self.tr("Mo&del"))
         notes = {
-            "best": self.tr("{0} (larger, about twice the time)"),
+            "best": self.tr("{0} (about twice the time)"),
             "fast": self.tr("{0} (about 0.6 of the time)"),
         }
         for row in range(self.model_box.count() - 1):
@@ -326,13 +334,19 @@ class OptionsPanel(QWidget):
             self.format_box.setItemText(row, text)
         self._labels["quality"].setText(self.tr("&Quality"))
         self.quality_box.setSpecialValueText(self.tr("Automatic"))
+        self.quality_box.setToolTip(
+            self.tr("Of JPEG and WebP. Automatic keeps a JPEG's own, but 90 at least.")
+        )
         self.metadata_box.setText(self.tr("&Keep camera data and place"))
         self.metadata_box.setToolTip(
             self.tr("EXIF, XMP and IPTC: camera, time, place, author. Colours are kept either way.")
         )
-        self.skip_box.setText(self.tr("Skip if there is a res&ult already"))
+        self.skip_box.setText(self.tr("Skip if the res&ult's name is taken"))
         self.skip_box.setToolTip(
-            self.tr("Otherwise the new result gets a number. Nothing is ever overwritten.")
+            self.tr(
+                "Whatever photo has it; otherwise the result gets a number. Nothing is ever"
+                " overwritten."
+            )
         )
 
 

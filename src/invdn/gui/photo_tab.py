@@ -199,7 +199,7 @@ class PhotoTab(QWidget):
             self._say_state(lambda: self.tr("Removing noise: {0} %").format(percent))
 
     def _on_completed(self) -> None:
-        self._say_state(lambda: self.tr("Done"))
+        self._say_state(lambda: self.tr("Preview ready"))
 
     def _on_zoom(self, zoom: float) -> None:
         percent = f"{100 * zoom:.0f}" if zoom >= 0.1 else f"{100 * zoom:.1f}"

@@ -30,7 +30,7 @@ from PySide6.QtWidgets import (
 
 from invdn import images, manifest, preview
 from invdn.gui.language import translated_reason
-from invdn.gui.names import tool_tip
+from invdn.gui.names import in_a_line, megapixels, tool_tip
 from invdn.gui.tasks import Lane, Token
 
 State = Literal["waiting", "working", "done", "skipped", "failed"]
@@ -76,6 +76,8 @@ class Entry:
     thumbnail: QImage | None = None
     asked: bool = False
     """Whether a thumbnail was asked for."""
+    unreadable: bool = False
+    """Whether there was none to be had."""
 
 
 class PhotoList(QAbstractListModel):
@@ -83,6 +85,7 @@ class PhotoList(QAbstractListModel):
 
     ENTRY = Qt.ItemDataRole.UserRole
     _small = Signal(object, object, float)
+    _unreadable = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -91,6 +94,7 @@ class PhotoList(QAbstractListModel):
         self._rows: dict[Path, int] | None = None  # as far as they are known
         self.lane = Lane("thumbnails", self)
         self._small.connect(self._on_small)
+        self._unreadable.connect(lambda path: self.update(path, unreadable=True))
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -181,8 +185,8 @@ class PhotoList(QAbstractListModel):
         if entry.state == "failed":
             return self.tr("failed: {0}").format(translated_reason(entry.reason))
         if entry.megapixels:
-            return self.tr("{0} MP").format(f"{entry.megapixels:.1f}")
-        return ""
+            return self.tr("{0} MP").format(megapixels(entry.megapixels))
+        return self.tr("cannot be read") if entry.unreadable else ""
 
     # --- thumbnails ------------------------------------------------------------------------------
 
@@ -196,7 +200,8 @@ class PhotoList(QAbstractListModel):
             try:
                 pixels, megapixels = preview.thumbnail(path, 2 * THUMBNAIL_PX)
             except (images.PhotoError, OSError):
-                return  # why it cannot be read is said when it is opened or worked on
+                self._unreadable.emit(path)  # why is said when it is opened or worked on
+                return
             height, width = pixels.shape[:2]
             image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
             self._small.emit(path, image.copy(), megapixels)
@@ -272,7 +277,8 @@ class PhotoDelegate(QStyledItemDelegate):
         painter.setPen(palette.color(role))
         metrics = option.fontMetrics
         upper = QRect(place.left(), place.top() + 3, place.width(), metrics.height())
-        name = metrics.elidedText(entry.path.name, Qt.TextElideMode.ElideMiddle, place.width())
+        shown = in_a_line(entry.path.name)
+        name = metrics.elidedText(shown, Qt.TextElideMode.ElideMiddle, place.width())
         painter.drawText(upper, Qt.AlignmentFlag.AlignVCenter, name)
         if not selected:
             painter.setPen(self._state_colour(palette, entry.state))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PySide6.QtCore import QByteArray, QEvent, QSettings, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
@@ -36,8 +37,9 @@ from invdn.gui.actions import Actions, Menus
 from invdn.gui.help import show_about, show_keys
 from invdn.gui.language import translated_reason
 from invdn.gui.log import LogPane
+from invdn.gui.names import megapixels
 from invdn.gui.noise_tab import PICTURES, RESULTS, NoiseTab
-from invdn.gui.options import OptionsPanel
+from invdn.gui.options import OptionsPanel, SaveOptions
 from invdn.gui.photo_tab import PhotoTab
 from invdn.gui.photos import Entry, PhotoList, PhotoListView, PlacedResult
 from invdn.gui.progress import BatchProgress
@@ -62,6 +64,22 @@ def _existing(folder: Path) -> Path:
     while not batch.is_folder(folder) and folder != folder.parent:
         folder = folder.parent
     return folder
+
+
+class _ResultSettings(NamedTuple):
+    """All that a result depends on besides its photo."""
+
+    model: str
+    strength: float
+    saving: SaveOptions
+
+    def on(self, photo: Path) -> _ResultSettings:
+        """The same where the photo's own format is asked for by name or as such."""
+        formats = images.SUFFIXES
+        own = formats.get(photo.suffix.lower())
+        if self.saving.format is None or formats[f".{self.saving.format}"] != own:
+            return self
+        return self._replace(saving=replace(self.saving, format=None))
 
 
 class MainWindow(QMainWindow):
@@ -94,7 +112,9 @@ class MainWindow(QMainWindow):
         self._question: QMessageBox | None = None
         # As `_result_settings` were when it began; None where one photo is saved under a name of
         # its own, which is nothing that Start would have done.
-        self._batch_settings: object = None
+        self._batch_settings: _ResultSettings | None = None
+        # A control that had the focus and cannot be used at the moment, and the one that has it.
+        self._focus_lent: tuple[QWidget | None, QWidget | None] = None, None
         self.setAcceptDrops(True)
         self.photos = PhotoList(self)
         self.session = Session(self)
@@ -149,6 +169,7 @@ class MainWindow(QMainWindow):
         self.options_column.setWidget(self.options)
         self.options_column.setWidgetResizable(True)
         self.options_column.setFrameShape(QFrame.Shape.NoFrame)
+        self.options_column.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # what is in it has
         self.options_column.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.columns = QSplitter(Qt.Orientation.Horizontal)
         self.columns.addWidget(self.list_view)
@@ -267,10 +288,15 @@ class MainWindow(QMainWindow):
         """Put files, and the photos in folders, into the list. They are looked for in a thread."""
         inputs = tuple(paths)
         self.menus.recent.remember(inputs)
+        is_known_result = self._results_elsewhere(inputs)
 
         def work(token: Token) -> None:
             try:
-                plan = batch.find([path.absolute() for path in inputs], check=token.check)
+                plan = batch.find(
+                    [path.absolute() for path in inputs],
+                    is_known_result=is_known_result,
+                    check=token.check,
+                )
                 photos = {batch.identity(job.input): job.input for job in plan.jobs}
             finally:
                 self._search_ended.emit(token)
@@ -280,12 +306,32 @@ class MainWindow(QMainWindow):
         self._searches.add(self._finder.add(work))
         self._enable()
 
+    def _results_elsewhere(self, inputs: Sequence[Path]) -> Callable[[Path], bool]:
+        """Tells results of this list, and what lies where results go, from photos to be done.
+
+        Not where just that folder, or something in it, is put into the list.
+        """
+        made = {batch.identity(e.output) for e in self.photos.entries if e.output is not None}
+        saving = self.options.saving
+        folder = batch.identity(saving.folder) if saving.where == "folder" else None
+        given = {batch.identity(path) for path in inputs}
+        if folder is None or any(folder in (path, *path.parents) for path in given):
+            return lambda photo: batch.identity(photo) in made
+
+        def is_result(photo: Path) -> bool:
+            found = batch.identity(photo)
+            return found in made or folder in found.parents
+
+        return is_result
+
     def choose_files(self) -> None:
         chosen, _ = QFileDialog.getOpenFileNames(
             self,
             self.tr("Choose photos"),
             str(self._settings.value("folder", "")),
             self.tr("Photos ({0})").format(PICTURES) + ";;" + self.tr("All files (*)"),
+            "",
+            QFileDialog.Option.HideNameFilterDetails,
         )
         if chosen:
             self._settings.setValue("folder", str(Path(chosen[0]).parent))
@@ -316,6 +362,9 @@ class MainWindow(QMainWindow):
                 continue
             removed.append(row)
         self.photos.remove(removed)
+        left = len(self.photos)
+        if removed and left and not self.list_view.selected_rows():
+            self.list_view.go_to(min(min(removed), left - 1))
 
     def _leave_out(self, entry: Entry) -> bool:
         """See to it that a batch does not do a photo any more; False if it is at it."""
@@ -446,9 +495,8 @@ class MainWindow(QMainWindow):
         self._judge_results()
 
     @property
-    def _result_settings(self) -> object:
-        """All that a result depends on besides its photo."""
-        return self.options.model, self.options.strength, self.options.saving
+    def _result_settings(self) -> _ResultSettings:
+        return _ResultSettings(self.options.model, self.options.strength, self.options.saving)
 
     def _judge_results(self) -> None:
         """A photo is done where its last result was made with the settings of now."""
@@ -456,7 +504,7 @@ class MainWindow(QMainWindow):
             return
         settings = self._result_settings
         for entry in self.photos.entries:
-            if entry.made is not None and entry.made.settings == settings:
+            if entry.made is not None and entry.made.settings == settings.on(entry.path):
                 if entry.state != "done":
                     self.photos.update(entry.path, state="done")
             elif entry.state == "done":
@@ -525,6 +573,8 @@ class MainWindow(QMainWindow):
             self.tr("Save the result"),
             str(proposal.output),
             self.tr("Photos ({0})").format(RESULTS),
+            "",
+            QFileDialog.Option.HideNameFilterDetails,
         )
         if chosen:
             self.save_as(Path(chosen))
@@ -626,14 +676,14 @@ class MainWindow(QMainWindow):
         self._enable()
 
     def _on_batch_started(self, jobs: Sequence[Job]) -> None:
-        megapixels = {}
+        sizes = {}
         for job in jobs:
             row = self.photos.row_of(job.input)
             if row is not None:  # as for those that were removed since Start was pressed
-                megapixels[job.input] = self.photos[row].megapixels
+                sizes[job.input] = self.photos[row].megapixels
                 self.photos.update(job.input, state="waiting", reason="", fraction=0.0)
-        self.progress.started(megapixels)
-        self.log.say(self.tr("%n photo(s) to do", "", len(megapixels)))
+        self.progress.started(sizes)
+        self.log.say(self.tr("%n photo(s) to do", "", len(sizes)))
 
     def _on_batch_progress(self, job: Job, fraction: float) -> None:
         self.photos.update(job.input, state="working", fraction=fraction)
@@ -645,14 +695,15 @@ class MainWindow(QMainWindow):
             self.photos.update(result.input, output=result.output)
             if self._batch_settings is not None:
                 version = manifest.version_of(result.input)
-                made = PlacedResult(result.output, self._batch_settings, version)
+                settings = self._batch_settings.on(result.input)
+                made = PlacedResult(result.output, settings, version)
                 self.photos.update(result.input, made=made)
         self.progress.done(result)
         name = result.input.name
         for notice in result.notices:
             self.log.say(f"{name}: {translated_reason(notice)}")
         if result.status == "done":
-            size, seconds = f"{result.megapixels:.1f}", f"{result.seconds:.1f}"
+            size, seconds = megapixels(result.megapixels), f"{result.seconds:.1f}"
             said = self.tr("{0}: {1} MP in {2} s, saved as {3}")
             beside = result.output.parent == result.input.parent
             where = result.output.name if beside else result.output
@@ -676,6 +727,9 @@ class MainWindow(QMainWindow):
                 self.photos.update(entry.path, state="waiting", fraction=0.0)
         self.log.say(self.progress.finished(cancelled))
         self._judge_results()
+        came_later = sum(entry.state == "waiting" for entry in self.photos.entries)
+        if came_later and not cancelled and not self.progress.left and self._batch_settings:
+            self.log.say(self.tr("%n photo(s) came later: Start does them", "", came_later))
         self._enable()
         if self._closing:
             self.close()
@@ -692,6 +746,7 @@ class MainWindow(QMainWindow):
 
     def _enable(self) -> None:
         """What can be done now."""
+        focused = self.focusWidget()
         busy = self.runner.busy
         some = len(self.photos) > 0
         opened = self.session.view is not None
@@ -717,6 +772,22 @@ class MainWindow(QMainWindow):
         self.progress.set_other_work(self.noise_tab.busy)
         if not some:
             self.progress.clear()
+        self._keep_focus(focused)
+
+    def _keep_focus(self, focused: QWidget | None) -> None:
+        """See that no key goes to a control beside one that just now cannot be used any more.
+
+        Its focus is lent to another, and comes back once it can be used again.
+        """
+        owner, lent_to = self._focus_lent
+        if owner is not None and owner.isEnabled():
+            if focused in (None, lent_to):
+                owner.setFocus()
+            self._focus_lent = None, None
+        elif focused is not None and not focused.isEnabled():
+            substitute = self.pause_button if self.pause_button.isEnabled() else self.list_view
+            substitute.setFocus()
+            self._focus_lent = (focused if owner is None else owner), substitute
 
     def _on_unexpected(self, what: str) -> None:
         self.log.say(self.tr("unexpected error, please report it: {0}").format(what))

@@ -76,5 +76,12 @@
             <numerusform>%n photos to do</numerusform>
         </translation>
     </message>
+    <message numerus="yes">
+        <source>%n photo(s) came later: Start does them</source>
+        <translation>
+            <numerusform>%n photo came later: Start does it</numerusform>
+            <numerusform>%n photos came later: Start does them</numerusform>
+        </translation>
+    </message>
 </context>
 </TS>

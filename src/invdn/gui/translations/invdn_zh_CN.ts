@@ -340,6 +340,12 @@
         <source>nothing to do: the list is empty</source>
         <translation>无需处理：列表是空的</translation>
     </message>
+    <message numerus="yes">
+        <source>%n photo(s) came later: Start does them</source>
+        <translation>
+            <numerusform>之后又添加了 %n 张照片：点“开始”处理</numerusform>
+        </translation>
+    </message>
     <message>
         <source>unexpected error, please report it: {0}</source>
         <translation>意外错误，请反馈：{0}</translation>
@@ -487,6 +493,10 @@
         <translation>{0}：未能生成噪点：{1}</translation>
     </message>
     <message>
+        <source>{0} was not saved: {1}</source>
+        <translation>{0} 未保存：{1}</translation>
+    </message>
+    <message>
         <source>Save the noisy picture</source>
         <translation>保存带噪图片</translation>
     </message>
@@ -507,10 +517,6 @@
         <translation>仿照另一张照片(&amp;R)</translation>
     </message>
     <message>
-        <source>M&amp;odel…</source>
-        <translation>模型(&amp;O)…</translation>
-    </message>
-    <message>
         <source>Save nois&amp;y…</source>
         <translation>保存(&amp;Y)…</translation>
     </message>
@@ -527,6 +533,18 @@
         <translation>选择…</translation>
     </message>
     <message>
+        <source>The one that comes with it</source>
+        <translation>自带的模型</translation>
+    </message>
+    <message>
+        <source>Other file…</source>
+        <translation>其他文件…</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
         <source>See&amp;d</source>
         <translation>随机种子(&amp;D)</translation>
     </message>
@@ -537,6 +555,10 @@
     <message>
         <source>&amp;Make noisy</source>
         <translation>生成(&amp;M)</translation>
+    </message>
+    <message>
+        <source>Noise model</source>
+        <translation>噪点模型</translation>
     </message>
     <message>
         <source>The noisy version will be shown here.</source>
@@ -586,16 +608,8 @@
         <translation>文件夹(&amp;O)</translation>
     </message>
     <message>
-        <source>Skip if there is a res&amp;ult already</source>
-        <translation>已有结果时跳过(&amp;U)</translation>
-    </message>
-    <message>
         <source>0 % is the original, 100 % removes what looks like noise.</source>
         <translation>0% 为原图，100% 去除看起来是噪点的部分。</translation>
-    </message>
-    <message>
-        <source>{0} (larger, about twice the time)</source>
-        <translation>{0}（网络更大，用时约两倍）</translation>
     </message>
     <message>
         <source>{0} (about 0.6 of the time)</source>
@@ -608,6 +622,10 @@
     <message>
         <source>Not while photos are being worked on</source>
         <translation>处理照片期间不能更改</translation>
+    </message>
+    <message>
+        <source>{0} (about twice the time)</source>
+        <translation>{0}（用时约两倍）</translation>
     </message>
     <message>
         <source>Other file…</source>
@@ -646,6 +664,10 @@
         <translation>自动</translation>
     </message>
     <message>
+        <source>Of JPEG and WebP. Automatic keeps a JPEG&apos;s own, but 90 at least.</source>
+        <translation>用于 JPEG 和 WebP。“自动”沿用 JPEG 原有的质量，但不低于 90。</translation>
+    </message>
+    <message>
         <source>&amp;Keep camera data and place</source>
         <translation>保留拍摄信息和位置(&amp;K)</translation>
     </message>
@@ -654,8 +676,12 @@
         <translation>EXIF、XMP 和 IPTC：相机、时间、地点、作者。无论是否保留，颜色都不变。</translation>
     </message>
     <message>
-        <source>Otherwise the new result gets a number. Nothing is ever overwritten.</source>
-        <translation>否则新结果会加上编号，绝不覆盖任何文件。</translation>
+        <source>Skip if the res&amp;ult&apos;s name is taken</source>
+        <translation>结果的文件名已被占用时跳过(&amp;U)</translation>
+    </message>
+    <message>
+        <source>Whatever photo has it; otherwise the result gets a number. Nothing is ever overwritten.</source>
+        <translation>无论是哪张照片的；否则结果会加上编号。绝不覆盖任何文件。</translation>
     </message>
 </context>
 <context>
@@ -680,6 +706,10 @@
         <source>{0} MP</source>
         <translation>{0} 百万像素</translation>
     </message>
+    <message>
+        <source>cannot be read</source>
+        <translation>无法读取</translation>
+    </message>
 </context>
 <context>
     <name>PhotoTab</name>
@@ -688,16 +718,16 @@
         <translation>正在打开 {0}…</translation>
     </message>
     <message>
-        <source>Done</source>
-        <translation>已完成</translation>
-    </message>
-    <message>
         <source>{0}: {1}</source>
         <translation>{0}：{1}</translation>
     </message>
     <message>
         <source>Removing noise: {0} %</source>
         <translation>正在去噪：{0}%</translation>
+    </message>
+    <message>
+        <source>Preview ready</source>
+        <translation>预览已就绪</translation>
     </message>
     <message>
         <source>Zoom {0} %</source>
@@ -971,6 +1001,10 @@
         <translation>您的磁盘配额已用完</translation>
     </message>
     <message>
+        <source>its end is missing</source>
+        <translation>文件末尾缺失</translation>
+    </message>
+    <message>
         <source>only the main one of its {0} pictures is kept</source>
         <translation>其中有 {0} 张图像，只保留主图像</translation>
     </message>
@@ -1221,6 +1255,10 @@
     <message>
         <source>unexpected error, please report it: {0}</source>
         <translation>意外错误，请反馈：{0}</translation>
+    </message>
+    <message>
+        <source>{0}: {1}</source>
+        <translation>{0}：{1}</translation>
     </message>
 </context>
 <context>
