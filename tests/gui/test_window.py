@@ -102,6 +102,23 @@ def run_all(qtbot: Any, window: MainWindow) -> None:
 # --- photos in -----------------------------------------------------------------------------------
 
 
+def test_photos_that_are_called_alike_are_told_apart(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
+) -> None:
+    paths = [photo(tmp_path / name) for name in ("card1/a.png", "card2/a.png", "card2/b.png")]
+    open_photos(qtbot, window, *paths)
+
+    def shown() -> list[str]:
+        return [window.photos.index(row).data() for row in range(len(window.photos))]
+
+    assert shown() == ["card1/a.png", "card2/a.png", "b.png"]
+    run_all(qtbot, window)
+    assert "card2/a.png: 0.0048 MP in " in log(window)
+    window.list_view.go_to(0)
+    window.remove_selected()
+    assert shown() == ["a.png", "b.png"]
+
+
 def test_results_where_results_go_are_no_photos(
     qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path
 ) -> None:
@@ -2015,6 +2032,21 @@ def test_the_original_is_never_replaced(
     run_all(qtbot, window)
     assert path.read_bytes() == original
     assert (tmp_path / "a-denoised.png").exists()
+
+
+def test_whoever_chooses_an_original_is_asked_again(
+    qtbot: Any, window: MainWindow, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_photos(qtbot, window, photo(tmp_path / "a.png"))
+    wait_restored(qtbot, window)
+    answers = iter([str(tmp_path / "a.png"), str(tmp_path / "b.png")])
+    warnings: list[str] = []
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (next(answers), ""))
+    monkeypatch.setattr(QMessageBox, "warning", lambda *arguments: warnings.append(arguments[2]))
+    window.save_result()
+    until(qtbot, lambda: not window.runner.busy)
+    assert warnings == ["An original is never replaced: choose another name."]
+    assert (tmp_path / "b.png").exists()
 
 
 @pytest.mark.parametrize("name", ["b.png", "link.png", "sub/../b.png"])

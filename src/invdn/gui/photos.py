@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,7 @@ class PhotoList(QAbstractListModel):
         self._entries: list[Entry] = []
         self._identities: set[Path] = set()
         self._rows: dict[Path, int] | None = None  # as far as they are known
+        self._names: Counter[str] = Counter()
         self.lane = Lane("thumbnails", self)
         self._small.connect(self._on_small)
         self._unreadable.connect(lambda path: self.update(path, unreadable=True))
@@ -128,6 +130,7 @@ class PhotoList(QAbstractListModel):
             self.beginInsertRows(QModelIndex(), first, first + len(new) - 1)
             self._entries += new
             self._identities |= {entry.identity for entry in new}
+            self._names.update(entry.path.name for entry in new)
             self._rows = None
             self.endInsertRows()
         return len(new)
@@ -136,10 +139,17 @@ class PhotoList(QAbstractListModel):
         """Take photos out of the list; the files stay."""
         for first, last in _runs(rows):
             self.beginRemoveRows(QModelIndex(), first, last)
-            self._identities -= {entry.identity for entry in self._entries[first : last + 1]}
+            gone = self._entries[first : last + 1]
+            self._identities -= {entry.identity for entry in gone}
+            self._names.subtract(entry.path.name for entry in gone)
             del self._entries[first : last + 1]
             self._rows = None
             self.endRemoveRows()
+
+    def shown_name(self, path: Path) -> str:
+        """A photo's name, with that of its folder where another one in the list is called alike."""
+        alike = self._names[path.name] > 1
+        return in_a_line(f"{path.parent.name}/{path.name}" if alike else path.name)
 
     def update(self, path: Path, **fields: Any) -> None:
         """Change fields of the entry of a photo, if it is still there."""
@@ -162,11 +172,11 @@ class PhotoList(QAbstractListModel):
             return None
         entry = self._entries[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return entry.path.name
+            return self.shown_name(entry.path)
         if role == Qt.ItemDataRole.ToolTipRole:
             return tool_tip(f"{entry.path}\n{self.state_text(entry)}")
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{entry.path.name}, {self.state_text(entry)}"
+            return f"{self.shown_name(entry.path)}, {self.state_text(entry)}"
         if role == Qt.ItemDataRole.DecorationRole:
             self._ask_thumbnail(entry)
             return entry.thumbnail
@@ -245,7 +255,8 @@ class PhotoDelegate(QStyledItemDelegate):
         text = area.adjusted(THUMBNAIL_PX + 10, 0, 0, 0)
         model = index.model()
         assert isinstance(model, PhotoList)
-        self._paint_text(painter, option, text, entry, model.state_text(entry), selected)
+        said = model.shown_name(entry.path), model.state_text(entry)
+        self._paint_text(painter, option, text, entry.state, said, selected)
         if entry.state == "working":
             bar = QRect(text.left(), text.bottom() - 7, text.width(), 4)
             painter.fillRect(bar, option.palette.midlight())
@@ -268,22 +279,23 @@ class PhotoDelegate(QStyledItemDelegate):
         painter: QPainter,
         option: QStyleOptionViewItem,
         place: QRect,
-        entry: Entry,
-        state: str,
+        state: State,
+        said: tuple[str, str],
         selected: bool,
     ) -> None:
+        """The name and, below it, what has become of the photo."""
+        name, outcome = said
         palette = option.palette
         role = QPalette.ColorRole.HighlightedText if selected else QPalette.ColorRole.Text
         painter.setPen(palette.color(role))
         metrics = option.fontMetrics
         upper = QRect(place.left(), place.top() + 3, place.width(), metrics.height())
-        shown = in_a_line(entry.path.name)
-        name = metrics.elidedText(shown, Qt.TextElideMode.ElideMiddle, place.width())
+        name = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, place.width())
         painter.drawText(upper, Qt.AlignmentFlag.AlignVCenter, name)
         if not selected:
-            painter.setPen(self._state_colour(palette, entry.state))
+            painter.setPen(self._state_colour(palette, state))
         lower = upper.translated(0, metrics.height() + 3)
-        line = metrics.elidedText(state, Qt.TextElideMode.ElideRight, place.width())
+        line = metrics.elidedText(outcome, Qt.TextElideMode.ElideRight, place.width())
         painter.drawText(lower, Qt.AlignmentFlag.AlignVCenter, line)
 
     def _state_colour(self, palette: QPalette, state: State) -> QColor:

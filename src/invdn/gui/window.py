@@ -568,16 +568,25 @@ class MainWindow(QMainWindow):
         saving = self.options.saving
         folder = _existing(saving.folder) if saving.where == "folder" else None
         (proposal,) = batch.place([entry.path], folder, format=saving.format)
-        chosen, _ = QFileDialog.getSaveFileName(
-            self,
-            self.tr("Save the result"),
-            str(proposal.output),
-            self.tr("Photos ({0})").format(RESULTS),
-            "",
-            QFileDialog.Option.HideNameFilterDetails,
-        )
-        if chosen:
-            self.save_as(Path(chosen))
+        originals = {entry.identity for entry in self.photos.entries}
+        chosen = str(proposal.output)
+        while True:
+            chosen, _ = QFileDialog.getSaveFileName(
+                self,
+                self.tr("Save the result"),
+                chosen,
+                self.tr("Photos ({0})").format(RESULTS),
+                "",
+                QFileDialog.Option.HideNameFilterDetails,
+            )
+            if not chosen:
+                return
+            if batch.identity(Path(chosen)) not in originals:
+                break
+            said = self.tr("An original is never replaced: choose another name.")
+            QMessageBox.warning(self, self.tr("Save the result"), said)
+            chosen = str(proposal.output)
+        self.save_as(Path(chosen))
 
     def save_as(self, target: Path) -> None:
         """Save the current photo's result under a name that the user has chosen.
@@ -699,7 +708,7 @@ class MainWindow(QMainWindow):
                 made = PlacedResult(result.output, settings, version)
                 self.photos.update(result.input, made=made)
         self.progress.done(result)
-        name = result.input.name
+        name = self.photos.shown_name(result.input)
         for notice in result.notices:
             self.log.say(f"{name}: {translated_reason(notice)}")
         if result.status == "done":

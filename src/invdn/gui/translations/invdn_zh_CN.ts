@@ -287,6 +287,10 @@
         <translation>保存结果</translation>
     </message>
     <message>
+        <source>An original is never replaced: choose another name.</source>
+        <translation>绝不替换原始照片：请另选名称。</translation>
+    </message>
+    <message>
         <source>going on</source>
         <translation>继续处理</translation>
     </message>
