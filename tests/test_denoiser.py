@@ -8,9 +8,11 @@ import sys
 import threading
 import time
 import tracemalloc
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -482,6 +484,41 @@ def test_memory_is_worth_more_than_time_where_there_are_many_tiles(
     Denoiser(model)(random_image((*size, 3), np.uint8))
     assert (len(model.shapes) >= 32) == sparing
     assert model.sparing == {sparing}
+
+
+def test_what_is_done_of_tiles_at_once_is_told_before_they_are_finished() -> None:
+    told, calls = threading.Event(), Counter[int]()
+    fractions: list[float] = []
+
+    class Waits(Several):
+        def __call__(self, *args: Any, **options: Any) -> np.ndarray:  # type: ignore[override]
+            calls[threading.get_ident()] += 1
+            assert calls[threading.get_ident()] == 1 or told.wait(5)
+            return super().__call__(*args, **options)
+
+    def progress(fraction: float) -> None:
+        fractions.append(fraction)
+        told.set()
+
+    model = Waits()
+    Denoiser(model)(random_image((100, 200, 3), np.uint8), turns=2, progress=progress)
+    assert len(model.shapes) == 4  # two tiles
+    assert fractions[0] in (1 / 4, 2 / 4)
+
+
+def test_tiles_that_nobody_waits_for_any_more_are_given_up() -> None:
+    class Slow(Several):
+        def __call__(self, *args: Any, **options: Any) -> np.ndarray:  # type: ignore[override]
+            time.sleep(0.03)
+            return super().__call__(*args, **options)
+
+    def stop(fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    model = Slow()
+    with pytest.raises(KeyboardInterrupt):
+        Denoiser(model)(random_image((300, 400, 3), np.uint8), progress=stop, ensemble=True)
+    assert len(model.shapes) < 2 * 8
 
 
 def test_errors_of_several_tiles_at_once_reach_the_caller() -> None:
