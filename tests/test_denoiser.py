@@ -650,6 +650,24 @@ def test_wrong_images_are_refused(image: np.ndarray, message: str) -> None:
     assert not model.shapes
 
 
+def test_a_wrong_pixel_at_the_very_end_is_known_before_the_work() -> None:
+    image = np.zeros((300, 400, 3), np.float32)
+    image[-1, -1, 0] = np.nan
+    model = Fake()
+    with pytest.raises(ValueError, match="NaN"):
+        Denoiser(model)(image)
+    assert not model.shapes
+
+
+@pytest.mark.parametrize(
+    ("region", "message"),
+    [(np.zeros((8, 8, 3)), "not float64"), (np.full((8, 8, 3), 2, np.float32), "from 2 to 2")],
+)
+def test_wrong_regions_are_refused(region: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Denoiser(Fake()).restore_regions(8, 8, lambda *_: region, lambda *_: None)
+
+
 @pytest.mark.parametrize("strength", [-0.1, 1.51, float("nan"), float("inf")])
 def test_wrong_strengths_are_refused(strength: float) -> None:
     with pytest.raises(ValueError, match=r"strength must be from 0 to 1\.5"):
