@@ -331,6 +331,9 @@ def test_overshoot_is_clipped(gain: float) -> None:
     for dtype, largest in ((np.uint8, 255), (np.uint16, 65535), (np.float32, 1)):
         image = np.full((8, 8, 3), largest // 2 + 1, dtype)
         assert (Denoiser(Loud())(image) == end * largest).all()
+    clear = np.full((8, 8, 4), 0.5, np.float32)
+    clear[..., 3] = 7 * np.sign(gain)  # says nothing about the colours
+    assert (Denoiser(Loud())(clear)[..., :3] == end).all()
     wide = np.full((8, 8, 3), 0.5, np.float32)
     wide[0, 0], wide[0, 1] = -0.25, 1.25
     restored = Denoiser(Loud())(wide)
@@ -404,6 +407,14 @@ def test_regions_give_the_same_as_the_whole_image(small_denoiser: Denoiser) -> N
     small_denoiser.restore_regions(300, 290, lambda r, c: image[r, c], write)
     assert (times == 1).all()
     np.testing.assert_array_equal(result, small_denoiser(image))
+
+
+def test_what_the_network_looks_at_lies_inside_the_image() -> None:
+    denoiser = Denoiser(Fake())  # sees 16 pixels far, and takes multiples of 8
+    assert denoiser.context(slice(50, 60), 200) == slice(32, 80)
+    assert denoiser.context(slice(3, 9), 9) == slice(0, 9)
+    with pytest.raises(ValueError, match="5 to 10 is not a part of 9 pixels"):
+        denoiser.context(slice(5, 10), 9)
 
 
 def test_memory_does_not_grow_with_the_image() -> None:
