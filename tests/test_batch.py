@@ -247,7 +247,7 @@ def test_other_photos_are_spared(tmp_path: Path) -> None:
 def test_camera_raw_becomes_tiff(tmp_path: Path) -> None:
     for name in ("a.NEF", "b.dng"):
         (tmp_path / name).write_bytes(b"?")
-    with pytest.raises(UsageError, match="cannot write .dng files"):
+    with pytest.raises(UsageError, match=r"cannot write \.dng files"):
         plan([tmp_path / "a.NEF"], tmp_path / "c.DNG")
     inputs = [tmp_path / "a.NEF", tmp_path / "b.dng"]
     assert outputs(plan(inputs, tmp_path / "out").jobs, tmp_path / "out") == ["a.tif", "b.tif"]
