@@ -523,16 +523,17 @@ def test_a_noisy_photo_is_denoised_with_auto(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path / "b.png").pixels, smoother(2).change(clean()))
 
 
-@pytest.mark.parametrize("kind", ["grey", "alpha", "uint16", "float32"])
+@pytest.mark.parametrize("kind", ["grey", "alpha", "grey alpha", "uint16", "float32"])
 def test_noise_is_measured_in_grey_levels_of_255(tmp_path: Path, kind: str) -> None:
     pixels: Any = clean()
     denoiser = smoother(3)
     if kind == "grey":
         pixels = pixels[..., 0]
-    elif kind == "alpha":
-        pixels = np.dstack([pixels, np.full_like(pixels[..., 0], 128)])
+    elif "alpha" in kind:
+        colours = pixels[..., :1] if "grey" in kind else pixels
+        pixels = np.dstack([colours, np.full_like(pixels[..., 0], 128)])
         change = denoiser.change
-        denoiser = Each(lambda p: np.dstack([change(p[..., :3]), p[..., 3]]))
+        denoiser = Each(lambda p: np.dstack([change(p[..., :-1]), p[..., -1]]))
     elif kind == "uint16":
         pixels, denoiser = pixels.astype(np.uint16) * 257, smoother(3, 65535)
     else:

@@ -146,6 +146,37 @@ def test_a_worker_that_cannot_work_ends_by_itself(wanted: dict[str, Any], said: 
         assert worker.stderr.read() == b""
 
 
+def test_a_worker_that_never_comes_back_does_not_outlive_its_leader(tmp_path: Path) -> None:
+    jobs = Job(photo(tmp_path / "a.png", HANGS), tmp_path / "b.png")
+    usual = {"model": "photo", "device": "auto", "threads": 1, "jobs": 1, "ensemble": {}}
+    job = {"input": str(jobs.input), "output": str(jobs.output), "folder": None, "settings": {}}
+    program = f"import invdn.worker; invdn.worker._SECONDS_TO_GIVE_UP = 0.3; {FAKE}"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(process.python(program), stdin=pipe, stdout=pipe) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        for request in (usual, job):
+            worker.stdin.write(json.dumps(request).encode() + b"\n")
+        worker.stdin.flush()
+        while json.loads(worker.stdout.readline()).get("step") != 2.0:
+            pass
+        worker.stdin.close()
+        assert worker.wait(20) == 1
+
+
+def test_a_list_that_cannot_be_added_to_does_not_hide_why_a_photo_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(manifest.Manifest, "append", fails)
+    photo(tmp_path / "in" / "a.png", CRASHES)
+    (result,) = do(tmp_path / "in", tmp_path / "out").values()
+    assert "crashed" in str(result.reason)
+    assert result.seconds > 0
+
+
 def test_a_process_that_does_not_start_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,8 +448,12 @@ def test_what_has_changed_is_done_again(tmp_path: Path) -> None:
     assert images.read(tmp_path / "out" / "a.png").pixels.max() == 55
     # Other settings: all of it. The same again, even with overwrite: nothing.
     assert set(statuses(do(tmp_path / "in", tmp_path / "out", strength=0.5)).values()) == {"done"}
-    again = do(tmp_path / "in", tmp_path / "out", strength=0.5, overwrite=True)
-    assert set(statuses(again).values()) == {"skipped"}
+    for without_effect in ("overwrite", "keep_time"):
+        again = do(tmp_path / "in", tmp_path / "out", strength=0.5, **{without_effect: True})
+        assert set(statuses(again).values()) == {"skipped"}
+    for other in ({"quality": 70}, {"quality": 70, "metadata": False}):
+        again = do(tmp_path / "in", tmp_path / "out", strength=0.5, **other)
+        assert set(statuses(again).values()) == {"done"}
 
 
 def test_results_among_the_photos_are_no_photos(tmp_path: Path) -> None:
