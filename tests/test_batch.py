@@ -448,6 +448,15 @@ def test_an_output_folder_that_cannot_be_made_is_a_reason_before_the_work(tmp_pa
     assert not result.stops_batch  # others' outputs lie elsewhere
 
 
+def test_a_path_that_is_too_long_costs_only_its_photo(tmp_path: Path) -> None:
+    (a,) = named(tmp_path, "a.png")
+    job = Job(a, tmp_path / "out" / ("x" * 300) / "a.png")
+    result = run_one(job, never, record=manifest.Manifest(tmp_path / "out", {}))
+    assert "file name too long" in str(result.reason)
+    assert (result.status, result.stops_batch) == ("failed", False)
+    assert tree(tmp_path) == ["a.png"]
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
 def test_an_output_folder_that_cannot_be_written_is_a_reason_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int

@@ -896,9 +896,14 @@ def test_without_links_nothing_is_replaced_nor_left_either(
 
     path = tmp_path / "a.png"
     monkeypatch.setattr(os, "link", fails)
-    with pytest.raises(FileExistsError), images.atomically(path) as file:
-        file.write(b"ours")
-        path.write_bytes(b"somebody made it meanwhile")
+
+    def overtaken() -> None:
+        with images.atomically(path) as file:
+            file.write(b"ours")
+            path.write_bytes(b"somebody made it meanwhile")
+
+    with pytest.raises(FileExistsError):
+        overtaken()
     assert path.read_bytes() == b"somebody made it meanwhile"
     path.unlink()
     monkeypatch.setattr(Path, "replace", fails)
