@@ -504,6 +504,18 @@ def test_moved_folders_are_recognised(tmp_path: Path) -> None:
     (tmp_path / "in").rename(tmp_path / "in2")
     (tmp_path / "out").rename(tmp_path / "out2")
     assert statuses(do(tmp_path / "in2", tmp_path / "out2")) == {"a.png": "skipped"}
+    assert statuses(do(tmp_path / "in2", tmp_path / "out2", strength=0.5)) == {"a.png": "done"}
+
+
+def test_a_link_in_place_of_a_result_is_left_alone(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "a.png")
+    do(tmp_path / "in", tmp_path / "out")
+    output = tmp_path / "out" / "a.png"
+    output.rename(tmp_path / "kept.png")
+    output.symlink_to(tmp_path / "kept.png")
+    results = do(tmp_path / "in", tmp_path / "out", strength=0.5)
+    assert statuses(results) == {"a.png": "skipped"}
+    assert output.is_symlink()
 
 
 def test_what_failed_is_tried_again(tmp_path: Path) -> None:
