@@ -491,11 +491,14 @@ def test_what_others_made_is_never_replaced(tmp_path: Path) -> None:
 
 
 def test_another_photo_of_the_same_name_does_not_replace_the_first(tmp_path: Path) -> None:
-    photo(tmp_path / "january" / "1.png", 1)
-    photo(tmp_path / "february" / "1.png", 2)
+    for number, folder in enumerate(("january", "february"), start=1):
+        path = photo(tmp_path / folder / "1.bmp", number)
+        os.utime(path, ns=(10**18, 10**18))  # of one size and, as from a FAT card, of one time
     do(tmp_path / "january", tmp_path / "out")
-    assert statuses(do(tmp_path / "february", tmp_path / "out")) == {"1.png": "skipped"}
-    assert images.read(tmp_path / "out" / "1.png").pixels.max() == 1
+    results = do(tmp_path / "february", tmp_path / "out")
+    assert statuses(results) == {"1.bmp": "skipped"}
+    assert "--overwrite" in str(results["1.bmp"].reason)
+    assert images.read(tmp_path / "out" / "1.bmp").pixels.max() == 1
 
 
 def test_moved_folders_are_recognised(tmp_path: Path) -> None:
@@ -596,6 +599,21 @@ def test_a_line_of_the_manifest_is_whole_or_an_error(
     room[:] = [10, 1000, 1000]
     manifest.Manifest(tmp_path, {}).append(tmp_path / "b.png", {"status": "done"})
     assert json.loads((tmp_path / manifest.NAME).read_text().splitlines()[-1])["output"] == "b.png"
+
+
+def test_the_manifest_is_not_left_open(tmp_path: Path) -> None:
+    """Or a batch of thousands would run out of files."""
+
+    def next_free() -> int:
+        handle = os.dup(0)
+        os.close(handle)
+        return handle
+
+    before = next_free()
+    for _ in range(3):
+        manifest.Manifest(tmp_path, {}).append(tmp_path / "a.png", {"status": "done"})
+        manifest.Manifest(tmp_path, {}).check()
+    assert next_free() == before
 
 
 # --- kill -9 -------------------------------------------------------------------------------------
