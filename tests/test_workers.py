@@ -749,6 +749,44 @@ def test_a_name_that_is_free_again_is_not_taken_from_another_run(tmp_path: Path)
     assert not second.exists()
 
 
+def test_an_interrupt_before_the_lock_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(file: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(atomic, "_lock", interrupted)
+    with pytest.raises(KeyboardInterrupt), images.atomically(tmp_path / "a.png"):
+        pass
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed there")
+def test_a_stray_that_somebody_else_removes_first_is_not_removed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name may be another run's by then."""
+    stray = tmp_path / ".invdn-0123456789ab.tmp"
+    stray.write_bytes(b"left by a killed run")
+
+    def late(file: Any) -> bool:
+        stray.unlink()
+        stray.write_bytes(b"in work")
+        return True
+
+    monkeypatch.setattr(atomic, "_lock", late)
+    images.remove_strays([tmp_path])
+    assert stray.read_bytes() == b"in work"
+
+
+def test_a_name_that_cannot_be_is_known_before_the_work(tmp_path: Path) -> None:
+    worked: list[bool] = []
+    with pytest.raises(OSError, match="too long"), images.atomically(tmp_path / ("x" * 300)):
+        worked.append(True)
+    assert not worked
+    assert names_in(tmp_path) == []
+
+
 def test_an_empty_output_is_a_claimed_name_of_a_killed_run(tmp_path: Path) -> None:
     photo(tmp_path / "in" / "a.png")
     (tmp_path / "out").mkdir()
