@@ -161,7 +161,10 @@ def test_a_worker_that_never_comes_back_does_not_outlive_its_leader(tmp_path: Pa
         while json.loads(worker.stdout.readline()).get("step") != 2.0:
             pass
         worker.stdin.close()
-        assert worker.wait(20) == 1
+        try:
+            assert worker.wait(20) == 1
+        finally:
+            worker.kill()
 
 
 def test_a_list_that_cannot_be_added_to_does_not_hide_why_a_photo_failed(
