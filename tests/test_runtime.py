@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from invdn import runtime
-from invdn.runtime import Model, ModelError, load_model, shipped_models
+from invdn.runtime import Model, ModelError, ModelInfo, load_model, shipped_models
 
 CARD = """
 [{name}]
@@ -407,6 +407,39 @@ def test_tiles_take_turns_in_the_first_graph_only(
             np.testing.assert_allclose(call.result(), right, atol=2e-6)
     assert (("coarse", "coarse") in together) == (not sparing)
     assert {("coarse", "restored"), ("restored", "restored")} & together
+
+
+def test_memory_goes_back_after_the_last_tile_and_not_before() -> None:
+    class Session:
+        def __init__(self) -> None:
+            self.runs: list[object] = []
+
+        def get_inputs(self) -> list[SimpleNamespace]:
+            image = SimpleNamespace(name="image", shape=[1, 3, "height", "width"])
+            return [image, SimpleNamespace(name="strength", shape=[])]
+
+        def run(self, _: object, feed: dict[str, np.ndarray], options: object) -> list[np.ndarray]:
+            self.runs.append(options)
+            return [feed["image"]]
+
+    info = ModelInfo(
+        "fake", "1", "CC0-1.0", 0, 0, multiple=8, tile=128, halo=16, sha256="", device="cpu",
+        threads=2,
+    )  # fmt: skip
+    own, shared = Session(), Session()
+    model = Model(own, "give back", info, lambda: shared)
+    image = np.zeros((8, 8, 3), np.float32)
+    model(image, 1.0)
+    assert own.runs == [None]
+    model(image, 1.0, last=True)
+    assert own.runs == [None, None, "give back"]
+    with model._session_for(shared=True, last=False):  # another tile, which takes longer
+        model(image, 1.0, shared=True, last=True)
+        assert shared.runs == [None]
+    assert shared.runs == [None, "give back"]
+    model(image, 1.0, shared=True)
+    assert shared.runs == [None, "give back", None]
+    assert len(own.runs) == 3
 
 
 def test_threads_do_not_change_the_result(small_model_path: Path) -> None:
