@@ -616,8 +616,9 @@ def test_a_denoiser_reaches_another_process(
         [sys.executable, "-c", program], input=pickled, capture_output=True, check=True
     )
     assert found.stdout.decode().strip() == denoiser.info.sha256
-    path.write_bytes(path.read_bytes() + b"\0\0")
-    with pytest.raises(ModelError):
+    path.write_bytes(path.read_bytes() + b"\x32\x01?")  # with another description
+    assert invdn.load(path, device="cpu", threads=1).info.name == "small"
+    with pytest.raises(ModelError, match="another model than the one that was pickled"):
         pickle.loads(pickled)
 
 

@@ -333,8 +333,10 @@ def test_onnxruntime_that_is_not_installed(
 def test_wrong_arguments(small_model_path: Path) -> None:
     with pytest.raises(ValueError, match="device must be one of auto, cpu, cuda, openvino"):
         load_model(small_model_path, device="tpu")
-    with pytest.raises(ValueError, match="threads must be a whole number of at least 1, not 0"):
-        load_model(small_model_path, threads=0)
+    for threads in (0, 1.5):
+        message = f"threads must be a whole number of at least 1, not {threads}"
+        with pytest.raises(ValueError, match=message):
+            load_model(small_model_path, threads=threads)  # type: ignore[arg-type]
 
 
 def test_failure_while_running_is_one_line(small_model_path: Path) -> None:
@@ -359,6 +361,16 @@ def test_default_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_physical_cores", lambda: 64)
     monkeypatch.setattr(runtime, "_cgroup_cpus", lambda: 3)
     assert runtime.default_threads() == 3
+    monkeypatch.setattr(runtime, "_cgroup_cpus", lambda: 0)
+    assert runtime.default_threads() == 1
+
+
+def test_half_of_a_core_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    limit = tmp_path / "cpu.max"
+    monkeypatch.setattr(runtime, "Path", lambda _: limit)
+    for text, cores in (("50000 100000", 1), ("250000 100000", 3), ("max 100000", sys.maxsize)):
+        limit.write_text(text)
+        assert runtime._cgroup_cpus() == cores
 
 
 @pytest.mark.parametrize(
