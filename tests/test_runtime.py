@@ -289,6 +289,24 @@ def test_auto_is_the_fastest_and_is_remembered(
     assert load() == "cpu"
 
 
+def test_a_device_that_worked_once_and_no_longer_does_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def on(device: str) -> Any:
+        if device == "cuda":
+            raise ModelError("its driver is missing")
+        return device
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    monkeypatch.setattr(runtime, "_seconds_for_a_tile", lambda model: 1.0)
+    runtime._remember({"this": "cuda", "another": "cuda"})
+    assert runtime._fastest(on, ["cpu", "cuda"], "this") == "cpu"
+    assert runtime._remembered() == {"this": "cpu", "another": "cuda"}
+    (tmp_path / "invdn" / "devices.json").write_text("[1]")
+    assert runtime._remembered() == {}
+
+
 @pytest.mark.parametrize("first", ["", "import torch; "])
 def test_auto_does_not_try_openvino_beside_pytorch(first: str) -> None:
     if importlib.util.find_spec("openvino") is None:
