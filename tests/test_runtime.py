@@ -305,6 +305,9 @@ def test_a_device_that_worked_once_and_no_longer_does_is_left_out(
     assert runtime._remembered() == {"this": "cpu", "another": "cuda"}
     (tmp_path / "invdn" / "devices.json").write_text("[1]")
     assert runtime._remembered() == {}
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):  # where nothing can be written
+        monkeypatch.setenv(name, str(tmp_path / "invdn" / "devices.json"))
+    assert runtime._fastest(on, ["cpu", "cuda"], "this") == "cpu"
 
 
 @pytest.mark.parametrize("first", ["", "import torch; "])
