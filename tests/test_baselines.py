@@ -51,6 +51,21 @@ def test_noise_level_scales_with_the_image() -> None:
         estimate_sigma(image[:15])
 
 
+def test_noise_level_is_as_exact_as_it_says() -> None:
+    """Of white noise of 10 on a flat picture, as in the docstring; and what is not noise."""
+    noise = np.random.default_rng(0).normal(0, 10, (512, 512, 3))
+    rows, columns = np.mgrid[:512, :512][..., None]
+    assert estimate_sigma(128 + noise) == pytest.approx(9.67, abs=0.03)
+    assert estimate_sigma(128 + noise[..., :1].repeat(3, axis=2)) == pytest.approx(9.4, abs=0.1)
+    slope = 20 + 0.4 * columns
+    assert estimate_sigma(slope + noise / 5) == pytest.approx(9.67 / 5, abs=0.02)
+    half_black = np.where(columns < 200, 0, 128)  # where half of the noise is cut off
+    assert estimate_sigma((half_black + noise).clip(0, 255)) == pytest.approx(9.67, abs=0.04)
+    steps = rows // 86  # six, of which each has more noise than the darker ones
+    mean = np.sqrt(np.mean((9.67 * np.arange(1, 7) / 6) ** 2))
+    assert estimate_sigma(20 + 40 * steps + noise * (steps + 1) / 6) == pytest.approx(mean, abs=0.1)
+
+
 @pytest.mark.parametrize("name", ["tv", "sparse", "nlm", "wavelet", "bm3d"])
 def test_removes_white_noise_blindly(name: str) -> None:
     if name == "bm3d" and importlib.util.find_spec("bm3d") is None:

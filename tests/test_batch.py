@@ -106,6 +106,15 @@ def test_subfolders_keep_their_tree(tmp_path: Path) -> None:
     assert not found.deeper
 
 
+def test_subfolders_of_any_folder_are_told_of(tmp_path: Path) -> None:
+    named(tmp_path, "a/1.jpg", "a/below/2.jpg", "b/3.jpg", "c/.hidden/4.jpg", "c/.5.jpg")
+    folders = [tmp_path / name for name in "abc"]
+    found = plan(folders, tmp_path / "out")
+    assert outputs(found.jobs, tmp_path / "out") == ["1.jpg", "3.jpg"]
+    assert found.deeper
+    assert not plan(folders[1:], tmp_path / "out").deeper
+
+
 def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     photo(tmp_path / "in" / "a.jpg")
     (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
@@ -181,6 +190,9 @@ def test_patterns_that_the_shell_did_not_expand(tmp_path: Path) -> None:
     named(tmp_path, "in/a.jpg", "in/b.jpg", "in/c.png", "in/[x].png")
     found = plan([tmp_path / "in" / "*.jpg"], tmp_path / "out")
     assert outputs(found.jobs, tmp_path / "out") == ["a.jpg", "b.jpg"]
+    named(tmp_path, "in/2023/d.jpg", "in/2023/may/e.jpg")
+    found = plan([tmp_path / "in" / "**" / "*.jpg"], tmp_path / "out")
+    assert outputs(found.jobs, tmp_path / "out") == ["d.jpg", "e.jpg", "a.jpg", "b.jpg"]
     # A file of that very name comes first, and a pattern of nothing is a file that is missing.
     found = plan([tmp_path / "in" / "[x].png"], tmp_path / "out")
     assert outputs(found.jobs, tmp_path / "out") == ["[x].png"]
@@ -211,9 +223,32 @@ def test_previews_have_names_of_their_own(tmp_path: Path) -> None:
         plan([tmp_path / "in" / "a.jpg"], tmp_path / "b.jpg", preview=True)
 
 
+def test_a_format_says_nothing_of_previews(tmp_path: Path) -> None:
+    (a,) = named(tmp_path, "a.jpg")
+    found = plan([a], tmp_path / "p.png", preview=True, format="jpg")
+    assert outputs(found.jobs, tmp_path) == ["p.png"]
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (a, b) = named(tmp_path, "a.jpg", "b.jpg")
+    with pytest.raises(UsageError, match="is a file: name a folder"):
+        plan([a], b, into_folder=True)
+    with pytest.raises(UsageError, match="cannot go to the standard output"):
+        plan([a], Path("-"))
+
+
+def test_other_photos_are_spared(tmp_path: Path) -> None:
+    a, b, _ = named(tmp_path, "in/a.jpg", "in/b.jpg", "out/a.jpg")
+    found = plan([a, b], tmp_path / "out", spare=[tmp_path / "out" / "a.jpg"])
+    assert [job.input for job in found.jobs] == [b]
+    assert [result.input for result in found.refused] == [a]
+
+
 def test_camera_raw_becomes_tiff(tmp_path: Path) -> None:
     for name in ("a.NEF", "b.dng"):
         (tmp_path / name).write_bytes(b"?")
+    with pytest.raises(UsageError, match=r"cannot write \.dng files"):
+        plan([tmp_path / "a.NEF"], tmp_path / "c.DNG")
     inputs = [tmp_path / "a.NEF", tmp_path / "b.dng"]
     assert outputs(plan(inputs, tmp_path / "out").jobs, tmp_path / "out") == ["a.tif", "b.tif"]
     found = plan(inputs, tmp_path / "out", format="jpg")
@@ -413,6 +448,15 @@ def test_an_output_folder_that_cannot_be_made_is_a_reason_before_the_work(tmp_pa
     assert not result.stops_batch  # others' outputs lie elsewhere
 
 
+def test_a_path_that_is_too_long_costs_only_its_photo(tmp_path: Path) -> None:
+    (a,) = named(tmp_path, "a.png")
+    job = Job(a, tmp_path / "out" / ("x" * 300) / "a.png")
+    result = run_one(job, never, record=manifest.Manifest(tmp_path / "out", {}))
+    assert "file name too long" in str(result.reason)
+    assert (result.status, result.stops_batch) == ("failed", False)
+    assert tree(tmp_path) == ["a.png"]
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
 def test_an_output_folder_that_cannot_be_written_is_a_reason_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -579,7 +623,7 @@ def test_photos_are_found_before_their_results_have_names(tmp_path: Path) -> Non
 
 def test_results_beside_their_photos_are_not_found_as_photos(tmp_path: Path) -> None:
     named(tmp_path, "a-denoised.tif", "a-denoised-2.tif", "b-denoised.jpg", "c-denoisedly.jpg")
-    named(tmp_path, "sub/a-denoised.jpg", "c.jpg")
+    named(tmp_path, "sub/a-denoised.jpg", "c.jpg", "c-denoised-12.jpg")
     (tmp_path / "a.cr2").write_bytes(b"II*\0")
     names = [job.input.relative_to(tmp_path).as_posix() for job in find([tmp_path]).jobs]
     assert names == ["a.cr2", "b-denoised.jpg", "c-denoisedly.jpg", "c.jpg", "sub/a-denoised.jpg"]

@@ -8,9 +8,11 @@ import sys
 import threading
 import time
 import tracemalloc
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -346,6 +348,9 @@ def test_overshoot_is_clipped(gain: float) -> None:
     for dtype, largest in ((np.uint8, 255), (np.uint16, 65535), (np.float32, 1)):
         image = np.full((8, 8, 3), largest // 2 + 1, dtype)
         assert (Denoiser(Loud())(image) == end * largest).all()
+    clear = np.full((8, 8, 4), 0.5, np.float32)
+    clear[..., 3] = 7 * np.sign(gain)  # says nothing about the colours
+    assert (Denoiser(Loud())(clear)[..., :3] == end).all()
     wide = np.full((8, 8, 3), 0.5, np.float32)
     wide[0, 0], wide[0, 1] = -0.25, 1.25
     restored = Denoiser(Loud())(wide)
@@ -419,6 +424,14 @@ def test_regions_give_the_same_as_the_whole_image(small_denoiser: Denoiser) -> N
     small_denoiser.restore_regions(300, 290, lambda r, c: image[r, c], write)
     assert (times == 1).all()
     np.testing.assert_array_equal(result, small_denoiser(image))
+
+
+def test_what_the_network_looks_at_lies_inside_the_image() -> None:
+    denoiser = Denoiser(Fake())  # sees 16 pixels far, and takes multiples of 8
+    assert denoiser.context(slice(50, 60), 200) == slice(32, 80)
+    assert denoiser.context(slice(3, 9), 9) == slice(0, 9)
+    with pytest.raises(ValueError, match="5 to 10 is not a part of 9 pixels"):
+        denoiser.context(slice(5, 10), 9)
 
 
 def test_memory_does_not_grow_with_the_image() -> None:
@@ -499,6 +512,41 @@ def test_memory_is_worth_more_than_time_where_there_are_many_tiles(
     Denoiser(model)(random_image((*size, 3), np.uint8))
     assert (len(model.shapes) >= 32) == sparing
     assert model.sparing == {sparing}
+
+
+def test_what_is_done_of_tiles_at_once_is_told_before_they_are_finished() -> None:
+    told, calls = threading.Event(), Counter[int]()
+    fractions: list[float] = []
+
+    class Waits(Several):
+        def __call__(self, *args: Any, **options: Any) -> np.ndarray:  # type: ignore[override]
+            calls[threading.get_ident()] += 1
+            assert calls[threading.get_ident()] == 1 or told.wait(5)
+            return super().__call__(*args, **options)
+
+    def progress(fraction: float) -> None:
+        fractions.append(fraction)
+        told.set()
+
+    model = Waits()
+    Denoiser(model)(random_image((100, 200, 3), np.uint8), turns=2, progress=progress)
+    assert len(model.shapes) == 4  # two tiles
+    assert fractions[0] in (1 / 4, 2 / 4)
+
+
+def test_tiles_that_nobody_waits_for_any_more_are_given_up() -> None:
+    class Slow(Several):
+        def __call__(self, *args: Any, **options: Any) -> np.ndarray:  # type: ignore[override]
+            time.sleep(0.03)
+            return super().__call__(*args, **options)
+
+    def stop(fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    model = Slow()
+    with pytest.raises(KeyboardInterrupt):
+        Denoiser(model)(random_image((300, 400, 3), np.uint8), progress=stop, ensemble=True)
+    assert len(model.shapes) < 2 * 8
 
 
 def test_errors_of_several_tiles_at_once_reach_the_caller() -> None:
@@ -592,8 +640,9 @@ def test_a_denoiser_reaches_another_process(
         [sys.executable, "-c", program], input=pickled, capture_output=True, check=True
     )
     assert found.stdout.decode().strip() == denoiser.info.sha256
-    path.write_bytes(path.read_bytes() + b"\0\0")
-    with pytest.raises(ModelError):
+    path.write_bytes(path.read_bytes() + b"\x32\x01?")  # with another description
+    assert invdn.load(path, device="cpu", threads=1).info.name == "small"
+    with pytest.raises(ModelError, match="another model than the one that was pickled"):
         pickle.loads(pickled)
 
 
@@ -635,6 +684,24 @@ def test_wrong_images_are_refused(image: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Denoiser(model)(image)
     assert not model.shapes
+
+
+def test_a_wrong_pixel_at_the_very_end_is_known_before_the_work() -> None:
+    image = np.zeros((300, 400, 3), np.float32)
+    image[-1, -1, 0] = np.nan
+    model = Fake()
+    with pytest.raises(ValueError, match="NaN"):
+        Denoiser(model)(image)
+    assert not model.shapes
+
+
+@pytest.mark.parametrize(
+    ("region", "message"),
+    [(np.zeros((8, 8, 3)), "not float64"), (np.full((8, 8, 3), 2, np.float32), "from 2 to 2")],
+)
+def test_wrong_regions_are_refused(region: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Denoiser(Fake()).restore_regions(8, 8, lambda *_: region, lambda *_: None)
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.51, float("nan"), float("inf")])

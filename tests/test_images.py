@@ -874,6 +874,62 @@ def test_file_systems_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert names_in(tmp_path) == ["a.png"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links are not used on Windows")
+def test_without_links_nothing_is_replaced_nor_left_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    path = tmp_path / "a.png"
+    monkeypatch.setattr(os, "link", fails)
+
+    def overtaken() -> None:
+        with images.atomically(path) as file:
+            file.write(b"ours")
+            path.write_bytes(b"somebody made it meanwhile")
+
+    with pytest.raises(FileExistsError):
+        overtaken()
+    assert path.read_bytes() == b"somebody made it meanwhile"
+    path.unlink()
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(PermissionError), images.atomically(path) as file:
+        file.write(b"ours")
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_link_to_an_empty_file_is_no_claimed_name(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "empty").touch()
+    path = tmp_path / "a.png"
+    path.symlink_to("empty")
+    if overwrite:
+        with images.atomically(path, overwrite=True) as file:
+            file.write(b"ours")
+    else:
+        with pytest.raises(FileExistsError), images.atomically(path) as file:
+            file.write(b"ours")
+    assert path.is_symlink() != overwrite
+    assert (tmp_path / "empty").read_bytes() == b""
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a computer that loses power may keep the name without the content."""
+    named, sync = [], os.fsync
+
+    def noted(handle: int) -> None:
+        named.append((os.fstat(handle).st_size, (tmp_path / "a.png").exists()))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with images.atomically(tmp_path / "a.png") as file:
+        file.write(b"whole")
+    assert named == [(5, False)]
+
+
 @pytest.mark.parametrize("overwrite", [True, False])
 @pytest.mark.parametrize("suffix", FORMATS.values())
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from invdn.latents import _STEP, _hash, normal_field
+from invdn.latents import _STEP, _hash, _uniform, normal_field
 
 FIELD = normal_field(6, slice(0, 150), slice(0, 140), seed=3)
 
@@ -82,3 +82,9 @@ def test_channels_are_unrelated() -> None:
 def test_rows_and_columns_are_not_exchangeable() -> None:
     square = normal_field(1, slice(0, 100), slice(100, 200))
     assert_unrelated(square, normal_field(1, slice(100, 200), slice(0, 100)).swapaxes(1, 2))
+
+
+def test_no_value_is_infinite() -> None:
+    """Once in four thousand million the bits are all 0, of which there is no logarithm."""
+    ends = _uniform(np.array([0, 2**32 - 1], np.uint64))
+    assert 0 < ends[0] < ends[1] < 1

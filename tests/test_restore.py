@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import samples
 from invdn import images, restore
 from invdn.denoiser import Denoiser, load_denoiser
 from invdn.images import Photo, PhotoError, colour, read, write
+from invdn.images.tiffpages import PageWriter
 from invdn.restore import CLEAN_BELOW_8BIT, Hooks, Settings, restore_file, restore_photo
 from invdn.runtime import ModelInfo
 from one_region import InOneRegion
@@ -294,6 +296,35 @@ def test_every_page_is_denoised(tmp_path: Path) -> None:
     assert outcome.notices == ("only the first of 3 pages is kept",)
 
 
+def test_what_is_to_be_said_of_pages_is_said_once(tmp_path: Path) -> None:
+    path = samples.tiff_pages(tmp_path / "a.tif", [samples.scene()] * 2)
+    path = path.rename(tmp_path / "a.jpg")
+    for settings in (Settings(), Settings(auto=True)):
+        for name, more in (("b.tif", []), ("b.png", ["only the first of 2 pages is kept"])):
+            output = tmp_path / str(settings.auto) / name
+            outcome = restore_file(path, output, Each(halved), settings)
+            assert list(outcome.notices) == ["this is really a TIFF file", *more]
+
+
+def test_what_is_to_be_said_of_the_second_page_is_said(tmp_path: Path) -> None:
+    """What reading it had to change, and what its copy does not hold."""
+    grey = samples.matrix_profile([[0.3, 0.3, 0.3]] * 3, 2.2).replace(b"RGB ", b"GRAY")
+    multiplied = {0x0152: (3, struct.pack("<H", 1)), 0x8773: (7, grey)}
+    plain = samples.bare_tiff(tmp_path / "1.tif", samples.scene(10, 10), {})
+    odd = samples.bare_tiff(tmp_path / "2.tif", samples.scene(channels=4), multiplied)
+    with (tmp_path / "a.tif").open("w+b") as file:
+        writer = PageWriter(file)
+        for path in (plain, odd):
+            with path.open("rb") as page:
+                writer.add(page)
+    with pytest.raises(PhotoError, match="page 2 of 2: claims to be 30×20 pixels"):
+        restore_file(tmp_path / "a.tif", tmp_path / "b.tif", Each(), Settings(max_pixels=599))
+    notices = restore_file(tmp_path / "a.tif", tmp_path / "b.tif", Each()).notices
+    assert len(notices) == 2
+    assert "multiplied by its transparency" in notices[0]
+    assert "profile" in notices[1]
+
+
 def test_a_bad_page_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     pages = [np.random.default_rng(n).integers(0, 255, (64, 64, 3), np.uint8) for n in range(3)]
     path = samples.tiff_pages(tmp_path / "a.tif", pages)
@@ -325,14 +356,18 @@ def test_in_bands_comes_the_same_as_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str
 ) -> None:
     """Byte for byte, turned as well, whatever the formats."""
-    photo = Photo(noisy(150, 100), "jpeg", orientation=6, exif=samples.exif_block(6))
-    write(photo, tmp_path / f"a.{before}")
+    path = tmp_path / f"a.{before}"
+    photo = Photo(
+        noisy(150, 100), images.format_of(path), orientation=6, exif=samples.exif_block(6)
+    )
+    write(photo, path)
+    assert read(path).orientation == (6 if before in ("jpg", "png", "tif", "webp") else 1)
     outputs = []
     for limit, piece in ((1 << 28, 1), (0, 1 << 27), (0, 10_000)):
         monkeypatch.setattr(restore, "STREAMED_ABOVE_BYTES", limit)
         monkeypatch.setattr(restore, "_PIECE_BYTES", piece)
         output = tmp_path / f"{limit}-{piece}.{after}"
-        restore_file(tmp_path / f"a.{before}", output, Each(lambda r: 255 - r))
+        restore_file(path, output, Each(lambda r: 255 - r))
         outputs.append(output.read_bytes())
     assert outputs[0] == outputs[1] == outputs[2]
     assert len(names_in(tmp_path)) == 4
@@ -351,6 +386,70 @@ def test_any_pixels_in_bands(tmp_path: Path, dtype: str, channels: int, suffix: 
     if suffix == "tif":
         np.testing.assert_array_equal(found.pixels, pixels)
     assert found.fields.get("icc-profile-data") == fields.get("icc-profile-data")
+
+
+class Noting(Each):
+    """Notes the strength as well."""
+
+    def __init__(self) -> None:
+        super().__init__(halved)
+        self.strengths: list[float] = []
+
+    def restore_regions(self, *arguments: Any, strength: float, **more: Any) -> None:
+        self.strengths.append(strength)
+        super().restore_regions(*arguments, strength=strength, **more)
+
+
+@pytest.mark.parametrize("limit", [1 << 28, 0])
+def test_what_is_asked_for_arrives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(restore, "STREAMED_ABOVE_BYTES", limit)
+    write(Photo(noisy(), "jpeg", exif=samples.exif_block()), tmp_path / "a.jpg")
+    assert read(tmp_path / "a.jpg").exif
+    for metadata in (True, False):
+        told: list[float] = []
+        denoiser, output = Noting(), tmp_path / f"{metadata}.jpg"
+        settings = Settings(strength=0.4, quality=71, metadata=metadata)
+        outcome = restore_file(
+            tmp_path / "a.jpg", output, denoiser, settings, Hooks(progress=told.append)
+        )
+        assert denoiser.strengths == [0.4]
+        assert (outcome.width, outcome.height) == (240, 200)
+        assert told[-1] == 1
+        assert len(set(told)) > 2
+        found = read(output)
+        assert found.jpeg is not None
+        assert found.jpeg.quality == 71
+        assert (found.exif is not None) == metadata
+
+
+@pytest.mark.parametrize("limit", [1 << 28, 0])
+def test_what_a_format_does_not_hold_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(restore, "STREAMED_ABOVE_BYTES", limit)
+    write(Photo(samples.scene(), "png", exif=samples.exif_block()), tmp_path / "a.png")
+    path = (tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    outcome = restore_file(path, tmp_path / "b.bmp", Each())
+    assert outcome.notices == (
+        "this is really a PNG file",
+        "BMP holds no metadata: EXIF, profile and texts are left out",
+    )
+
+
+def test_scratch_files_are_not_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "STREAMED_ABOVE_BYTES", 0)
+    monkeypatch.setattr(restore, "_PIECE_BYTES", 1)
+    write(Photo(samples.scene(400, 60), "png"), tmp_path / "a.png")
+    most = []
+
+    def counted(region: Any) -> Any:
+        most.append(len(names_in(tmp_path)))
+        return region
+
+    restore_file(tmp_path / "a.png", tmp_path / "b.png", Each(counted))
+    assert 32 < max(most) <= 2 + 67  # of 6 rows each, or there would be one for each row
 
 
 @pytest.mark.usefixtures("streaming")
@@ -399,6 +498,10 @@ def test_a_clean_photo_is_copied_byte_for_byte(
     assert outcome.noise == pytest.approx(1)
     assert outcome.noise < CLEAN_BELOW_8BIT
     assert outcome.notices == ("is clean already: copied as it is",)
+    misnamed = (tmp_path / "b.png").rename(tmp_path / "c.jpg")
+    outcome = restore_file(misnamed, tmp_path / "d.png", smoother(1), Settings(auto=True))
+    assert outcome.notices == ("this is really a PNG file", "is clean already: copied as it is")
+    (tmp_path / "d.png").rename(tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -420,16 +523,17 @@ def test_a_noisy_photo_is_denoised_with_auto(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path / "b.png").pixels, smoother(2).change(clean()))
 
 
-@pytest.mark.parametrize("kind", ["grey", "alpha", "uint16", "float32"])
+@pytest.mark.parametrize("kind", ["grey", "alpha", "grey alpha", "uint16", "float32"])
 def test_noise_is_measured_in_grey_levels_of_255(tmp_path: Path, kind: str) -> None:
     pixels: Any = clean()
     denoiser = smoother(3)
     if kind == "grey":
         pixels = pixels[..., 0]
-    elif kind == "alpha":
-        pixels = np.dstack([pixels, np.full_like(pixels[..., 0], 128)])
+    elif "alpha" in kind:
+        colours = pixels[..., :1] if "grey" in kind else pixels
+        pixels = np.dstack([colours, np.full_like(pixels[..., 0], 128)])
         change = denoiser.change
-        denoiser = Each(lambda p: np.dstack([change(p[..., :3]), p[..., 3]]))
+        denoiser = Each(lambda p: np.dstack([change(p[..., :-1]), p[..., -1]]))
     elif kind == "uint16":
         pixels, denoiser = pixels.astype(np.uint16) * 257, smoother(3, 65535)
     else:
@@ -464,6 +568,30 @@ def test_a_clean_photo_in_another_format_is_only_converted(tmp_path: Path) -> No
     outcome = restore_file(tmp_path / "a.png", tmp_path / "b.tif", smoother(1), Settings(auto=True))
     assert outcome.notices == ("is clean already: only converted",)
     np.testing.assert_array_equal(read(tmp_path / "b.tif").pixels, clean())
+
+
+def test_a_clean_photo_is_converted_as_asked_for(tmp_path: Path) -> None:
+    write(Photo(clean(), "png", exif=samples.exif_block()), tmp_path / "a.png")
+    settings = Settings(auto=True, quality=71, metadata=False)
+    outcome = restore_file(tmp_path / "a.png", tmp_path / "b.jpg", smoother(1), settings)
+    assert outcome.left_as_is
+    found = read(tmp_path / "b.jpg")
+    assert found.jpeg is not None
+    assert found.jpeg.quality == 71
+    assert found.exif is None
+    outcome = restore_file(tmp_path / "a.png", tmp_path / "b.bmp", smoother(1), Settings(auto=True))
+    assert outcome.notices == (
+        "is clean already: only converted",
+        "BMP holds no metadata: EXIF, profile and texts are left out",
+    )
+
+
+@pytest.mark.usefixtures("streaming")
+def test_a_clean_photo_that_is_too_large_is_not_converted_only(tmp_path: Path) -> None:
+    write(Photo(clean(), "png"), tmp_path / "a.png")
+    with pytest.raises(PhotoError, match="is clean already, and too large"):
+        restore_file(tmp_path / "a.png", tmp_path / "b.tif", smoother(1), Settings(auto=True))
+    assert names_in(tmp_path) == ["a.png"]
 
 
 def test_pages_of_a_clean_file_are_not_lost_in_silence(tmp_path: Path) -> None:
@@ -542,6 +670,20 @@ def test_a_preview_is_for_any_screen(tmp_path: Path) -> None:
         assert not found.fields
 
 
+def test_a_preview_is_made_as_asked_for(tmp_path: Path) -> None:
+    write(Photo(clean(), "png"), tmp_path / "a.png")
+    path = (tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    os.utime(path, ns=(10**18, 10**18))
+    denoiser, named = Noting(), []
+    settings = Settings(preview=True, strength=0.4, keep_time=True)
+    hooks = Hooks(before_naming=named.append)
+    outcome = restore_file(path, tmp_path / "p.png", denoiser, settings, hooks)
+    assert denoiser.strengths == [0.4]
+    assert len(named) == 1
+    assert (tmp_path / "p.png").stat().st_mtime_ns == 10**18
+    assert outcome.notices == ("this is really a PNG file",)
+
+
 def test_modification_time_is_kept_when_asked_for(tmp_path: Path) -> None:
     write(Photo(clean(), "png"), tmp_path / "a.png")
     os.utime(tmp_path / "a.png", ns=(10**18, 10**18))
@@ -552,3 +694,64 @@ def test_modification_time_is_kept_when_asked_for(tmp_path: Path) -> None:
         restore_file(tmp_path / "a.png", output, Each(), settings)
         assert (output.stat().st_mtime_ns == 10**18) == settings.keep_time
     assert images.read(tmp_path / "0.png").height == 200
+
+
+# --- how long it may take ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "settings", "expected"),
+    [
+        (1 << 28, Settings(), ["open", "decode", "tile", "encode"]),
+        (0, Settings(), ["open", "tile", "encode"]),
+        (1 << 28, Settings(preview=True), ["open", "tile"]),
+    ],
+)
+def test_whoever_watches_hears_of_each_step_before_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+    settings: Settings,
+    expected: list[str],
+) -> None:
+    """Or a photo would be given up in the middle of what takes long."""
+    left: list[float] = []
+    done: list[str] = []
+
+    def noted(name: str, seconds: float, real: Any) -> Any:
+        def step(*arguments: Any, **options: Any) -> Any:
+            assert left, name
+            assert left.pop() == pytest.approx(seconds, abs=0.4), name
+            done.append(name)
+            return real(*arguments, **options)
+
+        return step
+
+    write(Photo(noisy(), "png"), tmp_path / "a.png")
+    monkeypatch.setattr(restore, "STREAMED_ABOVE_BYTES", limit)
+    monkeypatch.setattr(restore, "opened", noted("open", 20.2, restore.opened))
+    monkeypatch.setattr(images.OpenPhoto, "whole", noted("decode", 20.5, images.OpenPhoto.whole))
+    for name in ("encode", "encode_image"):
+        real = getattr(restore.writing, name)
+        if not (settings.preview or (name == "encode_image" and limit)):
+            monkeypatch.setattr(restore.writing, name, noted("encode", 20.5, real))
+    hooks = Hooks(step=lambda seconds: left.__setitem__(slice(None), [seconds]))
+    restore_file(
+        tmp_path / "a.png", tmp_path / "b.png", Each(noted("tile", 900, halved)), settings, hooks
+    )
+    assert list(dict.fromkeys(done)) == expected
+    assert done.count("tile") > 4
+
+
+def test_measuring_the_noise_may_take_as_long_as_a_tile(tmp_path: Path) -> None:
+    write(Photo(noisy(), "png"), tmp_path / "a.png")
+    told: list[float] = []
+    before: list[float] = []
+
+    def measured(region: Any) -> Any:
+        before.append(told[-1])
+        return region
+
+    hooks, settings = Hooks(step=told.append), Settings(auto=True)
+    restore_file(tmp_path / "a.png", tmp_path / "b.png", Each(measured), settings, hooks)
+    assert before[0] > restore._SECONDS_A_TILE

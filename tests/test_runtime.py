@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from invdn import runtime
-from invdn.runtime import Model, ModelError, load_model, shipped_models
+from invdn.runtime import Model, ModelError, ModelInfo, load_model, shipped_models
 
 CARD = """
 [{name}]
@@ -289,6 +289,27 @@ def test_auto_is_the_fastest_and_is_remembered(
     assert load() == "cpu"
 
 
+def test_a_device_that_worked_once_and_no_longer_does_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def on(device: str) -> Any:
+        if device == "cuda":
+            raise ModelError("its driver is missing")
+        return device
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    monkeypatch.setattr(runtime, "_seconds_for_a_tile", lambda model: 1.0)
+    runtime._remember({"this": "cuda", "another": "cuda"})
+    assert runtime._fastest(on, ["cpu", "cuda"], "this") == "cpu"
+    assert runtime._remembered() == {"this": "cpu", "another": "cuda"}
+    (tmp_path / "invdn" / "devices.json").write_text("[1]")
+    assert runtime._remembered() == {}
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):  # where nothing can be written
+        monkeypatch.setenv(name, str(tmp_path / "invdn" / "devices.json"))
+    assert runtime._fastest(on, ["cpu", "cuda"], "this") == "cpu"
+
+
 @pytest.mark.parametrize("first", ["", "import torch; "])
 def test_auto_does_not_try_openvino_beside_pytorch(first: str) -> None:
     if importlib.util.find_spec("openvino") is None:
@@ -333,8 +354,10 @@ def test_onnxruntime_that_is_not_installed(
 def test_wrong_arguments(small_model_path: Path) -> None:
     with pytest.raises(ValueError, match="device must be one of auto, cpu, cuda, openvino"):
         load_model(small_model_path, device="tpu")
-    with pytest.raises(ValueError, match="threads must be a whole number of at least 1, not 0"):
-        load_model(small_model_path, threads=0)
+    for threads in (0, 1.5):
+        message = f"threads must be a whole number of at least 1, not {threads}"
+        with pytest.raises(ValueError, match=message):
+            load_model(small_model_path, threads=threads)  # type: ignore[arg-type]
 
 
 def test_failure_while_running_is_one_line(small_model_path: Path) -> None:
@@ -359,6 +382,16 @@ def test_default_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_physical_cores", lambda: 64)
     monkeypatch.setattr(runtime, "_cgroup_cpus", lambda: 3)
     assert runtime.default_threads() == 3
+    monkeypatch.setattr(runtime, "_cgroup_cpus", lambda: 0)
+    assert runtime.default_threads() == 1
+
+
+def test_half_of_a_core_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    limit = tmp_path / "cpu.max"
+    monkeypatch.setattr(runtime, "Path", lambda _: limit)
+    for text, cores in (("50000 100000", 1), ("250000 100000", 3), ("max 100000", sys.maxsize)):
+        limit.write_text(text)
+        assert runtime._cgroup_cpus() == cores
 
 
 @pytest.mark.parametrize(
@@ -407,6 +440,39 @@ def test_tiles_take_turns_in_the_first_graph_only(
             np.testing.assert_allclose(call.result(), right, atol=2e-6)
     assert (("coarse", "coarse") in together) == (not sparing)
     assert {("coarse", "restored"), ("restored", "restored")} & together
+
+
+def test_memory_goes_back_after_the_last_tile_and_not_before() -> None:
+    class Session:
+        def __init__(self) -> None:
+            self.runs: list[object] = []
+
+        def get_inputs(self) -> list[SimpleNamespace]:
+            image = SimpleNamespace(name="image", shape=[1, 3, "height", "width"])
+            return [image, SimpleNamespace(name="strength", shape=[])]
+
+        def run(self, _: object, feed: dict[str, np.ndarray], options: object) -> list[np.ndarray]:
+            self.runs.append(options)
+            return [feed["image"]]
+
+    info = ModelInfo(
+        "fake", "1", "CC0-1.0", 0, 0, multiple=8, tile=128, halo=16, sha256="", device="cpu",
+        threads=2,
+    )  # fmt: skip
+    own, shared = Session(), Session()
+    model = Model(own, "give back", info, lambda: shared)
+    image = np.zeros((8, 8, 3), np.float32)
+    model(image, 1.0)
+    assert own.runs == [None]
+    model(image, 1.0, last=True)
+    assert own.runs == [None, None, "give back"]
+    with model._session_for(shared=True, last=False):  # another tile, which takes longer
+        model(image, 1.0, shared=True, last=True)
+        assert shared.runs == [None]
+    assert shared.runs == [None, "give back"]
+    model(image, 1.0, shared=True)
+    assert shared.runs == [None, "give back", None]
+    assert len(own.runs) == 3
 
 
 def test_threads_do_not_change_the_result(small_model_path: Path) -> None:

@@ -94,14 +94,23 @@ def test_neighbours_hand_over_in_the_middle() -> None:
     assert first.done_stop == second.keep_start
 
 
+@pytest.mark.parametrize(("halo", "width"), [(16, 16), (8, 16), (6, 8), (2, 4), (0, 0)])
+def test_a_hand_over_is_as_wide_as_the_overlap_allows(halo: int, width: int) -> None:
+    first, _ = spans(150, tile=104, halo=halo, multiple=2, blend=16)
+    assert first.keep_stop - first.done_stop == width
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"size": 0}, "size 0"),
+        ({"multiple": 0}, "multiple 0"),
+        ({"halo": -8}, "halo -8 is too small"),
         ({"halo": 12}, "halo 12 is not a multiple of 8"),
         ({"tile": 100}, "tile 100 is not a multiple of 8"),
         ({"tile": 64}, "tile 64 is too small for halo 16"),
         ({"blend": 12}, "power of two"),
+        ({"blend": 1}, "power of two"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(arguments: dict[str, int], message: str) -> None:
@@ -153,15 +162,17 @@ def test_the_grid_computes_few_pixels_in_windows_of_bounded_area(size: tuple[int
         ((slice(31, 277), slice(60, 200)), (300, 200)),
         ((slice(5, 8), slice(7, 9)), (16, 16)),
         ((slice(0, 640), slice(121, 500)), (640, 640)),
+        ((slice(0, 20), slice(3, 5)), (64, 32)),
     ],
 )
 @pytest.mark.parametrize("multiple", [2, 32])
+@pytest.mark.parametrize("halo", [13, 14])
 def test_parts_cover_what_is_wanted_once(
-    wanted: tuple[slice, slice], size: tuple[int, int], multiple: int
+    wanted: tuple[slice, slice], size: tuple[int, int], multiple: int, halo: int
 ) -> None:
     rows, columns = wanted
     times = np.zeros((rows.stop - rows.start, columns.stop - columns.start), int)
-    for cuts in parts(rows, columns, *size, tile=120, halo=14, width_multiple=multiple):
+    for cuts in parts(rows, columns, *size, tile=120, halo=halo, width_multiple=multiple):
         seen = cuts[1].seen
         assert (seen.stop - seen.start) % multiple == 0 or size[1] < multiple
         times[cuts[0].target, cuts[1].target] += 1
@@ -169,6 +180,6 @@ def test_parts_cover_what_is_wanted_once(
             assert cut.seen.start % 2 == cut.seen.stop % 2 == 0
             first, last = cut.seen.start + cut.inner.start, cut.seen.start + cut.inner.stop
             assert (first, last) == (axis.start + cut.target.start, axis.start + cut.target.stop)
-            assert cut.seen.start in (0, min(cut.seen.start, first - 14))
-            assert cut.seen.stop in (length, max(cut.seen.stop, last + 14))
+            assert cut.seen.start in (0, min(cut.seen.start, first - halo))
+            assert cut.seen.stop in (length, max(cut.seen.stop, last + halo))
     assert (times == 1).all()

@@ -154,6 +154,40 @@ def test_a_worker_that_cannot_work_ends_by_itself(wanted: dict[str, Any], said: 
         assert worker.stderr.read() == b""
 
 
+def test_a_worker_that_never_comes_back_does_not_outlive_its_leader(tmp_path: Path) -> None:
+    jobs = Job(photo(tmp_path / "a.png", HANGS), tmp_path / "b.png")
+    usual = {"model": "photo", "device": "auto", "threads": 1, "jobs": 1, "ensemble": {}}
+    job = {"input": str(jobs.input), "output": str(jobs.output), "folder": None, "settings": {}}
+    program = f"import invdn.worker; invdn.worker._SECONDS_TO_GIVE_UP = 0.3; {FAKE}"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(process.python(program), stdin=pipe, stdout=pipe) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        for request in (usual, job):
+            worker.stdin.write(json.dumps(request).encode() + b"\n")
+        worker.stdin.flush()
+        while json.loads(worker.stdout.readline()).get("step") != 2.0:
+            pass
+        worker.stdin.close()
+        try:
+            assert worker.wait(20) == 1
+        finally:
+            worker.kill()
+
+
+def test_a_list_that_cannot_be_added_to_does_not_hide_why_a_photo_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(manifest.Manifest, "append", fails)
+    photo(tmp_path / "in" / "a.png", CRASHES)
+    (result,) = do(tmp_path / "in", tmp_path / "out").values()
+    assert "crashed" in str(result.reason)
+    assert result.seconds > 0
+
+
 def test_a_process_that_does_not_start_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,8 +460,12 @@ def test_what_has_changed_is_done_again(tmp_path: Path) -> None:
     assert images.read(tmp_path / "out" / "a.png").pixels.max() == 55
     # Other settings: all of it. The same again, even with overwrite: nothing.
     assert set(statuses(do(tmp_path / "in", tmp_path / "out", strength=0.5)).values()) == {"done"}
-    again = do(tmp_path / "in", tmp_path / "out", strength=0.5, overwrite=True)
-    assert set(statuses(again).values()) == {"skipped"}
+    for without_effect in ("overwrite", "keep_time"):
+        again = do(tmp_path / "in", tmp_path / "out", strength=0.5, **{without_effect: True})
+        assert set(statuses(again).values()) == {"skipped"}
+    for other in ({"quality": 70}, {"quality": 70, "metadata": False}):
+        again = do(tmp_path / "in", tmp_path / "out", strength=0.5, **other)
+        assert set(statuses(again).values()) == {"done"}
 
 
 def test_turns_do_all_again_and_a_seed_without_random_latents_nothing(tmp_path: Path) -> None:
@@ -474,11 +512,14 @@ def test_what_others_made_is_never_replaced(tmp_path: Path) -> None:
 
 
 def test_another_photo_of_the_same_name_does_not_replace_the_first(tmp_path: Path) -> None:
-    photo(tmp_path / "january" / "1.png", 1)
-    photo(tmp_path / "february" / "1.png", 2)
+    for number, folder in enumerate(("january", "february"), start=1):
+        path = photo(tmp_path / folder / "1.bmp", number)
+        os.utime(path, ns=(10**18, 10**18))  # of one size and, as from a FAT card, of one time
     do(tmp_path / "january", tmp_path / "out")
-    assert statuses(do(tmp_path / "february", tmp_path / "out")) == {"1.png": "skipped"}
-    assert images.read(tmp_path / "out" / "1.png").pixels.max() == 1
+    results = do(tmp_path / "february", tmp_path / "out")
+    assert statuses(results) == {"1.bmp": "skipped"}
+    assert "--overwrite" in str(results["1.bmp"].reason)
+    assert images.read(tmp_path / "out" / "1.bmp").pixels.max() == 1
 
 
 def test_moved_folders_are_recognised(tmp_path: Path) -> None:
@@ -487,6 +528,18 @@ def test_moved_folders_are_recognised(tmp_path: Path) -> None:
     (tmp_path / "in").rename(tmp_path / "in2")
     (tmp_path / "out").rename(tmp_path / "out2")
     assert statuses(do(tmp_path / "in2", tmp_path / "out2")) == {"a.png": "skipped"}
+    assert statuses(do(tmp_path / "in2", tmp_path / "out2", strength=0.5)) == {"a.png": "done"}
+
+
+def test_a_link_in_place_of_a_result_is_left_alone(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "a.png")
+    do(tmp_path / "in", tmp_path / "out")
+    output = tmp_path / "out" / "a.png"
+    output.rename(tmp_path / "kept.png")
+    output.symlink_to(tmp_path / "kept.png")
+    results = do(tmp_path / "in", tmp_path / "out", strength=0.5)
+    assert statuses(results) == {"a.png": "skipped"}
+    assert output.is_symlink()
 
 
 def test_what_failed_is_tried_again(tmp_path: Path) -> None:
@@ -567,6 +620,21 @@ def test_a_line_of_the_manifest_is_whole_or_an_error(
     room[:] = [10, 1000, 1000]
     manifest.Manifest(tmp_path, {}).append(tmp_path / "b.png", {"status": "done"})
     assert json.loads((tmp_path / manifest.NAME).read_text().splitlines()[-1])["output"] == "b.png"
+
+
+def test_the_manifest_is_not_left_open(tmp_path: Path) -> None:
+    """Or a batch of thousands would run out of files."""
+
+    def next_free() -> int:
+        handle = os.dup(0)
+        os.close(handle)
+        return handle
+
+    before = next_free()
+    for _ in range(3):
+        manifest.Manifest(tmp_path, {}).append(tmp_path / "a.png", {"status": "done"})
+        manifest.Manifest(tmp_path, {}).check()
+    assert next_free() == before
 
 
 # --- kill -9 -------------------------------------------------------------------------------------
@@ -700,6 +768,44 @@ def test_a_name_that_is_free_again_is_not_taken_from_another_run(tmp_path: Path)
             assert second == first
         assert second.exists()
     assert not second.exists()
+
+
+def test_an_interrupt_before_the_lock_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(file: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(atomic, "_lock", interrupted)
+    with pytest.raises(KeyboardInterrupt), images.atomically(tmp_path / "a.png"):
+        pass
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed there")
+def test_a_stray_that_somebody_else_removes_first_is_not_removed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name may be another run's by then."""
+    stray = tmp_path / ".invdn-0123456789ab.tmp"
+    stray.write_bytes(b"left by a killed run")
+
+    def late(file: Any) -> bool:
+        stray.unlink()
+        stray.write_bytes(b"in work")
+        return True
+
+    monkeypatch.setattr(atomic, "_lock", late)
+    images.remove_strays([tmp_path])
+    assert stray.read_bytes() == b"in work"
+
+
+def test_a_name_that_cannot_be_is_known_before_the_work(tmp_path: Path) -> None:
+    worked: list[bool] = []
+    with pytest.raises(OSError, match="too long"), images.atomically(tmp_path / ("x" * 300)):
+        worked.append(True)
+    assert not worked
+    assert names_in(tmp_path) == []
 
 
 def test_an_empty_output_is_a_claimed_name_of_a_killed_run(tmp_path: Path) -> None:

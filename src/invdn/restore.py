@@ -265,7 +265,8 @@ def restore_file(
                 written = _page_into(found, format, file, output.parent, denoiser, settings, hooks)
     if photo.pages > 1 and format != "tiff":
         written = (*written, first_page_only(photo.pages))
-    return replace(outcome, notices=(*outcome.notices, *written))
+    # Each page has what was to be said of the file once more.
+    return replace(outcome, notices=tuple(dict.fromkeys((*outcome.notices, *written))))
 
 
 def is_large(photo: Photo) -> bool:
@@ -295,7 +296,7 @@ def _restore_pages(
                     writer.add(one_page)
             except images.PhotoError as error:
                 raise images.PhotoError(f"page {page + 1} of {pages}: {error}") from error
-    return tuple(dict.fromkeys(notices))
+    return tuple(notices)
 
 
 def _page_into(
