@@ -371,6 +371,15 @@ def test_pages_of_all_kinds_in_one_file(tmp_path: Path) -> None:
         assert found.fields.get("icc-profile-data") == photo.fields.get("icc-profile-data")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a file of nothing takes 4 GB there")
+def test_pages_of_more_than_4_gb_are_refused(tmp_path: Path) -> None:
+    page = samples.bare_tiff(tmp_path / "a.tif", samples.scene(), {})
+    with page.open("rb") as one, (tmp_path / "b.tif").open("w+b") as file:
+        file.truncate(2**32 - 100)
+        with pytest.raises(PhotoError, match="more than a TIFF file of 4 GB can hold"):
+            tiffpages.PageWriter(file).add(one)
+
+
 def test_offsets_of_16_bits_are_widened(tmp_path: Path) -> None:
     """As some programs write them, to save a few bytes."""
     first, second = (samples.scene(8, 8, 1) + n for n in (0, 7))
