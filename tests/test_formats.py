@@ -190,6 +190,20 @@ def test_white_stays_white_at_10_and_12_bits(tmp_path: Path, suffix: str) -> Non
         assert found.pixels.min() > 65535 - 65536 // 2**9
 
 
+@pytest.mark.parametrize("bits", [10, 12, None])
+def test_only_bits_that_are_lost_are_said(tmp_path: Path, bits: int | None) -> None:
+    photo = Photo(samples.scene(dtype="uint16"), "avif", bits=bits)
+    lost = () if bits else ("AVIF holds 12 bits a channel",)
+    assert write(photo, tmp_path / "a.avif") == lost
+
+
+def test_a_lossless_webp_is_lossy_where_a_quality_is_asked_for(tmp_path: Path) -> None:
+    photo = Photo(samples.scene(), "webp", lossless=True)
+    for quality in (None, 80):
+        write(photo, tmp_path / "a.webp", quality=quality, overwrite=True)
+        assert read(tmp_path / "a.webp").lossless == (quality is None)
+
+
 @pytest.mark.parametrize("bits", [10, 12])
 def test_scaling_keeps_every_value(bits: int) -> None:
     values = (np.arange(2**bits) << (16 - bits)).astype(np.uint16)
