@@ -199,6 +199,20 @@ def test_white_stays_white_at_10_and_12_bits(tmp_path: Path, suffix: str) -> Non
         assert found.pixels.min() > 65535 - 65536 // 2**9
 
 
+@pytest.mark.parametrize("bits", [10, 12, None])
+def test_only_bits_that_are_lost_are_said(tmp_path: Path, bits: int | None) -> None:
+    photo = Photo(samples.scene(dtype="uint16"), "avif", bits=bits)
+    lost = () if bits else ("AVIF holds 12 bits a channel",)
+    assert write(photo, tmp_path / "a.avif") == lost
+
+
+def test_a_lossless_webp_is_lossy_where_a_quality_is_asked_for(tmp_path: Path) -> None:
+    photo = Photo(samples.scene(), "webp", lossless=True)
+    for quality in (None, 80):
+        write(photo, tmp_path / "a.webp", quality=quality, overwrite=True)
+        assert read(tmp_path / "a.webp").lossless == (quality is None)
+
+
 @pytest.mark.parametrize("bits", [10, 12])
 def test_scaling_keeps_every_value(bits: int) -> None:
     values = (np.arange(2**bits) << (16 - bits)).astype(np.uint16)
@@ -378,6 +392,15 @@ def test_pages_of_all_kinds_in_one_file(tmp_path: Path) -> None:
         exif = [e and metadata.from_tiff(e) for e in (found.exif, photo.exif)]
         assert photo.exif is None or exif[0] == exif[1]
         assert found.fields.get("icc-profile-data") == photo.fields.get("icc-profile-data")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file of nothing takes 4 GB there")
+def test_pages_of_more_than_4_gb_are_refused(tmp_path: Path) -> None:
+    page = samples.bare_tiff(tmp_path / "a.tif", samples.scene(), {})
+    with page.open("rb") as one, (tmp_path / "b.tif").open("w+b") as file:
+        file.truncate(2**32 - 100)
+        with pytest.raises(PhotoError, match="more than a TIFF file of 4 GB can hold"):
+            tiffpages.PageWriter(file).add(one)
 
 
 def test_offsets_of_16_bits_are_widened(tmp_path: Path) -> None:
