@@ -130,6 +130,7 @@ def test_results_where_results_go_are_no_photos(
     photo(tmp_path / "in" / "out" / "of_before.png")
     drop(window, tmp_path / "in")
     until(qtbot, lambda: "these photos are in the list already" in log(window))
+    assert "2 left out, for lying where results go" in log(window)
     window.options.where_box.setCurrentIndex(window.options.where_box.findData("beside"))
     open_photos(qtbot, window, tmp_path / "in")
     assert window.photos.paths == [a, tmp_path / "in" / "out" / "of_before.png"]
@@ -2640,7 +2641,7 @@ def test_nothing_is_left_in_english(
     language.apply("zh_CN")
     until(qtbot, lambda: window.start_button.text() == "开始去噪(&S)")
     run_all(qtbot, window)
-    window._on_found(Plan(()), {})
+    window._on_found(Plan(()), {}, 0)
     window.menus.recent.fill()
     texts = [action.text() for action in window.findChildren(QAction)]
     texts += [menu.title() for menu in window.findChildren(QMenu)]

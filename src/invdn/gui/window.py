@@ -90,7 +90,7 @@ class MainWindow(QMainWindow):
     """
 
     _loaded = Signal(object, object)
-    _found = Signal(object, object)
+    _found = Signal(object, object, int)
     _search_ended = Signal(object)
     _load_failed = Signal(object, str)
 
@@ -288,9 +288,17 @@ class MainWindow(QMainWindow):
         """Put files, and the photos in folders, into the list. They are looked for in a thread."""
         inputs = tuple(paths)
         self.menus.recent.remember(inputs)
-        is_known_result = self._results_elsewhere(inputs)
+        is_result = self._results_elsewhere(inputs)
 
         def work(token: Token) -> None:
+            results = 0
+
+            def is_known_result(photo: Path) -> bool:
+                nonlocal results
+                found = is_result(photo)
+                results += found
+                return found
+
             try:
                 plan = batch.find(
                     [path.absolute() for path in inputs],
@@ -301,7 +309,7 @@ class MainWindow(QMainWindow):
             finally:
                 self._search_ended.emit(token)
             token.check()
-            self._found.emit(plan, photos)
+            self._found.emit(plan, photos, results)
 
         self._searches.add(self._finder.add(work))
         self._enable()
@@ -392,8 +400,10 @@ class MainWindow(QMainWindow):
             event.acceptProposedAction()
             self.add_photos([Path(name) for name in names])
 
-    def _on_found(self, plan: Plan, photos: Mapping[Path, Path]) -> None:
+    def _on_found(self, plan: Plan, photos: Mapping[Path, Path], results: int) -> None:
         added = self.photos.add(photos)
+        if results:
+            self.log.say(self.tr("%n left out, for lying where results go", "", results))
         for folder, reason in plan.unreadable:
             self.log.say(f"{folder}: {translated_reason(reason)}")
         if plan.left_out:

@@ -56,6 +56,13 @@
 <context>
     <name>MainWindow</name>
     <message numerus="yes">
+        <source>%n left out, for lying where results go</source>
+        <translation>
+            <numerusform>%n left out, for lying where results go</numerusform>
+            <numerusform>%n left out, for lying where results go</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n photo(s) added</source>
         <translation>
             <numerusform>%n photo added</numerusform>

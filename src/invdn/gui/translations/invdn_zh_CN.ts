@@ -246,6 +246,12 @@
         <source>{0} is being worked on: cancel that to remove it</source>
         <translation>{0} 正在处理：取消后才能移除</translation>
     </message>
+    <message numerus="yes">
+        <source>%n left out, for lying where results go</source>
+        <translation>
+            <numerusform>已略过 %n 张：位于结果文件夹中</numerusform>
+        </translation>
+    </message>
     <message>
         <source>left out, because these cannot be read: {0}</source>
         <translation>已忽略无法读取的文件：{0}</translation>
