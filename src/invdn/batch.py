@@ -186,19 +186,20 @@ def find(
     The plan's outputs mean nothing; `place` names them later. Results that `place` has put beside
     their photos are no photos to be done, unless they are named themselves.
 
-    is_known_result: says of other files what `place` may have put elsewhere.
+    is_known_result: says of another file, by its `identity`, whether `place` put it elsewhere.
     check: called for each file; what it raises stops the search.
     """
     found = _plan_folder(inputs, Path(os.devnull), True, None, preview=False, check=check)
     photos = {(job.input.parent, job.input.stem) for job in found.jobs}
     named = {identity(path) for path in inputs}
 
-    def is_result(photo: Path) -> bool:
+    def is_wanted(photo: Path) -> bool:
+        who = identity(photo)
         match = _RESULT_STEM.fullmatch(photo.stem)
         beside = match is not None and (photo.parent, match[1]) in photos
-        return beside or is_known_result(photo)
+        return who in named or not (beside or is_known_result(who))
 
-    jobs = (job for job in found.jobs if identity(job.input) in named or not is_result(job.input))
+    jobs = (job for job in found.jobs if is_wanted(job.input))
     return replace(found, jobs=tuple(jobs))
 
 

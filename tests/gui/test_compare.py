@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from events import wheel
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QWheelEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtGui import QColor
 
 from invdn import images
 from invdn.gui.compare import CompareView
@@ -54,20 +54,6 @@ def test_the_noise_may_be_given_back_while_it_is_painted(compare: CompareView) -
 
 def colour(widget: CompareView, x: int, y: int) -> QColor:
     return widget.grab().toImage().pixelColor(x, y)
-
-
-def wheel(widget: CompareView, at: QPointF, notches: int, sideways: int = 0) -> None:
-    event = QWheelEvent(
-        at,
-        widget.mapToGlobal(at),
-        QPoint(),
-        QPoint(120 * sideways, 120 * notches),
-        Qt.MouseButton.NoButton,
-        Qt.KeyboardModifier.NoModifier,
-        Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )
-    QApplication.sendEvent(widget, event)
 
 
 def test_another_photo_of_the_same_size_stays_where_the_last_one_was(compare: CompareView) -> None:

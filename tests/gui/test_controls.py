@@ -5,28 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QWheelEvent
+from events import wheel
+from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QApplication, QSpinBox, QWidget
 
 from invdn.gui import language
 from invdn.gui.controls import QualityBox, heed_wheel_in_use_only
 from invdn.gui.names import in_a_line, megapixels
-
-
-def turn_wheel(widget: QWidget) -> None:
-    centre = QPointF(widget.rect().center())
-    event = QWheelEvent(
-        centre,
-        widget.mapToGlobal(centre),
-        QPoint(),
-        QPoint(0, 120),
-        Qt.MouseButton.NoButton,
-        Qt.KeyboardModifier.NoModifier,
-        Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )
-    QApplication.sendEvent(widget, event)
 
 
 def test_from_automatic_a_step_leads_to_a_good_quality(qtbot: Any) -> None:
@@ -49,10 +34,10 @@ def test_the_wheel_changes_only_what_is_in_use(qtbot: Any) -> None:
         parent.show()
         parent.activateWindow()
     other.setFocus()
-    turn_wheel(box)
+    wheel(box, QPointF(box.rect().center()), 1)
     assert box.value() == 0
     box.setFocus()
-    turn_wheel(box)
+    wheel(box, QPointF(box.rect().center()), 1)
     assert box.value() == 1
 
 

@@ -71,10 +71,8 @@ class MadeNoise:
         noisy = np.clip(np.rint(clean + self.sigma_8bit * noise), 0, 255).astype(np.uint8)
         if self.enlarged is None:
             return noisy, clean
-        factor = self.enlarged
-        return _centre(_enlarged(noisy, factor), crop_px), _centre(
-            _enlarged(clean, factor), crop_px
-        )
+        noisy, clean = (_centre(_enlarged(x, self.enlarged), crop_px) for x in (noisy, clean))
+        return noisy, clean
 
 
 def load_pairs(

@@ -107,8 +107,7 @@ class NoiseTab(QWidget):
     @property
     def model(self) -> Path | None:
         """The noise model that the user has chosen, or the shipped one; None if it is missing."""
-        chosen = str(self._settings.value("noise/model", ""))
-        path = Path(chosen) if chosen else NOISE_MODEL
+        path = Path(self._chosen_model) if self._chosen_model else NOISE_MODEL
         return path if path.is_file() else None
 
     def set_model(self, path: Path | None) -> None:
@@ -117,8 +116,13 @@ class NoiseTab(QWidget):
         self._show_model()
         self._enable()
 
+    @property
+    def _chosen_model(self) -> str:
+        """Empty for the shipped one."""
+        return str(self._settings.value("noise/model", ""))
+
     def _show_model(self) -> None:
-        chosen = str(self._settings.value("noise/model", ""))
+        chosen = self._chosen_model
         self._shipped_action.setText(self.tr("The one that comes with it"))
         self._other_action.setText(self.tr("Other file…"))
         self._shipped_action.setEnabled(bool(chosen))

@@ -293,9 +293,9 @@ class MainWindow(QMainWindow):
         def work(token: Token) -> None:
             results = 0
 
-            def is_known_result(photo: Path) -> bool:
+            def is_known_result(file: Path) -> bool:
                 nonlocal results
-                found = is_result(photo)
+                found = is_result(file)
                 results += found
                 return found
 
@@ -317,20 +317,16 @@ class MainWindow(QMainWindow):
     def _results_elsewhere(self, inputs: Sequence[Path]) -> Callable[[Path], bool]:
         """Tells results of this list, and what lies where results go, from photos to be done.
 
-        Not where just that folder, or something in it, is put into the list.
+        Not where just that folder, or something in it, is put into the list. Files are asked for
+        by their `batch.identity`.
         """
         made = {batch.identity(e.output) for e in self.photos.entries if e.output is not None}
         saving = self.options.saving
         folder = batch.identity(saving.folder) if saving.where == "folder" else None
         given = {batch.identity(path) for path in inputs}
         if folder is None or any(folder in (path, *path.parents) for path in given):
-            return lambda photo: batch.identity(photo) in made
-
-        def is_result(photo: Path) -> bool:
-            found = batch.identity(photo)
-            return found in made or folder in found.parents
-
-        return is_result
+            return made.__contains__
+        return lambda file: file in made or folder in file.parents
 
     def choose_files(self) -> None:
         chosen, _ = QFileDialog.getOpenFileNames(
